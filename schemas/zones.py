@@ -1,0 +1,64 @@
+"""Calendar days in IANA zones. The zone data is the locked tzdata package: the system's zones are ignored."""
+
+from __future__ import annotations
+
+import zoneinfo
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+zoneinfo.reset_tzpath(to=())
+
+DAY_US = 86_400_000_000
+HOUR_US = 3_600_000_000
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH_DAY = date(1970, 1, 1).toordinal()
+
+
+@lru_cache(maxsize=2048)
+def find_zone(name: str) -> ZoneInfo | None:
+    """The zone of an IANA name, or None when there is no such zone."""
+    try:
+        return ZoneInfo(name)
+    except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def microseconds(moment: datetime) -> int:
+    """Units: microseconds since 1970 of an aware datetime."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def moment_of(at: int) -> datetime:
+    """The aware UTC datetime of microseconds since 1970."""
+    return EPOCH + timedelta(microseconds=at)
+
+
+def local_day(at: int, zone: str) -> int:
+    """Units: `at` microseconds since 1970; returns days since 1970-01-01 on the zone's calendar."""
+    if zone == "UTC":
+        return at // DAY_US
+    return (at + _offset_within(at // HOUR_US, zone, at)) // DAY_US
+
+
+def day_start(day: int, zone: str) -> int:
+    """Microseconds since 1970 of the first instant of a local day (midnight, or what follows a skipped one)."""
+    midnight = datetime.combine(date.fromordinal(day + EPOCH_DAY), time(), tzinfo=find_zone(zone))
+    return microseconds(midnight.astimezone(UTC))
+
+
+def _offset_within(hour: int, zone: str, at: int) -> int:
+    steady = _steady_offset(hour, zone)
+    return _offset(at, zone) if steady is None else steady
+
+
+@lru_cache(maxsize=65536)
+def _steady_offset(hour: int, zone: str) -> int | None:
+    """The offset of a whole hour, or None when the zone's clock is changed within it."""
+    first, last = _offset(hour * HOUR_US, zone), _offset((hour + 1) * HOUR_US - 1, zone)
+    return first if first == last else None
+
+
+def _offset(at: int, zone: str) -> int:
+    offset = moment_of(at).astimezone(find_zone(zone)).utcoffset()
+    return (offset or timedelta()) // timedelta(microseconds=1)
