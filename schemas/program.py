@@ -1,7 +1,7 @@
 """A compiled catalog as plain data: what the catalogs topic carries and every process runs.
 
 Numbers are given once and never reused. The ledger is the namespace's whole numbering: slots of the user
-state, awards and conditions. It only grows, so a state written under any older ledger is a prefix of a newer one.
+state, awards and conditions. It only grows, so a state written under an older ledger is a prefix of a newer one.
 """
 
 from __future__ import annotations

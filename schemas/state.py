@@ -8,11 +8,11 @@ Slots of a metric, from its first one:
     max                  value, time
     latest               value, time, event id     the greatest (time, event id) holds the value
     distinct             hashes, time              8 bytes a value
-    distinct with minus  entries, size, time       12 bytes a value: hash, signed occurrences; size counts those > 0
+    distinct with minus  entries, size, time       12 bytes a value: hash, signed occurrences; size: those > 0
     streak               older runs, first, last, longest
 where time is the running maximum of the event times (microseconds since 1970) of what moved the metric, and
-older runs are 8 bytes each (first day, last day: days since 1970), in order, all before or after the present run
-`first..last`, the one that the latest active day belongs to.
+older runs are 8 bytes each (first day, last day: days since 1970), in order, all before the present run
+`first..last`, the one of the latest active day.
 """
 
 from __future__ import annotations
@@ -80,10 +80,13 @@ encode_control: Callable[[Control], bytes] = msgspec.json.Encoder().encode
 decode_control = msgspec.json.Decoder(Control).decode
 
 
+def storage_of(metric: MetricSpec) -> str:
+    """How a metric is kept: its kind, but a distinct that can be undone keeps occurrences."""
+    return "distinct with minus" if metric.kind == "distinct" and metric.undoable else metric.kind
+
+
 def slots_of(metric: MetricSpec) -> tuple[Default, ...]:
-    return SLOTS_OF_KIND[
-        "distinct with minus" if metric.kind == "distinct" and metric.undoable else metric.kind
-    ]
+    return SLOTS_OF_KIND[storage_of(metric)]
 
 
 def fresh_state(ledger: Ledger) -> State:
@@ -107,7 +110,10 @@ def decode_state(row: bytes, fresh: State) -> State:
 def awarded_at(awards: bytes, number: int) -> int | None:
     """When an award was earned or a condition last crossed: microseconds since 1970, None if never."""
     place = _place_of(awards, number)
-    return None if place is None else AWARD.unpack_from(awards, place)[2]
+    if place is None:
+        return None
+    at: int = AWARD.unpack_from(awards, place)[2]
+    return at
 
 
 def with_award(awards: bytes, number: int, at: int) -> bytes:
@@ -134,7 +140,7 @@ def runs_of(state: State, metric: MetricSpec) -> Iterator[tuple[int, int]]:
     return iter(sorted(runs))
 
 
-def _difference(state: State, slot: int) -> int:
+def _difference(state: State, slot: int) -> int | None:
     return max(0, state[slot] - state[slot + 1])
 
 
@@ -151,9 +157,7 @@ VALUE_OF_KIND: dict[str, Callable[[State, int], int | None]] = {
 
 def value_reader(metric: MetricSpec) -> Callable[[State, int], int | None]:
     """The function that reads a metric's value from a state and its first slot."""
-    return VALUE_OF_KIND[
-        "distinct with minus" if metric.kind == "distinct" and metric.undoable else metric.kind
-    ]
+    return VALUE_OF_KIND[storage_of(metric)]
 
 
 def metric_values(state: State, program: Program) -> dict[str, dict[str, int | None]]:

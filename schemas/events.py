@@ -1,0 +1,254 @@
+"""The events that publishers send: CloudEvents 1.0, structured or binary, read and judged.
+
+A reader belongs to one topic. It gives an event, nothing for a type that no catalog declares, or the reason why
+the record is a dead letter. Only the fields that a catalog declares are looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from decimal import Decimal, InvalidOperation
+from typing import Annotated, Any, Literal, NamedTuple
+
+import msgspec
+
+from schemas.errors import BadRecord, Cause
+from schemas.program import EventSpec, FieldSpec, Program
+from schemas.records import Record
+from schemas.zones import find_zone, microseconds
+
+EVENT_BYTES_MAX = 256 * 1024
+INTEGER_MAX = 2**53
+FUTURE_MS_MAX = 48 * 3600 * 1000
+DERIVED_SOURCE = "laurel/"
+BINARY_PREFIX = "ce_"
+
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+Moment = Annotated[datetime, msgspec.Meta(tz=True)]
+Integer = Annotated[int, msgspec.Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]
+
+
+class Envelope(msgspec.Struct, gc=False):
+    """A CloudEvent's attributes, its data still as bytes."""
+
+    specversion: Literal["1.0"]
+    id: Name
+    source: Name
+    type: Name
+    subject: UserId
+    time: Moment
+    data: msgspec.Raw = msgspec.Raw(b"{}")
+    schemaversion: int = 1
+    timezone: str | None = None
+
+
+class EventKind(NamedTuple):
+    """An event type of a topic, ready to read."""
+
+    spec: EventSpec
+    decode: Callable[[msgspec.Raw | bytes], Any]
+    scale: Callable[[Any], None] | None
+
+
+class Event(NamedTuple):
+    """An event that was read. Units: at, microseconds since 1970."""
+
+    kind: EventKind
+    envelope: Envelope
+    data: Any
+    at: int
+
+
+decode_envelope: Callable[[bytes], Envelope] = msgspec.json.Decoder(Envelope).decode
+
+FIELD_TYPES: dict[str, Any] = {
+    "string": str,
+    "integer": Integer,
+    "boolean": bool,
+    "decimal": Decimal,
+    "strings": list[str],
+}
+
+
+def event_kind(spec: EventSpec) -> EventKind:
+    """What reads the data of an event type: a struct of just the declared fields."""
+    # msgspec wants required fields first; the attribute of a field is f<index>, since any name is legal in JSON
+    fields = sorted(enumerate(spec.fields), key=lambda item: item[1].optional)
+    struct = msgspec.defstruct(
+        f"Data_{spec.type}",
+        [_struct_field(index, field) for index, field in fields],
+        rename={attribute(index): field.name for index, field in fields},
+        gc=False,
+    )
+    decimals = [(attribute(index), field) for index, field in fields if field.type == "decimal"]
+    scale = _scaler(decimals) if decimals else None
+    return EventKind(spec, msgspec.json.Decoder(struct).decode, scale)
+
+
+def attribute(index: int) -> str:
+    """The attribute of a data struct that holds the declared field of this index."""
+    return f"f{index}"
+
+
+def attribute_of(spec: EventSpec, field: str) -> str:
+    return attribute(next(index for index, each in enumerate(spec.fields) if each.name == field))
+
+
+def _struct_field(index: int, field: FieldSpec) -> tuple[str, Any] | tuple[str, Any, Any]:
+    kind = FIELD_TYPES[field.type]
+    return (attribute(index), kind | None, None) if field.optional else (attribute(index), kind)
+
+
+def _scaler(decimals: list[tuple[str, FieldSpec]]) -> Callable[[Any], None]:
+    def scale(data: Any) -> None:
+        for name, field in decimals:
+            value = getattr(data, name)
+            if value is not None:
+                setattr(data, name, scaled(value, field))
+
+    return scale
+
+
+def scaled(value: Decimal, field: FieldSpec) -> int:
+    """A decimal as an integer times 10**places. Raises: ValueError when it has more places, or is too large."""
+    try:
+        whole = value.scaleb(field.places)
+        exact = whole == whole.to_integral_value()
+    except InvalidOperation:
+        exact = False
+    if not exact or abs(whole) > INTEGER_MAX:
+        raise ValueError(f"`{field.name}` is {value}, not a number of at most {field.places} decimal places")
+    return int(whole)
+
+
+class EventReader:
+    """Reads the records of one topic as events.
+
+    Shapes: `kinds` maps the event type to its kind; on the derived topic (source, type).
+    """
+
+    def __init__(self, kinds: Mapping[Any, EventKind], *, derived: bool = False) -> None:
+        self._kinds = dict(kinds)
+        self._derived = derived
+
+    def read(self, record: Record) -> Event | None:
+        """An event, or None when no catalog declares its type. Raises: BadRecord."""
+        value = record.value
+        if record.headers and any(name.startswith(BINARY_PREFIX) for name, _ in record.headers):
+            value = structured(record)
+        try:
+            if not value.isascii():  # type: ignore[union-attr]
+                value.decode()  # type: ignore[union-attr]
+            envelope = decode_envelope(value)  # type: ignore[arg-type]
+        except (msgspec.MsgspecError, AttributeError, ValueError, RecursionError) as error:
+            raise refusal_of_bytes(value, error) from None
+        if envelope.subject.encode() != record.key:
+            raise _wrong_key(envelope.subject, record.key)
+        kind = self._kinds.get((envelope.source, envelope.type) if self._derived else envelope.type)
+        if kind is None:
+            return None
+        return Event(kind, envelope, read_data(kind, envelope), read_time(envelope, record.timestamp))
+
+
+def read_time(envelope: Envelope, append_ms: int) -> int:
+    """Microseconds since 1970. Raises: BadRecord on a time or a zone that cannot be."""
+    at = microseconds(envelope.time)
+    if at < 0 or at > (append_ms + FUTURE_MS_MAX) * 1000:
+        raise _bad_time(envelope, at)
+    if envelope.timezone is not None and find_zone(envelope.timezone) is None:
+        raise BadRecord(
+            "bad_zone", f"timezone '{envelope.timezone}' is no IANA zone: write one like 'Europe/Paris'"
+        )
+    return at
+
+
+def read_data(kind: EventKind, envelope: Envelope) -> Any:
+    """The declared fields of an event. Raises: BadRecord."""
+    if envelope.schemaversion != kind.spec.schemaversion:
+        raise BadRecord(
+            "unknown_schemaversion",
+            f"schemaversion {envelope.schemaversion} of '{envelope.type}' is not known: "
+            f"the catalog declares {kind.spec.schemaversion}",
+        )
+    try:
+        data = kind.decode(b"{}" if bytes(envelope.data) == b"null" else envelope.data)
+        if kind.scale is not None:
+            kind.scale(data)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadRecord("bad_data", f"data of '{envelope.type}': {error}") from None
+    return data
+
+
+def structured(record: Record) -> bytes:
+    """The structured form of a binary-mode event: attributes from `ce_` headers, data from the value."""
+    try:
+        attributes: dict[str, Any] = {
+            name.removeprefix(BINARY_PREFIX): value.decode()
+            for name, value in record.headers
+            if name.startswith(BINARY_PREFIX)
+        }
+        if "schemaversion" in attributes:
+            attributes["schemaversion"] = int(attributes["schemaversion"])
+        if record.value is not None:
+            record.value.decode()
+            attributes["data"] = msgspec.Raw(record.value)
+        return msgspec.json.encode(attributes)
+    except UnicodeDecodeError:
+        raise BadRecord("invalid_utf8", "the record is not UTF-8 throughout") from None
+    except ValueError as error:
+        raise BadRecord("bad_envelope", f"a ce_ header cannot be read: {error}") from None
+
+
+def refusal_of_bytes(value: bytes | None, error: Exception) -> BadRecord:
+    """Why these bytes are no CloudEvent."""
+    if value is None:
+        return BadRecord("null_value", "the record has no value: an event is never deleted, publish an undo")
+    if len(value) > EVENT_BYTES_MAX:
+        return too_large(value)
+    if isinstance(error, UnicodeDecodeError):
+        return BadRecord("invalid_utf8", f"the value is not UTF-8 at byte {error.start}")
+    return BadRecord(_cause_of(error), f"the value is no CloudEvent: {error}")
+
+
+def too_large(value: bytes) -> BadRecord:
+    return BadRecord("too_large", f"the event has {len(value)} bytes, at most {EVENT_BYTES_MAX} are taken")
+
+
+def _cause_of(error: Exception) -> Cause:
+    if not isinstance(error, msgspec.ValidationError):
+        return "malformed_json"
+    return "bad_time" if "$.time`" in str(error) else "bad_envelope"
+
+
+def _wrong_key(subject: str, key: bytes | None) -> BadRecord:
+    return BadRecord(
+        "wrong_key",
+        f"the record's key {key!r} is not its subject '{subject}': publish with the user id as key",
+    )
+
+
+def _bad_time(envelope: Envelope, at: int) -> BadRecord:
+    why = "before 1970" if at < 0 else "more than 48 hours after the record was appended"
+    return BadRecord("bad_time", f"time {envelope.time.isoformat()} is {why}: send the time it happened")
+
+
+def readers(program: Program) -> dict[str, EventReader]:
+    """A reader for each source topic of a program, the derived topic among them."""
+    plain: dict[str, dict[str, EventKind]] = {}
+    derived: dict[tuple[str, str], EventKind] = {}
+    for catalog in program.catalogs:
+        for spec in catalog.events:
+            if spec.topic is None:
+                derived[DERIVED_SOURCE + catalog.catalog, spec.type] = event_kind(spec)
+            else:
+                plain.setdefault(spec.topic, {}).setdefault(spec.type, event_kind(spec))
+    found = {topic: EventReader(kinds) for topic, kinds in plain.items()}
+    return found | ({program.derived: EventReader(derived, derived=True)} if derived else {})
+
+
+def topics_of_type(program: Program, event_type: str) -> Iterable[str]:
+    """The topics on which some catalog declares this type."""
+    specs = (spec for catalog in program.catalogs for spec in catalog.events)
+    return sorted({spec.topic for spec in specs if spec.type == event_type and spec.topic is not None})
