@@ -141,7 +141,8 @@ def runs_of(state: State, metric: MetricSpec) -> Iterator[tuple[int, int]]:
 
 
 def _difference(state: State, slot: int) -> int | None:
-    return max(0, state[slot] - state[slot + 1])
+    difference: int = state[slot] - state[slot + 1]
+    return max(0, difference)
 
 
 VALUE_OF_KIND: dict[str, Callable[[State, int], int | None]] = {

@@ -1,0 +1,89 @@
+"""The events that Laurel publishes. An outcome's id says what happened to whom and nothing about when it was
+noticed: no offset, no time, no catalog version is in it, so nothing can mint a second award.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from typing import Any, Literal
+
+import msgspec
+
+UNLOCKED: Literal["achievement_unlocked"] = "achievement_unlocked"
+ID_PREFIX = b"laurel/outcome/1:"
+SOURCE_PREFIX = "laurel/"
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Evidence(msgspec.Struct, frozen=True, kw_only=True):
+    """The record that crossed the condition."""
+
+    topic: str
+    partition: int
+    offset: int
+    event_id: str
+
+
+class Unlocked(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything needed to write a message about an award without asking anyone.
+
+    Units: earned_at is when it was really crossed; when the engine said so is the record's append time.
+    Shapes: progress_at_unlock is the metric's value, null for compound conditions; n counts how often this
+    award was revoked before; points of an award that is not announced count all the same.
+    """
+
+    catalog: str
+    achievement: str
+    name: str
+    description: str
+    message: str
+    icon: str
+    color_from: str
+    color_to: str
+    category: str
+    type: str
+    catalog_version: int
+    catalog_sha256: str
+    tier: str | None
+    rarity: str
+    points: int
+    secret: bool
+    scope: str
+    n: int
+    metadata: dict[str, Any]
+    earned_at: datetime
+    progress_at_unlock: int | None
+    evidence: Evidence
+    origin: Literal["live", "replay"]
+    replay_id: str | None
+    announce: bool
+
+
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The CloudEvent around it. Its record's key is the subject, the user."""
+
+    specversion: Literal["1.0"] = "1.0"
+    id: str
+    source: str
+    type: Literal["achievement_unlocked"] = UNLOCKED
+    subject: str
+    time: datetime
+    data: Unlocked
+
+
+encode_outcome = _encode
+decode_outcome = msgspec.json.Decoder(Outcome).decode
+
+
+def unlocked_id(catalog: str, key: str, user: str, *, tier: str | None = None, scope: str = "", n: int = 0) -> str:
+    """The id of an award: the UUID form of a sha1."""
+    return uuid_form(_encode([UNLOCKED, catalog, key, tier, user, scope, n]))
+
+
+def uuid_form(content: bytes) -> str:
+    """A version 5 UUID of a JSON array that names a thing of ours. Source: RFC 9562, section 5.5."""
+    digits = hashlib.sha1(ID_PREFIX + content, usedforsecurity=False).hexdigest()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
