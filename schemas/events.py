@@ -6,15 +6,15 @@ the record is a dead letter. Only the fields that a catalog declares are looked 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 
-from schemas.errors import BadRecord, Cause
-from schemas.program import EventSpec, FieldSpec, Program
+from schemas.errors import BadCatalog, BadRecord, Cause
+from schemas.program import CatalogProgram, EventSpec, FieldSpec, Program
 from schemas.records import Record
 from schemas.zones import find_zone, microseconds
 
@@ -126,11 +126,13 @@ def scaled(value: Decimal, field: FieldSpec) -> int:
 class EventReader:
     """Reads the records of one topic as events.
 
-    Shapes: `kinds` maps the event type to its kind; on the derived topic (source, type).
+    Shapes: `kinds` maps (source, type) to its kind; the source is empty but on the derived topic.
     """
 
-    def __init__(self, kinds: Mapping[Any, EventKind], *, derived: bool = False) -> None:
-        self._kinds = dict(kinds)
+    def __init__(self, kinds: Mapping[tuple[str, str], EventKind], *, derived: bool = False) -> None:
+        self._kinds: dict[Any, EventKind] = (
+            dict(kinds) if derived else {name: kind for (_, name), kind in kinds.items()}
+        )
         self._derived = derived
 
     def read(self, record: Record) -> Event | None:
@@ -234,21 +236,58 @@ def _bad_time(envelope: Envelope, at: int) -> BadRecord:
     return BadRecord("bad_time", f"time {envelope.time.isoformat()} is {why}: send the time it happened")
 
 
-def readers(program: Program) -> dict[str, EventReader]:
-    """A reader for each source topic of a program, the derived topic among them."""
-    plain: dict[str, dict[str, EventKind]] = {}
-    derived: dict[tuple[str, str], EventKind] = {}
+EventKey = tuple[str, str, str]
+
+
+def event_key(catalog: CatalogProgram, spec: EventSpec, derived: str) -> EventKey:
+    """What tells event types apart: (topic, CloudEvent source where it is ours, type)."""
+    if spec.topic is None:
+        return derived, DERIVED_SOURCE + catalog.catalog, spec.type
+    return spec.topic, "", spec.type
+
+
+def event_specs(program: Program) -> dict[EventKey, EventSpec]:
+    """Every event type once: catalogs that share one get the fields that any of them declares.
+
+    Raises: BadCatalog when two catalogs contradict each other.
+    """
+    specs: dict[EventKey, EventSpec] = {}
     for catalog in program.catalogs:
         for spec in catalog.events:
-            if spec.topic is None:
-                derived[DERIVED_SOURCE + catalog.catalog, spec.type] = event_kind(spec)
-            else:
-                plain.setdefault(spec.topic, {}).setdefault(spec.type, event_kind(spec))
-    found = {topic: EventReader(kinds) for topic, kinds in plain.items()}
-    return found | ({program.derived: EventReader(derived, derived=True)} if derived else {})
+            key = event_key(catalog, spec, program.derived)
+            specs[key] = united(specs[key], spec, catalog.catalog) if key in specs else spec
+    return specs
 
 
-def topics_of_type(program: Program, event_type: str) -> Iterable[str]:
-    """The topics on which some catalog declares this type."""
+def united(one: EventSpec, other: EventSpec, catalog: str) -> EventSpec:
+    """One event type that two catalogs declare; a field that either requires is required."""
+    if one.schemaversion != other.schemaversion:
+        raise _contradiction(one, catalog, f"schemaversion {other.schemaversion} and {one.schemaversion}")
+    fields = {field.name: field for field in one.fields}
+    for field in other.fields:
+        known = fields.get(field.name, field)
+        if (known.type, known.places) != (field.type, field.places):
+            raise _contradiction(one, catalog, f"`{field.name}` as {field.type} and {known.type}")
+        fields[field.name] = known if field.optional else field
+    return msgspec.structs.replace(one, fields=list(fields.values()))
+
+
+def _contradiction(spec: EventSpec, catalog: str, what: str) -> BadCatalog:
+    return BadCatalog(
+        f"catalog '{catalog}' and another one declare '{spec.type}' on topic '{spec.topic}' differently: {what}; "
+        "one event has one meaning, so declare it alike in both"
+    )
+
+
+def readers(program: Program) -> dict[str, EventReader]:
+    """A reader for each source topic of a program. Raises: BadCatalog as `event_specs` does."""
+    kinds: dict[str, dict[tuple[str, str], EventKind]] = {topic: {} for topic in program.sources}
+    for (topic, source, name), spec in event_specs(program).items():
+        kinds[topic][source, name] = event_kind(spec)
+    return {topic: EventReader(found, derived=topic == program.derived) for topic, found in kinds.items()}
+
+
+def topics_of_type(program: Program, event_type: str) -> list[str]:
+    """The topics on which some catalog declares this type, in order."""
     specs = (spec for catalog in program.catalogs for spec in catalog.events)
     return sorted({spec.topic for spec in specs if spec.type == event_type and spec.topic is not None})

@@ -69,7 +69,6 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     key: str
     kind: MetricKind
-    number: int
     slot: int
     feeds: list[Feed]
     of: str | None = None
@@ -141,9 +140,9 @@ class CatalogProgram(msgspec.Struct, frozen=True, kw_only=True):
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """The numbering of a namespace.
 
-    Shapes: `slots` holds the default of every slot after the fixed head of the state, in order; `marks`
-    topic -> slot; `windows` topic/type -> slot; `metrics` identity (catalog/key#hash of its meaning) ->
-    first slot; `awards` catalog/key or condition identity -> number.
+    Shapes: `slots` holds the default of every slot after the fixed head of the state, in order; `marks` maps a
+    topic, `windows` topic/type, `metrics` catalog/key#hash-of-its-meaning to a (first) slot; `awards` maps
+    catalog/key, and metric>=threshold of a remembered condition, to a number. Derived types stand under `@derived`.
     """
 
     slots: list[Default] = []
@@ -151,6 +150,9 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     windows: dict[str, int] = {}
     metrics: dict[str, int] = {}
     awards: dict[str, int] = {}
+
+
+DERIVED_MARK = "@derived"
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +171,10 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         events = [event for catalog in self.catalogs for event in catalog.events]
         topics = sorted({event.topic for event in events if event.topic is not None})
         return [*topics, self.derived] if any(event.derive for event in events) else topics
+
+    def mark_of(self, topic: str) -> int:
+        """The slot that holds the last applied offset of a source topic."""
+        return self.ledger.marks[DERIVED_MARK if topic == self.derived else topic]
 
 
 class CatalogRecord(msgspec.Struct, frozen=True, kw_only=True):
