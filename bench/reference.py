@@ -1,0 +1,629 @@
+"""The reference: the plainest fold of a log, to hold the evaluator against.
+
+It reads the catalog's YAML by itself, keeps everything it ever saw in plain dictionaries, and looks at every
+condition of a user after every event. It shares no code and no trick with the evaluator, so that a mistake has
+to be made twice, in two ways, before nobody notices it.
+
+It takes events that were judged before: what would be a dead letter must not be among them.
+"""
+
+from __future__ import annotations
+
+import operator
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from importlib import resources
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import yaml
+
+RECENT_IDS_MAX = 8
+DISTINCT_VALUES_MAX = 4096
+STREAK_RUNS_MAX = 512
+
+KINDS = ("count", "sum", "max", "latest", "distinct", "streak")
+POINTS_BY_RARITY = {"common": 10, "uncommon": 25, "rare": 50, "epic": 100, "legendary": 250}
+OPTIONAL_TYPE = re.compile(
+    r"(:\s*)((?:\[string\]|string|integer|boolean|decimal\(\d+\))\?)(?=\s*(?:[,}#]|$))", re.MULTILINE
+)
+AT_LEAST = re.compile(r"\s*(\w+)\s*>=\s*(-?[\d_.]+)\s*")
+ONE_DAY = timedelta(days=1)
+
+Award = tuple[str, str, str, str]
+Test = tuple[str, str, Any]
+
+
+@dataclass
+class Result:
+    """What a log comes to.
+
+    Shapes: awards (user, catalog, achievement, scope) -> earned_at, UTC; metrics user -> catalog -> metric ->
+    value; points user -> catalog -> sum over the awards; undated the awards that hang on derived events, whose
+    earned_at may differ where these arrive in another order. Every event is one of applied, duplicates and
+    skipped; derived events are counted apart.
+    """
+
+    awards: dict[Award, datetime] = field(default_factory=dict)
+    metrics: dict[str, dict[str, dict[str, int | None]]] = field(default_factory=dict)
+    points: dict[str, dict[str, int]] = field(default_factory=dict)
+    applied: int = 0
+    duplicates: int = 0
+    skipped: int = 0
+    derived: int = 0
+    undated: set[Award] = field(default_factory=set)
+
+
+def fold(events: Iterable[Mapping[str, Any]], catalogs: Sequence[str | Mapping[str, Any]]) -> Result:
+    """Fold CloudEvents, in the order they were published, by catalogs given as YAML text or as what it says.
+
+    An event may name its `topic`; it must where several topics carry its type.
+    """
+    reference = Reference([Catalog(source) for source in catalogs])
+    for event in events:
+        reference.take(event)
+    return reference.result()
+
+
+# --- the catalog, as far as a fold needs it ---
+
+
+@dataclass
+class Feed:
+    type: str
+    sign: int
+    tests: list[Test]
+
+
+@dataclass
+class Metric:
+    catalog: str
+    key: str
+    kind: str
+    feeds: list[Feed]
+    of: str | None
+    by: list[str]
+    normalize: bool
+    bucket: int | None
+
+    @property
+    def can_be_undone(self) -> bool:
+        return any(feed.sign < 0 for feed in self.feeds)
+
+
+@dataclass
+class Achievement:
+    key: str
+    when: Condition
+    requires: list[str]
+    points: int
+
+
+class AtLeast(NamedTuple):
+    metric: str
+    at: int
+
+
+class Compound(NamedTuple):
+    word: str
+    parts: tuple[Condition, ...]
+
+
+Condition = AtLeast | Compound
+
+
+class Catalog:
+    """One catalog's YAML, interpreted."""
+
+    def __init__(self, source: str | Mapping[str, Any]) -> None:
+        said: Mapping[str, Any] = read_yaml(source) if isinstance(source, str) else source
+        self.name: str = said["catalog"]
+        self.zone: str = said.get("timezone") or "UTC"
+        self.events: dict[str, Any] = said.get("events") or {}
+        self.derived_fields = dict(self._derived_fields())
+        self.metrics = {key: self._metric(key, each) for key, each in (said.get("metrics") or {}).items()}
+        self.points_by_rarity = POINTS_BY_RARITY | (said.get("points_by_rarity") or {})
+        self.achievements = {each.key: each for each in self._achievements(said)}
+
+    def topic_of(self, event_type: str) -> str | None:
+        return self.events[event_type]["topic"] if event_type in self.events else None
+
+    def derivations(self, event_type: str) -> list[dict[str, Any]]:
+        return self.events.get(event_type, {}).get("derive") or []
+
+    def _derived_fields(self) -> Iterator[tuple[str, dict[str, str]]]:
+        for declared in self.events.values():
+            declared_at = {f"data.{name}": kind for name, kind in (declared.get("data") or {}).items()}
+            for rule in declared.get("derive") or []:
+                paths = rule.get("data") or {}
+                yield rule["type"], {name: declared_at.get(path, "string") for name, path in paths.items()}
+
+    def fields(self, event_type: str) -> dict[str, str]:
+        if event_type in self.events:
+            return self.events[event_type].get("data") or {}
+        return self.derived_fields.get(event_type, {})
+
+    def _metric(self, key: str, said: Mapping[str, Any]) -> Metric:
+        kind = next(kind for kind in KINDS if kind in said)
+        shared = said.get("where") or {}
+        by = said.get("by") or []
+        return Metric(
+            catalog=self.name,
+            key=key,
+            kind=kind,
+            feeds=[*self._feeds(said[kind], 1, shared), *self._feeds(said.get("minus") or [], -1, shared)],
+            of=bare(said["of"]) if "of" in said else None,
+            by=[bare(path) for path in ([by] if isinstance(by, str) else by)],
+            normalize=bool(said.get("normalize")),
+            bucket=said.get("bucket"),
+        )
+
+    def _feeds(self, said: Any, sign: int, shared: Mapping[str, Any]) -> Iterator[Feed]:
+        for entry in said if isinstance(said, list) else [said]:
+            named = {entry: {}} if isinstance(entry, str) else entry
+            for event_type, own in named.items():
+                where = (own or {}).get("where") or {}
+                yield Feed(event_type, sign, self._tests(event_type, where, sign, shared))
+
+    def _tests(self, event_type: str, own: Mapping[str, Any], sign: int, shared: Mapping[str, Any]) -> list[Test]:
+        fields = self.fields(event_type)
+        inherited = {path: said for path, said in shared.items() if sign > 0 or bare(path) in fields}
+        return [
+            (bare(path), word, self._operand(fields.get(bare(path), ""), operand))
+            for where in (inherited, own)
+            for path, said in where.items()
+            for word, operand in (said if isinstance(said, dict) else {"eq": said}).items()
+        ]
+
+    def _operand(self, declared: str, operand: Any) -> Any:
+        if isinstance(operand, list):
+            return [plain(each, declared) for each in operand]
+        return plain(operand, declared)
+
+    def _achievements(self, said: Mapping[str, Any]) -> Iterator[Achievement]:
+        for entry in said.get("achievements") or []:
+            if entry.get("is_active", True):
+                when = self._condition(entry["when"])
+                yield Achievement(entry["key"], when, entry.get("requires") or [], self._points(entry))
+        for ladder in said.get("ladders") or []:
+            for step in ladder["steps"]:
+                entry = {**ladder, **step}
+                if entry.get("is_active", True):
+                    when = AtLeast(ladder["metric"], self._threshold(ladder["metric"], str(step["at"])))
+                    yield Achievement(entry["key"], when, entry.get("requires") or [], self._points(entry))
+
+    def _points(self, entry: Mapping[str, Any]) -> int:
+        points: int = entry.get("points", self.points_by_rarity[entry.get("rarity", "common")])
+        return points
+
+    def _condition(self, said: Any) -> Condition:
+        if isinstance(said, dict):
+            ((word, parts),) = said.items()
+            return Compound(word, tuple(self._condition(part) for part in parts))
+        matched = AT_LEAST.fullmatch(said)
+        if matched is None:
+            raise ValueError(f"condition '{said}' is not of the form 'metric >= number'")
+        return AtLeast(matched[1], self._threshold(matched[1], matched[2]))
+
+    def _threshold(self, metric: str, written: str) -> int:
+        folded = self.metrics[metric]
+        declared = self.fields(folded.feeds[0].type).get(folded.of, "") if folded.of else ""
+        return int(plain(Decimal(written.replace("_", "")), declared))
+
+
+def read_yaml(text: str) -> Any:
+    """YAML, in which an optional type needs no quotes: PyYAML ends a word at a `?` within braces."""
+    return yaml.safe_load(OPTIONAL_TYPE.sub(r'\1"\2"', text))
+
+
+def bare(path: str) -> str:
+    """`data.title` names the field `title`; `subject` stays what it is."""
+    return path.removeprefix("data.")
+
+
+def plain(value: Any, declared: str) -> Any:
+    """A value in the unit it is kept in: decimal(2) 9.5 is 950."""
+    places = re.match(r"decimal\((\d+)\)", declared)
+    if places is None or value is None:
+        return value
+    return int(Decimal(str(value)).scaleb(int(places[1])))
+
+
+# --- one event ---
+
+COMPARE: dict[str, Callable[[Any, Any], Any]] = {
+    "eq": operator.eq,
+    "gte": operator.le,
+    "gt": operator.lt,
+    "lte": operator.ge,
+    "lt": operator.gt,
+    "in": operator.contains,
+}
+
+
+@dataclass
+class Happening:
+    """An event with its attributes at hand. Its type belongs to `origin`: a topic, or a catalog that derives."""
+
+    origin: str
+    type: str
+    source: str
+    id: str
+    user: str
+    at: datetime
+    zone: str | None
+    data: Mapping[str, Any]
+
+    def look(self, path: str) -> Any:
+        return self.user if path == "subject" else self.data.get(bare(path))
+
+    def passes(self, test: Test, fields: Mapping[str, str]) -> bool:
+        name, word, operand = test
+        value = plain(self.data.get(name), fields.get(name, ""))
+        return value is not None and bool(COMPARE[word](operand, value))
+
+
+def happening(event: Mapping[str, Any], topic: str) -> Happening:
+    return Happening(
+        origin=topic,
+        type=event["type"],
+        source=event["source"],
+        id=event["id"],
+        user=event["subject"],
+        at=datetime.fromisoformat(event["time"].upper()).astimezone(UTC),
+        zone=event.get("timezone"),
+        data=event.get("data") or {},
+    )
+
+
+# --- one metric of one user ---
+
+
+class Kept:
+    """The value of a metric, and the latest event time among all that moved it."""
+
+    def __init__(self, metric: Metric) -> None:
+        self.metric = metric
+        self.latest_at: datetime | None = None
+
+    def take(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> None:
+        if self.moves(event, sign, fields, zone):
+            self.latest_at = event.at if self.latest_at is None else max(self.latest_at, event.at)
+
+    def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
+        raise NotImplementedError
+
+    def value(self) -> int | None:
+        raise NotImplementedError
+
+    def crossed_at(self, at: int, zone: str) -> datetime:
+        """When it reached this threshold, which an event of this zone has just made it reach."""
+        assert self.latest_at is not None
+        return self.latest_at
+
+    def amount(self, event: Happening, fields: Mapping[str, str]) -> int | None:
+        name = self.metric.of or ""
+        amount: int | None = plain(event.data.get(name), fields.get(name, ""))
+        return amount
+
+
+class Count(Kept):
+    def __init__(self, metric: Metric) -> None:
+        super().__init__(metric)
+        self.sums = {+1: 0, -1: 0}
+
+    def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
+        self.sums[sign] += 1
+        return True
+
+    def value(self) -> int:
+        return max(0, self.sums[+1] - self.sums[-1])
+
+
+class Sum(Count):
+    def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
+        amount = self.amount(event, fields)
+        if amount is None:
+            return False
+        self.sums[sign] += amount
+        return True
+
+
+class Gauge(Kept):
+    """max and latest."""
+
+    def __init__(self, metric: Metric) -> None:
+        super().__init__(metric)
+        self.seen: list[tuple[datetime, str, int]] = []
+
+    def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
+        amount = self.amount(event, fields)
+        if amount is None:
+            return False
+        self.seen.append((event.at, event.id, amount))
+        return True
+
+    def value(self) -> int | None:
+        if not self.seen:
+            return None
+        if self.metric.kind == "max":
+            return max(amount for _, _, amount in self.seen)
+        return max(self.seen, key=lambda each: each[:2])[2]
+
+
+class Distinct(Kept):
+    def __init__(self, metric: Metric) -> None:
+        super().__init__(metric)
+        self.occurrences: Counter[tuple[Any, ...]] = Counter()
+
+    def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
+        parts = tuple(self.part(plain(event.data.get(name), fields.get(name, ""))) for name in self.metric.by)
+        if any(part is None for part in parts):
+            return False
+        if parts not in self.occurrences and len(self.occurrences) >= DISTINCT_VALUES_MAX:
+            return False
+        self.occurrences[parts] += sign
+        return True
+
+    def part(self, value: Any) -> tuple[str, Any] | None:
+        """A value as it counts, with its type, since 1 is not true; None where it counts for nothing."""
+        if value is None or (isinstance(value, str) and not value.strip()):
+            return None
+        if isinstance(value, str) and self.metric.normalize:
+            value = unicodedata.normalize("NFC", value.strip()).casefold()
+        if isinstance(value, int) and self.metric.bucket:
+            value = value // self.metric.bucket
+        return type(value).__name__, value
+
+    def value(self) -> int:
+        return sum(times > 0 for times in self.occurrences.values())
+
+
+class Streak(Kept):
+    def __init__(self, metric: Metric) -> None:
+        super().__init__(metric)
+        self.days: set[date] = set()
+        self.runs: list[list[date]] = []
+
+    def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
+        day = event.at.astimezone(zone_of(zone)).date()
+        alone = not {day - ONE_DAY, day, day + ONE_DAY} & self.days
+        if alone and len(self.runs) >= STREAK_RUNS_MAX:
+            return False
+        if day not in self.days:
+            self.days.add(day)
+            self.runs = runs_of(self.days)
+        return True
+
+    def value(self) -> int:
+        return max(map(len, self.runs), default=0)
+
+    def crossed_at(self, at: int, zone: str) -> datetime:
+        longest = max(self.runs, key=len)
+        return datetime.combine(longest[at - 1], time(), tzinfo=zone_of(zone)).astimezone(UTC)
+
+
+KEPT: dict[str, type[Kept]] = {
+    "count": Count,
+    "sum": Sum,
+    "max": Gauge,
+    "latest": Gauge,
+    "distinct": Distinct,
+    "streak": Streak,
+}
+
+
+def runs_of(days: set[date]) -> list[list[date]]:
+    """Days in a row, oldest run first."""
+    runs: list[list[date]] = []
+    for day in sorted(days):
+        if runs and runs[-1][-1] + ONE_DAY == day:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return runs
+
+
+ZONES: dict[str, ZoneInfo] = {}
+
+
+def zone_of(name: str) -> ZoneInfo:
+    """The zone in the tzdata package, whatever the system has."""
+    if name not in ZONES:
+        with resources.files("tzdata").joinpath("zoneinfo", *name.split("/")).open("rb") as file:
+            ZONES[name] = ZoneInfo.from_file(file, key=name)
+    return ZONES[name]
+
+
+# --- the fold ---
+
+
+class User:
+    """Everything about one user."""
+
+    def __init__(self, catalogs: Sequence[Catalog]) -> None:
+        self.applied_ids: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        self.kept = {
+            each.name: {key: KEPT[metric.kind](metric) for key, metric in each.metrics.items()} for each in catalogs
+        }
+        self.reached_at: dict[tuple[str, AtLeast], datetime] = {}
+        self.earned: dict[tuple[str, str], datetime] = {}
+
+    def values(self) -> dict[str, dict[str, int | None]]:
+        return {catalog: {key: each.value() for key, each in kept.items()} for catalog, kept in self.kept.items()}
+
+    def has_seen(self, event: Happening) -> bool:
+        """Whether this id is among the last of its type; if not, it is from now on."""
+        ids = self.applied_ids.setdefault((event.origin, event.type), [])
+        if (event.source, event.id) in ids[-RECENT_IDS_MAX:]:
+            return True
+        ids.append((event.source, event.id))
+        return False
+
+
+class Reference:
+    def __init__(self, catalogs: list[Catalog]) -> None:
+        self.catalogs = catalogs
+        self.users: dict[str, User] = {}
+        self.applied = self.duplicates = self.skipped = self.derived = 0
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        topic = self.topic_of(event)
+        if topic is None:
+            self.skipped += 1
+            return
+        concerned = [each for each in self.catalogs if each.topic_of(event["type"]) == topic]
+        if self.apply(happening(event, topic), concerned):
+            self.applied += 1
+        else:
+            self.duplicates += 1
+
+    def topic_of(self, event: Mapping[str, Any]) -> str | None:
+        """The topic of an event, or None where no catalog declares its type there."""
+        topics = {topic for each in self.catalogs if (topic := each.topic_of(event["type"])) is not None}
+        if "topic" in event:
+            topics &= {event["topic"]}
+        if len(topics) > 1:
+            raise ValueError(
+                f"event {event['id']} of type '{event['type']}' may belong to {' or '.join(sorted(topics))}: "
+                "name one in its attribute `topic`"
+            )
+        return next(iter(topics), None)
+
+    def apply(self, event: Happening, concerned: list[Catalog]) -> bool:
+        """Apply an event, and what it means for others; False for a duplicate."""
+        user = self.users.setdefault(event.user, User(self.catalogs))
+        if user.has_seen(event):
+            return False
+        for catalog in concerned:
+            self.move(user, catalog, event)
+        for catalog in concerned:
+            self.judge(user, catalog, event)
+        for catalog in concerned:
+            self.derive(catalog, event)
+        return True
+
+    def move(self, user: User, catalog: Catalog, event: Happening) -> None:
+        fields = catalog.fields(event.type)
+        for key, metric in catalog.metrics.items():
+            for feed in metric.feeds:
+                if feed.type == event.type and all(event.passes(test, fields) for test in feed.tests):
+                    user.kept[catalog.name][key].take(event, feed.sign, fields, event.zone or catalog.zone)
+
+    def judge(self, user: User, catalog: Catalog, event: Happening) -> None:
+        """Look at every condition, then award until nothing more follows from what was awarded."""
+        for achievement in catalog.achievements.values():
+            if (catalog.name, achievement.key) not in user.earned:
+                self.watch(user, catalog, achievement.when, event)
+        while any(self.award(user, catalog, each) for each in catalog.achievements.values()):
+            pass
+
+    def watch(self, user: User, catalog: Catalog, condition: Condition, event: Happening) -> None:
+        """Remember when a threshold was last reached from below, as long as it is."""
+        if isinstance(condition, Compound):
+            for part in condition.parts:
+                self.watch(user, catalog, part, event)
+            return
+        kept = user.kept[catalog.name][condition.metric]
+        value = kept.value()
+        if value is None or value < condition.at:
+            user.reached_at.pop((catalog.name, condition), None)
+        elif (catalog.name, condition) not in user.reached_at:
+            reached_at = kept.crossed_at(condition.at, event.zone or catalog.zone)
+            user.reached_at[catalog.name, condition] = reached_at
+
+    def award(self, user: User, catalog: Catalog, achievement: Achievement) -> bool:
+        if (catalog.name, achievement.key) in user.earned:
+            return False
+        required = [user.earned.get((catalog.name, key)) for key in achievement.requires]
+        moments = [true_since(user, catalog.name, achievement.when), *required]
+        known = [moment for moment in moments if moment is not None]
+        if len(known) < len(moments):
+            return False
+        user.earned[catalog.name, achievement.key] = max(known)
+        return True
+
+    def derive(self, catalog: Catalog, parent: Happening) -> None:
+        for number, rule in enumerate(catalog.derivations(parent.type)):
+            subject = parent.look(rule["subject"])
+            if not isinstance(subject, str) or not subject.strip():
+                continue
+            if rule.get("unless_self") and subject == parent.user:
+                continue
+            self.derived += self.apply(derived(catalog, parent, number, rule, subject), [catalog])
+
+    def result(self) -> Result:
+        awards = {
+            (name, catalog, key, ""): earned_at
+            for name, user in self.users.items()
+            for (catalog, key), earned_at in user.earned.items()
+        }
+        hanging = {(each.name, key) for each in self.catalogs for key in undated(each)}
+        return Result(
+            awards=awards,
+            metrics={name: user.values() for name, user in self.users.items()},
+            points=self.points(awards),
+            applied=self.applied,
+            duplicates=self.duplicates,
+            skipped=self.skipped,
+            derived=self.derived,
+            undated={award for award in awards if award[1:3] in hanging},
+        )
+
+    def points(self, awards: Iterable[Award]) -> dict[str, dict[str, int]]:
+        catalogs = {each.name: each for each in self.catalogs}
+        points = {name: dict.fromkeys(catalogs, 0) for name in self.users}
+        for user, catalog, key, _ in awards:
+            points[user][catalog] += catalogs[catalog].achievements[key].points
+        return points
+
+
+def true_since(user: User, catalog: str, condition: Condition) -> datetime | None:
+    """When a condition that holds now began to hold; None when it does not hold."""
+    if isinstance(condition, AtLeast):
+        return user.reached_at.get((catalog, condition))
+    since = [true_since(user, catalog, part) for part in condition.parts]
+    known = [moment for moment in since if moment is not None]
+    if condition.word == "any":
+        return min(known, default=None)
+    return max(known) if len(known) == len(since) else None
+
+
+def derived(catalog: Catalog, parent: Happening, number: int, rule: Mapping[str, Any], subject: str) -> Happening:
+    """The event that another user gets out of this one. The same parent always gives the same id."""
+    paths = rule.get("data") or {}
+    return Happening(
+        origin=f"derived by {catalog.name}",
+        type=rule["type"],
+        source=f"laurel/{catalog.name}",
+        id=f"{number} {subject} {parent.source} {parent.id}",
+        user=subject,
+        at=parent.at,
+        zone=parent.zone,
+        data={name: parent.look(path) for name, path in paths.items()},
+    )
+
+
+def undated(catalog: Catalog) -> set[str]:
+    """The achievements that hang on a derived event, through a metric or through what they require."""
+    types = {rule["type"] for event_type in catalog.events for rule in catalog.derivations(event_type)}
+    fed = {key for key, metric in catalog.metrics.items() if types & {feed.type for feed in metric.feeds}}
+    found: set[str] = set()
+    for _ in catalog.achievements:
+        found |= {
+            each.key
+            for each in catalog.achievements.values()
+            if fed & metrics_of(each.when) or found & set(each.requires)
+        }
+    return found
+
+
+def metrics_of(condition: Condition) -> set[str]:
+    if isinstance(condition, AtLeast):
+        return {condition.metric}
+    return set().union(*(metrics_of(part) for part in condition.parts))
