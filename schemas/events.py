@@ -45,8 +45,9 @@ class Envelope(msgspec.Struct, gc=False):
 
 
 class EventKind(NamedTuple):
-    """An event type of a topic, ready to read."""
+    """An event type of a topic, ready to read; `place` is its index among the topic's types."""
 
+    place: int
     spec: EventSpec
     decode: Callable[[msgspec.Raw | bytes], Any]
     scale: Callable[[Any], None] | None
@@ -72,7 +73,7 @@ FIELD_TYPES: dict[str, Any] = {
 }
 
 
-def event_kind(spec: EventSpec) -> EventKind:
+def event_kind(place: int, spec: EventSpec) -> EventKind:
     """What reads the data of an event type: a struct of just the declared fields."""
     # msgspec wants required fields first; the attribute of a field is f<index>, since any name is legal in JSON
     fields = sorted(enumerate(spec.fields), key=lambda item: item[1].optional)
@@ -84,7 +85,7 @@ def event_kind(spec: EventSpec) -> EventKind:
     )
     decimals = [(attribute(index), field) for index, field in fields if field.type == "decimal"]
     scale = _scaler(decimals) if decimals else None
-    return EventKind(spec, msgspec.json.Decoder(struct).decode, scale)
+    return EventKind(place, spec, msgspec.json.Decoder(struct).decode, scale)
 
 
 def attribute(index: int) -> str:
@@ -126,14 +127,16 @@ def scaled(value: Decimal, field: FieldSpec) -> int:
 class EventReader:
     """Reads the records of one topic as events.
 
-    Shapes: `kinds` maps (source, type) to its kind; the source is empty but on the derived topic.
+    Shapes: `specs` maps (source, type) to its spec; the source is empty but on the derived topic.
     """
 
-    def __init__(self, kinds: Mapping[tuple[str, str], EventKind], *, derived: bool = False) -> None:
-        self._kinds: dict[Any, EventKind] = (
-            dict(kinds) if derived else {name: kind for (_, name), kind in kinds.items()}
-        )
+    def __init__(self, specs: Mapping[tuple[str, str], EventSpec], *, derived: bool = False) -> None:
+        self.keys = list(specs)
+        kinds = [event_kind(place, spec) for place, spec in enumerate(specs.values())]
         self._derived = derived
+        self._kinds: dict[Any, EventKind] = {
+            key if derived else key[1]: kind for key, kind in zip(self.keys, kinds, strict=True)
+        }
 
     def read(self, record: Record) -> Event | None:
         """An event, or None when no catalog declares its type. Raises: BadRecord."""
@@ -281,10 +284,10 @@ def _contradiction(spec: EventSpec, catalog: str, what: str) -> BadCatalog:
 
 def readers(program: Program) -> dict[str, EventReader]:
     """A reader for each source topic of a program. Raises: BadCatalog as `event_specs` does."""
-    kinds: dict[str, dict[tuple[str, str], EventKind]] = {topic: {} for topic in program.sources}
+    specs: dict[str, dict[tuple[str, str], EventSpec]] = {topic: {} for topic in program.sources}
     for (topic, source, name), spec in event_specs(program).items():
-        kinds[topic][source, name] = event_kind(spec)
-    return {topic: EventReader(found, derived=topic == program.derived) for topic, found in kinds.items()}
+        specs[topic][source, name] = spec
+    return {topic: EventReader(found, derived=topic == program.derived) for topic, found in specs.items()}
 
 
 def topics_of_type(program: Program, event_type: str) -> list[str]:

@@ -1,0 +1,148 @@
+"""Which achievement waits for what, and when it is earned.
+
+A condition is looked at only when one of its thresholds is crossed or an award it requires is won: an event that
+crosses nothing costs the same with a hundred definitions and with a hundred thousand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+
+from schemas.program import AchievementSpec, All, AtLeast, CatalogProgram, Condition, MetricSpec
+from schemas.state import AWARDS, State, awarded_at, value_reader, with_award
+
+EarnedAt = Callable[[State], int | None]  # microseconds since 1970, None while it does not hold
+
+
+class Entry:
+    """An achievement at run time. Entries are compared by their place in the program."""
+
+    __slots__ = ("dependants", "earned_at", "place", "progress_of", "simple", "spec")
+
+    def __init__(self, place: int, spec: AchievementSpec, metrics: dict[str, MetricSpec]) -> None:
+        self.place = place
+        self.spec = spec
+        self.simple = isinstance(spec.when, AtLeast) and not spec.requires
+        self.earned_at = evaluation(spec.when, metrics)
+        self.progress_of = _progress(spec.when, metrics)
+        self.dependants: list[Entry] = []
+
+    def __lt__(self, other: Entry) -> bool:
+        return self.place < other.place
+
+
+def evaluation(condition: Condition, metrics: dict[str, MetricSpec]) -> EarnedAt:
+    """When a condition came to hold: all at its latest part, any at the earliest that holds."""
+    if isinstance(condition, AtLeast):
+        return _comparison(condition, metrics[condition.metric])
+    parts = [evaluation(part, metrics) for part in condition.of]
+    return _all(parts) if isinstance(condition, All) else _any(parts)
+
+
+def _comparison(condition: AtLeast, metric: MetricSpec) -> EarnedAt:
+    read, slot, wanted, number = value_reader(metric), metric.slot, condition.at, condition.number
+
+    def earned_at(state: State) -> int | None:
+        if (read(state, slot) or 0) < wanted:
+            return None
+        return awarded_at(state[AWARDS], number) if number is not None else None
+
+    return earned_at
+
+
+def _all(parts: list[EarnedAt]) -> EarnedAt:
+    def earned_at(state: State) -> int | None:
+        moments = [moment for moment in (part(state) for part in parts) if moment is not None]
+        return max(moments) if len(moments) == len(parts) else None
+
+    return earned_at
+
+
+def _any(parts: list[EarnedAt]) -> EarnedAt:
+    def earned_at(state: State) -> int | None:
+        return min((moment for moment in (part(state) for part in parts) if moment is not None), default=None)
+
+    return earned_at
+
+
+def _progress(condition: Condition, metrics: dict[str, MetricSpec]) -> Callable[[State], int | None]:
+    """The metric's value of a plain condition, nothing of a compound one."""
+    if not isinstance(condition, AtLeast):
+        return lambda state: None
+    metric = metrics[condition.metric]
+    read = value_reader(metric)
+    return lambda state: read(state, metric.slot)
+
+
+class Waiting:
+    """What waits for one threshold of one metric."""
+
+    __slots__ = ("entries", "number")
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self.entries: list[Entry] = []
+
+
+class Board:
+    """The achievements of one catalog, by what they wait for."""
+
+    def __init__(self, catalog: CatalogProgram, first_place: int) -> None:
+        self.catalog = catalog
+        metrics = {metric.key: metric for metric in catalog.metrics}
+        active = [spec for spec in catalog.achievements if spec.is_active]
+        self.entries = [Entry(first_place + index, spec, metrics) for index, spec in enumerate(active)]
+        self._by_key = {entry.spec.key: entry for entry in self.entries}
+        self.waiting: dict[str, dict[int, Waiting]] = {key: {} for key in metrics}
+        for entry in self.entries:
+            self._wait(entry, entry.spec.when)
+            self._depend(entry)
+
+    def _wait(self, entry: Entry, condition: Condition) -> None:
+        if not isinstance(condition, AtLeast):
+            for part in condition.of:
+                self._wait(entry, part)
+            return
+        waiting = self.waiting[condition.metric].setdefault(condition.at, Waiting())
+        waiting.entries.append(entry)
+        if condition.number is not None:
+            waiting.number = condition.number
+
+    def _depend(self, entry: Entry) -> None:
+        for key in entry.spec.requires:
+            if key in self._by_key:
+                self._by_key[key].dependants.append(entry)
+
+    def required(self, entry: Entry, awards: bytes) -> Iterable[int | None]:
+        """When each award that this entry requires was earned."""
+        numbers = {spec.key: spec.number for spec in self.catalog.achievements if spec.key in entry.spec.requires}
+        return [awarded_at(awards, numbers[key]) for key in entry.spec.requires]
+
+    def decide(self, state: State, crossings: list[tuple[Waiting, int]]) -> list[tuple[Entry, int]]:
+        """The entries newly earned and when, dependants after what they require; the state's awards grow."""
+        queue: list[tuple[Entry, int]] = []
+        for waiting, at in crossings:
+            if waiting.number is not None:
+                state[AWARDS] = with_award(state[AWARDS], waiting.number, at)
+            for entry in waiting.entries:
+                heappush(queue, (entry, at))
+        won: list[tuple[Entry, int]] = []
+        while queue:
+            entry, crossed_at = heappop(queue)
+            earned_at = self._earned_at(entry, state, crossed_at)
+            if earned_at is not None:
+                state[AWARDS] = with_award(state[AWARDS], entry.spec.number, earned_at)
+                won.append((entry, earned_at))
+                for dependant in entry.dependants:
+                    heappush(queue, (dependant, earned_at))
+        return won
+
+    def _earned_at(self, entry: Entry, state: State, crossed_at: int) -> int | None:
+        if awarded_at(state[AWARDS], entry.spec.number) is not None:
+            return None
+        if entry.simple:
+            return crossed_at
+        moments = [entry.earned_at(state), *self.required(entry, state[AWARDS])]
+        known = [moment for moment in moments if moment is not None]
+        return max(known) if len(known) == len(moments) else None

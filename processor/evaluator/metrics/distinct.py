@@ -1,0 +1,153 @@
+"""distinct: how many different values. A value is its 64-bit hash.
+
+Slots: hashes, time. With `minus` types every value has a signed number of occurrences and counts while it is
+above zero: entries, size, time. Values beyond DISTINCT_MAX are not taken in.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Callable
+from functools import lru_cache
+
+import msgspec
+from xxhash import xxh3_64_digest
+
+from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
+from schemas.events import Envelope
+from schemas.state import DISTINCT_MAX, ENTRY, ID_BYTES, State
+
+HASHES_BYTES_MAX = DISTINCT_MAX * ID_BYTES
+ENTRIES_BYTES_MAX = DISTINCT_MAX * ENTRY.size
+HASHES_CACHED = 65_536
+
+Hash = Callable[[Data], bytes | None]
+
+
+def make_step(context: FeedContext) -> Step:
+    """The values only ever grow in number."""
+    hashes, time = context.metric.slot, context.metric.slot + 1
+    hash_of, reached = value_hash(context), context.thresholds.reached
+
+    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+        digest = hash_of(data)
+        if digest is None:
+            return None
+        if at > state[time]:
+            state[time] = at
+        known = state[hashes]
+        if place_of(known, digest, ID_BYTES) >= 0 or len(known) >= HASHES_BYTES_MAX:
+            return None
+        state[hashes] = known = known + digest
+        size = len(known) // ID_BYTES
+        return [(size, state[time])] if size in reached else None
+
+    return step
+
+
+def make_counted_step(context: FeedContext) -> Step:
+    """The values may go again: each keeps its occurrences."""
+    entries, size, time = range(context.metric.slot, context.metric.slot + 3)
+    hash_of, reached, sign = value_hash(context), context.thresholds.reached, context.feed.sign
+
+    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+        digest = hash_of(data)
+        if digest is None:
+            return None
+        if at > state[time]:
+            state[time] = at
+        state[entries], change = moved(state[entries], digest, sign)
+        state[size] += change
+        return [(state[size], state[time])] if change > 0 and state[size] in reached else None
+
+    return step
+
+
+def place_of(packed: bytes, digest: bytes, width: int) -> int:
+    """Where the item of this width that starts with the digest lies, -1 if nowhere."""
+    place = packed.find(digest)
+    while place >= 0 and place % width:
+        place = packed.find(digest, place + 1)
+    return place
+
+
+def moved(entries: bytes, digest: bytes, change: int) -> tuple[bytes, int]:
+    """The entries with one more or fewer occurrence of a value, and what that does to their size."""
+    place = place_of(entries, digest, ENTRY.size)
+    if place < 0:
+        if len(entries) >= ENTRIES_BYTES_MAX:
+            return entries, 0
+        return entries + digest + change.to_bytes(4, "big", signed=True), int(change > 0)
+    before = int.from_bytes(entries[place + ID_BYTES : place + ENTRY.size], "big", signed=True)
+    after = before + change
+    kept = digest + after.to_bytes(4, "big", signed=True) if after else b""
+    return entries[:place] + kept + entries[place + ENTRY.size :], int(after > 0) - int(before > 0)
+
+
+def value_hash(context: FeedContext) -> Hash:
+    """What makes the hash of an event's value, or None where a part of it is absent or blank."""
+    text_of = _normal_hash if context.metric.normalize else _hash
+    bucket = context.metric.bucket or 1
+    fields = [context.attribute(name) for name in context.metric.by]
+    if len(fields) == 1:
+        return _single_hash(fields[0], text_of, bucket)
+    return _tuple_hash(fields, context.metric.normalize, bucket)
+
+
+def _single_hash(field: str, text_of: Callable[[str], bytes | None], bucket: int) -> Hash:
+    def hash_of(data: Data) -> bytes | None:
+        value = getattr(data, field)
+        if type(value) is int:
+            value = str(value // bucket)
+        return None if value is None else text_of(str(value))
+
+    return hash_of
+
+
+def _tuple_hash(fields: list[str], normalized: bool, bucket: int) -> Hash:
+    def hash_of(data: Data) -> bytes | None:
+        values = [getattr(data, field) for field in fields]
+        parts = [value // bucket if type(value) is int else value for value in values]
+        if any(part is None or (type(part) is str and not part.strip()) for part in parts):
+            return None
+        if normalized:
+            parts = [normal(part) if type(part) is str else part for part in parts]
+        return xxh3_64_digest(msgspec.json.encode(parts))
+
+    return hash_of
+
+
+def normal(text: str) -> str:
+    """Trimmed, composed (NFC) and case-folded."""
+    return unicodedata.normalize("NFC", text.strip()).casefold()
+
+
+@lru_cache(maxsize=HASHES_CACHED)
+def _hash(text: str) -> bytes | None:
+    return xxh3_64_digest(text.encode()) if text.strip() else None
+
+
+@lru_cache(maxsize=HASHES_CACHED)
+def _normal_hash(text: str) -> bytes | None:
+    return _hash(normal(text))
+
+
+def merge(earlier: Slots, later: Slots) -> Slots:
+    known = earlier[0]
+    for start in range(0, len(later[0]), ID_BYTES):
+        digest = later[0][start : start + ID_BYTES]
+        if place_of(known, digest, ID_BYTES) < 0 and len(known) < HASHES_BYTES_MAX:
+            known += digest
+    return known, max(earlier[1], later[1])
+
+
+def merge_counted(earlier: Slots, later: Slots) -> Slots:
+    entries, size, _ = earlier
+    for digest, occurrences in ENTRY.iter_unpack(later[0]):
+        entries, change = moved(entries, digest.to_bytes(ID_BYTES, "big"), occurrences)
+        size += change
+    return entries, size, max(earlier[2], later[2])
+
+
+KIND = Kind(make_step, merge)
+KIND_WITH_MINUS = Kind(make_counted_step, merge_counted)

@@ -1,0 +1,55 @@
+"""What every metric kind gives, and the thresholds that wait for it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from schemas.events import Envelope, attribute_of
+from schemas.program import EventSpec, Feed, MetricSpec
+from schemas.state import State
+
+Data = Any
+Crossed = Sequence[tuple[int, int]]  # (threshold, microseconds since 1970)
+Step = Callable[[State, Data, int, Envelope], Crossed | None]
+Slots = tuple[Any, ...]
+
+
+class Thresholds:
+    """The values of a metric that some condition waits for.
+
+    A count moves by one, so it looks up the value it reached; what jumps asks for all between two values.
+    """
+
+    def __init__(self, values: Sequence[int]) -> None:
+        self.ordered = sorted(set(values))
+        self.reached = frozenset(values)
+
+    def between(self, before: int, after: int, at: int) -> Crossed | None:
+        """The thresholds in (before, after], each crossed at this time."""
+        ordered = self.ordered
+        low = bisect_right(ordered, before)
+        high = bisect_right(ordered, after, low) if after > before else low
+        return [(value, at) for value in ordered[low:high]] if high > low else None
+
+
+class FeedContext(NamedTuple):
+    """All that a step is made of: a metric, one event type that feeds it, and what waits for its value."""
+
+    metric: MetricSpec
+    feed: Feed
+    event: EventSpec
+    thresholds: Thresholds
+    zone: str
+
+    def attribute(self, field: str) -> str:
+        """The attribute of this event's data that holds a declared field."""
+        return attribute_of(self.event, field)
+
+
+class Kind(NamedTuple):
+    """A metric kind: how one event is applied, and how two stretches of a log are joined."""
+
+    step: Callable[[FeedContext], Step]
+    merge: Callable[[Slots, Slots], Slots]

@@ -1,0 +1,33 @@
+"""latest: a gauge, the value of the event with the greatest (time, id), whenever it arrives.
+
+Slots: value, time, event id.
+"""
+
+from __future__ import annotations
+
+from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
+from schemas.events import Envelope
+from schemas.state import State
+
+
+def make_step(context: FeedContext) -> Step:
+    value, time, identity = range(context.metric.slot, context.metric.slot + 3)
+    field = context.attribute(context.metric.of or "")
+    between = context.thresholds.between
+
+    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+        seen = getattr(data, field)
+        if seen is None or (at, envelope.id) < (state[time], state[identity] or ""):
+            return None
+        before = state[value] or 0
+        state[value], state[time], state[identity] = seen, at, envelope.id
+        return between(before, seen, at)
+
+    return step
+
+
+def merge(earlier: Slots, later: Slots) -> Slots:
+    return max(earlier, later, key=lambda slots: (slots[1], slots[2] or ""))
+
+
+KIND = Kind(make_step, merge)

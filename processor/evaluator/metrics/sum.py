@@ -1,0 +1,42 @@
+"""sum: the total of a field; `minus` types take theirs away. Slots: plus, minus, time.
+
+A total saturates at VALUE_MAX, far beyond any that integers of 2**53 add up to in practice.
+"""
+
+from __future__ import annotations
+
+from processor.evaluator.metrics.count import merge as merge_counts
+from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
+from schemas.events import Envelope
+from schemas.state import VALUE_MAX, State
+
+
+def make_step(context: FeedContext) -> Step:
+    plus, minus, time = range(context.metric.slot, context.metric.slot + 3)
+    moved = plus if context.feed.sign > 0 else minus
+    field = context.attribute(context.metric.of or "")
+    between = context.thresholds.between
+
+    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+        amount = getattr(data, field)
+        if amount is None:
+            return None
+        before = max(0, state[plus] - state[minus])
+        state[moved] = saturated(state[moved] + amount)
+        if at > state[time]:
+            state[time] = at
+        return between(before, state[plus] - state[minus], state[time])
+
+    return step
+
+
+def saturated(total: int) -> int:
+    return max(-VALUE_MAX, min(VALUE_MAX, total))
+
+
+def merge(earlier: Slots, later: Slots) -> Slots:
+    plus, minus, time = merge_counts(earlier, later)
+    return saturated(plus), saturated(minus), time
+
+
+KIND = Kind(make_step, merge)

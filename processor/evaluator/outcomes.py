@@ -1,0 +1,139 @@
+"""Unlocks and derived events as bytes.
+
+Almost all of an unlock is the same for everyone who earns it, so it is encoded once, with gaps; the gaps are
+found by encoding an outcome with a placeholder in each, which keeps the schema the only place that names fields.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from schemas.events import DERIVED_SOURCE, Envelope, attribute_of
+from schemas.outcomes import SOURCE_PREFIX, Evidence, Outcome, Unlocked, unlocked_id
+from schemas.program import AchievementSpec, CatalogProgram, DeriveSpec, EventSpec
+from schemas.zones import EPOCH, moment_of
+
+encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
+
+GAPS = ("id", "subject", "time", "earned_at", "progress_at_unlock", "topic", "partition", "offset", "event_id")
+GAP = "\x1a"
+
+
+class UnlockTemplate:
+    """The outcome of one achievement, ready but for who, when and why."""
+
+    def __init__(self, catalog: CatalogProgram, spec: AchievementSpec) -> None:
+        self._catalog, self._key = catalog.catalog, spec.key
+        self._parts = _split(_example(catalog, spec))
+
+    def render(
+        self,
+        user: str,
+        earned_at: int,
+        progress: int | None,
+        topic: str,
+        partition: int,
+        offset: int,
+        event_id: str,
+    ) -> bytes:
+        """Units: earned_at, microseconds since 1970."""
+        moment = encode(moment_of(earned_at))
+        identity = unlocked_id(self._catalog, self._key, user)
+        values = (identity, user, None, None, progress, topic, partition, offset, event_id)
+        filled = [encode(value) for value in values]
+        filled[2] = filled[3] = moment
+        pieces = [piece for pair in zip(self._parts, filled, strict=False) for piece in pair]
+        return b"".join([*pieces, self._parts[-1]])
+
+
+def _example(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
+    return Outcome(
+        id="",
+        source=SOURCE_PREFIX + catalog.catalog,
+        subject="",
+        time=EPOCH,
+        data=Unlocked(
+            catalog=catalog.catalog,
+            achievement=spec.key,
+            name=spec.name,
+            description=spec.description,
+            message=spec.message,
+            icon=spec.icon,
+            color_from=spec.color_from,
+            color_to=spec.color_to,
+            category=spec.category,
+            type=spec.type,
+            catalog_version=catalog.version,
+            catalog_sha256=catalog.sha256,
+            tier=None,
+            rarity=spec.rarity,
+            points=spec.points,
+            secret=spec.secret,
+            scope="",
+            n=0,
+            metadata={},
+            earned_at=EPOCH,
+            progress_at_unlock=None,
+            evidence=Evidence(topic="", partition=0, offset=0, event_id=""),
+            origin="live",
+            replay_id=None,
+            announce=True,
+        ),
+    )
+
+
+def _split(example: Outcome) -> list[bytes]:
+    """The bytes between the gaps, in the order of GAPS."""
+    fields = msgspec.to_builtins(example)
+    for level in (fields, fields["data"], fields["data"]["evidence"]):
+        level.update({name: GAP for name in GAPS if name in level})
+    return encode(fields).split(encode(GAP))
+
+
+class Derivation:
+    """A rule that gives another user an event out of this one."""
+
+    def __init__(self, catalog: str, rule: DeriveSpec, parent: EventSpec) -> None:
+        self._rule = rule
+        self._source = DERIVED_SOURCE + catalog
+        self._subject = path_reader(parent, rule.subject)
+        self._data = {name: path_reader(parent, path) for name, path in rule.data.items()}
+
+    def derive(self, envelope: Envelope, data: Any) -> tuple[bytes, bytes] | None:
+        """(key, value) of the derived event, or None where there is nobody else to give it to."""
+        subject = self._subject(envelope, data)
+        if not isinstance(subject, str) or not subject.strip():
+            return None
+        if self._rule.unless_self and subject == envelope.subject:
+            return None
+        return subject.encode(), encode(self._event(subject, envelope, data))
+
+    def _event(self, subject: str, envelope: Envelope, data: Any) -> dict[str, Any]:
+        event = {
+            "specversion": "1.0",
+            "id": derived_id(envelope.source, envelope.id, self._rule.type, subject),
+            "source": self._source,
+            "type": self._rule.type,
+            "subject": subject,
+            "time": envelope.time,
+            "timezone": envelope.timezone,
+            "data": {name: read(envelope, data) for name, read in self._data.items()},
+        }
+        return event if envelope.timezone is not None else event | {"timezone": None}
+
+
+def derived_id(source: str, parent: str, rule: str, subject: str) -> str:
+    """The same for the same cause, so that a derived event said twice counts once."""
+    return hashlib.sha1(encode([source, parent, rule, subject]), usedforsecurity=False).hexdigest()
+
+
+def path_reader(event: EventSpec, path: str) -> Callable[[Envelope, Any], Any]:
+    """What reads `subject` or `data.<field>` of an event."""
+    if path == "subject":
+        return lambda envelope, data: envelope.subject
+    field = attribute_of(event, path.removeprefix("data."))
+    return lambda envelope, data: getattr(data, field)

@@ -1,0 +1,96 @@
+"""A program made ready to run: for each event type the few things that an event of it moves."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from processor.evaluator.entries import Board, Waiting
+from processor.evaluator.metrics import KINDS, Step, Thresholds
+from processor.evaluator.metrics.kind import FeedContext
+from processor.evaluator.outcomes import Derivation, UnlockTemplate
+from schemas.events import EventKey, attribute_of, event_key, event_specs
+from schemas.program import CatalogProgram, EventSpec, Feed, MetricSpec, Program, Test
+from schemas.state import storage_of
+
+Where = Callable[[Any], bool]
+
+COMPARE: dict[str, Callable[[Any, Any], bool]] = {
+    "eq": operator.eq,
+    "gte": operator.ge,
+    "gt": operator.gt,
+    "lte": operator.le,
+    "lt": operator.lt,
+    "in": lambda value, wanted: value in wanted,
+}
+
+
+class Move(NamedTuple):
+    """One metric that an event moves, if `where` (when there is one) holds."""
+
+    where: Where | None
+    step: Step
+    waiting: dict[int, Waiting]
+    board: Board
+
+
+class Plan(NamedTuple):
+    """What an event of one type does. `window` is the slot of its last ids."""
+
+    window: int
+    moves: list[Move]
+    derivations: list[Derivation]
+
+
+class Plans:
+    """The plans of all event types of a program, and the templates of its unlocks by place."""
+
+    def __init__(self, program: Program) -> None:
+        self.by_event: dict[EventKey, Plan] = {}
+        self.templates: list[UnlockTemplate] = []
+        self._specs = event_specs(program)
+        for catalog in program.catalogs:
+            self._add(catalog, Board(catalog, len(self.templates)), program.derived)
+
+    def _add(self, catalog: CatalogProgram, board: Board, derived: str) -> None:
+        self.templates += [UnlockTemplate(catalog, entry.spec) for entry in board.entries]
+        for spec in catalog.events:
+            key = event_key(catalog, spec, derived)
+            plan = self.by_event.setdefault(key, Plan(spec.window, [], []))
+            united = self._specs[key]
+            plan.moves.extend(_moves(catalog, spec.type, united, board))
+            plan.derivations.extend(Derivation(catalog.catalog, rule, united) for rule in spec.derive)
+
+
+def _moves(catalog: CatalogProgram, event_type: str, event: EventSpec, board: Board) -> list[Move]:
+    return [
+        _move(catalog, metric, feed, event, board)
+        for metric in catalog.metrics
+        for feed in metric.feeds
+        if feed.type == event_type
+    ]
+
+
+def _move(catalog: CatalogProgram, metric: MetricSpec, feed: Feed, event: EventSpec, board: Board) -> Move:
+    waiting = board.waiting[metric.key]
+    context = FeedContext(metric, feed, event, Thresholds(list(waiting)), catalog.timezone)
+    return Move(where_of(event, feed.where), KINDS[storage_of(metric)].step(context), waiting, board)
+
+
+def where_of(event: EventSpec, tests: list[Test]) -> Where | None:
+    """All tests hold; a field that is absent or null passes none."""
+    checks = [_check(attribute_of(event, test.field), test) for test in tests]
+    if len(checks) < 2:
+        return checks[0] if checks else None
+    return lambda data: all(check(data) for check in checks)
+
+
+def _check(field: str, test: Test) -> Where:
+    compare, wanted = COMPARE[test.op], test.value
+
+    def check(data: Any) -> bool:
+        value = getattr(data, field)
+        return value is not None and compare(value, wanted)
+
+    return check
