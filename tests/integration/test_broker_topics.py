@@ -14,7 +14,7 @@ pytestmark = pytest.mark.server
 PARTITIONS = 2
 
 
-@pytest.fixture()
+@pytest.fixture
 def names() -> Names:
     return Names(f"t{uuid4().hex[:8]}")
 
