@@ -1,0 +1,153 @@
+"""Kafka's jars: fetched once from Maven Central with jgo, checked against the hashes beside this file.
+
+`kafka_jars.json` is what `jgo.resolve("org.apache.kafka:kafka_2.13:4.1.0")` answered, with the sha256 of each
+jar: a lock, as requirements/ is for Python. jgo itself only warns about a wrong checksum, and leaves a download
+that was cut off where a whole one would be; hence our own check, in a folder that appears when it is complete.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+from schemas.errors import LaurelError, Precondition
+
+KAFKA_VERSION = "4.1.0"
+LOCK = Path(__file__).with_name("kafka_jars.json")
+DOWNLOADS_AT_ONCE = 6
+DOWNLOAD_SECONDS = 60
+ATTEMPTS = 3
+
+
+def class_path() -> str:
+    """All jars, downloaded if need be. Raises: Precondition without a network or a cache to write to."""
+    kept = cache_folder() / f"kafka-{KAFKA_VERSION}"
+    if not all((kept / jar_name(coordinate)).exists() for coordinate in locked()):
+        _fetch_into(kept)
+    return str(kept / "*")
+
+
+def locked() -> dict[str, str]:
+    """group:artifact:version → sha256."""
+    lock: dict[str, str] = json.loads(LOCK.read_text())
+    return lock
+
+
+def jar_name(coordinate: str) -> str:
+    _, artifact, version = coordinate.split(":")
+    return f"{artifact}-{version}.jar"
+
+
+def cache_folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "laurel"
+
+
+def _fetch_into(kept: Path) -> None:
+    """Download beside the final place, then rename: two at once, or one cut off, do no harm."""
+    try:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        draft = Path(tempfile.mkdtemp(prefix="kafka-draft-", dir=kept.parent))
+    except OSError as failure:
+        raise Precondition(
+            f"cannot write the cache folder {kept.parent} ({failure.strerror}): set XDG_CACHE_HOME to another"
+        ) from failure
+    try:
+        _download_all(draft)
+        _put_in_place(draft / "jars", kept)
+    finally:
+        shutil.rmtree(draft, ignore_errors=True)
+
+
+def _put_in_place(jars: Path, kept: Path) -> None:
+    try:
+        jars.rename(kept)
+    except OSError:  # there is one already: another process's, or one that lost a jar
+        for jar in jars.iterdir():
+            jar.replace(kept / jar.name)
+
+
+def _download_all(draft: Path) -> None:
+    (draft / "jars").mkdir()
+    lock = locked()
+    with _log_to_file(), ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool, _counter(len(lock)) as count:
+        for _ in pool.map(lambda row: _download(draft, *row), lock.items()):
+            next(count)
+
+
+def _download(draft: Path, coordinate: str, sha256: str) -> None:
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            jar = _fetch(draft, coordinate)
+        except (OSError, RuntimeError) as failure:  # requests' errors are OSErrors
+            if attempt == ATTEMPTS:
+                raise Precondition(
+                    f"cannot download {coordinate}: {failure}. Check the network, then start again; or set "
+                    "LAUREL_KAFKA to a Kafka of yours"
+                ) from failure
+            continue
+        if hashlib.sha256(jar.read_bytes()).hexdigest() == sha256:
+            jar.rename(draft / "jars" / jar_name(coordinate))
+            return
+        jar.unlink()
+    raise LaurelError(f"{coordinate} was downloaded {ATTEMPTS} times, never with the sha256 {sha256} of the lock")
+
+
+def _fetch(draft: Path, coordinate: str) -> Path:
+    from jgo.config import GlobalSettings
+    from jgo.constants import MAVEN_CENTRAL_URL
+    from jgo.maven import MavenContext
+
+    group, artifact, version = coordinate.split(":")
+    mirrors = GlobalSettings.load().repositories
+    maven = MavenContext(
+        repo_cache=draft / "maven",
+        remote_repos={"central": MAVEN_CENTRAL_URL, **mirrors},
+        timeout=DOWNLOAD_SECONDS,
+    )
+    partial = maven.project(group, artifact).at_version(version).artifact()
+    partial.cached_path.unlink(missing_ok=True)
+    path: Path = partial.resolve()
+    return path
+
+
+@contextmanager
+def _log_to_file() -> Iterator[None]:
+    log = logging.getLogger("jgo")
+    to_file = logging.FileHandler(cache_folder() / "downloads.log")
+    log.addHandler(to_file)
+    log.setLevel(logging.DEBUG)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(to_file)
+        to_file.close()
+
+
+@contextmanager
+def _counter(total: int) -> Iterator[Iterator[None]]:
+    """One line on stderr that counts up; without a terminal a first and a last line."""
+    text = f"Downloading Apache Kafka {KAFKA_VERSION} (44 MB, once)"
+    live = sys.stderr.isatty()
+
+    def counting() -> Iterator[None]:
+        for done in range(total + 1):
+            if live:
+                print(f"\r{text}: {done}/{total} jars", end="", file=sys.stderr, flush=True)
+            yield
+
+    if not live:
+        print(f"{text} …", file=sys.stderr, flush=True)
+    count = counting()
+    next(count)
+    yield count
+    print("" if live else "Downloaded Apache Kafka", file=sys.stderr, flush=True)

@@ -1,0 +1,156 @@
+"""A real Apache Kafka: one process that is broker and controller."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import logging
+import re
+import secrets
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from cli.stack import jars
+from cli.stack.child import Child, Order
+from cli.stack.java import find_java
+from cli.stack.keeper import Keeper
+from cli.stack.ports import LOCALHOST, free_ports
+from schemas.errors import LaurelError
+
+READY_SECONDS = 90.0
+ASK_SECONDS = 2.0
+ASK_MS = 2000
+POLL_SECONDS = 0.1
+PORT_ATTEMPTS = 3
+PORT_TAKEN = re.compile(r"Address already in use|BindException")
+RECORD_BYTES_MAX = 4 * 1024 * 1024
+LOGGING = Path(__file__).with_name("log4j2.properties")
+
+QUIET_FLAGS = ("-XX:-UsePerfData", "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={LOGGING}")
+QUICK_START = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
+BENCH = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC")
+
+
+def properties(data: Path, port: int, controller_port: int) -> str:
+    """One node, internal topics of 8 partitions (50 are slow to create), nothing created by accident.
+
+    Records carry the time of their append, and are kept: a publisher's event times would lose old history
+    to retention.
+    """
+    settings = {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.voters": f"1@{LOCALHOST}:{controller_port}",
+        "listeners": f"PLAINTEXT://{LOCALHOST}:{port},CONTROLLER://{LOCALHOST}:{controller_port}",
+        "advertised.listeners": f"PLAINTEXT://{LOCALHOST}:{port}",
+        "controller.listener.names": "CONTROLLER",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+        "log.dirs": data / "log",
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 8,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.num.partitions": 8,
+        "transaction.state.log.min.isr": 1,
+        "auto.create.topics.enable": "false",
+        "group.initial.rebalance.delay.ms": 0,
+        "message.max.bytes": RECORD_BYTES_MAX,
+        "log.message.timestamp.type": "LogAppendTime",
+        "log.retention.ms": -1,
+        "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+class Kafka:
+    """Start, and be sure that it answers. `flags` are the JVM's; `core` pins it to one core."""
+
+    def __init__(self, data: Path, log: Path, flags: tuple[str, ...], core: int | None, temporary: bool) -> None:
+        self._data = data
+        self._log = log
+        self._flags = flags
+        self._core = core
+        self._temporary = temporary
+
+    def start(self, keeper: Keeper) -> tuple[Child, str]:
+        """The broker and its address. Raises: LaurelError with what it said last."""
+        (self._data / "tmp").mkdir(parents=True, exist_ok=True)
+        java = [str(find_java()), *QUIET_FLAGS, f"-Djava.io.tmpdir={self._data / 'tmp'}", *self._flags]
+        java += ["-cp", jars.class_path()]
+        for attempt in range(1, PORT_ATTEMPTS + 1):
+            port, controller_port = free_ports(2)
+            config = self._configure(port, controller_port)
+            self._format(keeper, java, config)
+            child = Child(self._order("kafka", [*java, "kafka.Kafka", str(config)]))
+            keeper.start(child)
+            try:
+                return child, self._await_ready(child, f"{LOCALHOST}:{port}")
+            except LaurelError:
+                child.kill()
+                if attempt == PORT_ATTEMPTS or not PORT_TAKEN.search(child.last_lines()):
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _configure(self, port: int, controller_port: int) -> Path:
+        config = self._data / "server.properties"
+        config.write_text(properties(self._data, port, controller_port))
+        return config
+
+    def _order(self, name: str, argv: list[str]) -> Order:
+        stop = signal.SIGKILL if self._temporary else signal.SIGTERM  # nobody will read what it would save
+        return Order(name, tuple(argv), self._log, core=self._core, stop=stop)
+
+    def _format(self, keeper: Keeper, java: list[str], config: Path) -> None:
+        if (self._data / "log" / "meta.properties").exists():
+            return
+        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(config)]
+        child = Child(self._order("kafka format", [*java, *tool]))
+        keeper.start(child)
+        if not child.wait(READY_SECONDS) or child.exit_code():
+            child.kill()
+            raise LaurelError(f"Kafka's storage could not be formatted, log {self._log}:\n{child.last_lines()}")
+
+    def _await_ready(self, child: Child, address: str) -> str:
+        deadline = time.monotonic() + READY_SECONDS
+        while child.alive and time.monotonic() < deadline:
+            if asyncio.run(answers(address)):
+                return address
+            time.sleep(POLL_SECONDS)
+        what = "does not answer" if child.alive else f"ended with exit code {child.exit_code()}"
+        raise LaurelError(f"Kafka {what} at {address}, log {self._log}:\n{child.last_lines()}")
+
+
+def cluster_id() -> str:
+    """16 bytes as Kafka writes them; the first is fixed, since a leading '-' would read as an option."""
+    return base64.urlsafe_b64encode(b"L" + secrets.token_bytes(15)).decode().rstrip("=")
+
+
+async def answers(address: str) -> bool:
+    """Whether the broker names itself in the cluster's metadata."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=address, request_timeout_ms=ASK_MS)
+    with _refusals_unlogged():
+        try:
+            await asyncio.wait_for(admin.start(), ASK_SECONDS)
+            cluster = await asyncio.wait_for(admin.describe_cluster(), ASK_SECONDS)
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        finally:
+            await admin.close()
+    return bool(cluster["brokers"])
+
+
+@contextmanager
+def _refusals_unlogged() -> Iterator[None]:
+    """Until the broker listens each refused connection would be an error line of aiokafka's."""
+    log = logging.getLogger("aiokafka")
+    level = log.level
+    log.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        log.setLevel(level)
