@@ -16,16 +16,18 @@ import msgspec
 from schemas.errors import BadCatalog, BadRecord, Cause
 from schemas.program import CatalogProgram, EventSpec, FieldSpec, Program
 from schemas.records import Record
-from schemas.zones import find_zone, microseconds
+from schemas.zones import EPOCH, find_zone
 
 EVENT_BYTES_MAX = 256 * 1024
 INTEGER_MAX = 2**53
 FUTURE_MS_MAX = 48 * 3600 * 1000
 DERIVED_SOURCE = "laurel/"
 BINARY_PREFIX = "ce_"
+FIRST_PRINTABLE = " "  # Laurel's own keys begin below it
+DAY_SECONDS = 86_400
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]*$")]
+UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Integer = Annotated[int, msgspec.Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 
@@ -53,14 +55,8 @@ class EventKind(NamedTuple):
     scale: Callable[[Any], None] | None
 
 
-class Event(NamedTuple):
-    """An event that was read. Units: at, microseconds since 1970."""
-
-    kind: EventKind
-    envelope: Envelope
-    data: Any
-    at: int
-
+Reading = tuple[EventKind, Envelope, Any, int]
+"""An event that was read: kind, envelope, data, and its time in microseconds since 1970."""
 
 decode_envelope: Callable[[bytes], Envelope] = msgspec.json.Decoder(Envelope).decode
 
@@ -138,52 +134,66 @@ class EventReader:
             key if derived else key[1]: kind for key, kind in zip(self.keys, kinds, strict=True)
         }
 
-    def read(self, record: Record) -> Event | None:
-        """An event, or None when no catalog declares its type. Raises: BadRecord."""
-        value = record.value
-        if record.headers and any(name.startswith(BINARY_PREFIX) for name, _ in record.headers):
-            value = structured(record)
+    def read(self, record: Record) -> Reading | None:  # noqa: C901
+        """An event, or None when no catalog declares its type. Raises: BadRecord. Hot: long on purpose."""
+        value = structured(record) if record.headers and is_binary(record) else record.value
         try:
             if not value.isascii():  # type: ignore[union-attr]
                 value.decode()  # type: ignore[union-attr]
             envelope = decode_envelope(value)  # type: ignore[arg-type]
         except (msgspec.MsgspecError, AttributeError, ValueError, RecursionError) as error:
             raise refusal_of_bytes(value, error) from None
-        if envelope.subject.encode() != record.key:
-            raise _wrong_key(envelope.subject, record.key)
+        subject = envelope.subject
+        if subject.encode() != record.key or subject < FIRST_PRINTABLE:
+            raise _wrong_key(subject, record.key)
         kind = self._kinds.get((envelope.source, envelope.type) if self._derived else envelope.type)
         if kind is None:
             return None
-        return Event(kind, envelope, read_data(kind, envelope), read_time(envelope, record.timestamp))
+        since = envelope.time - EPOCH
+        at = (since.days * DAY_SECONDS + since.seconds) * 1_000_000 + since.microseconds
+        if not 0 <= at <= (record.timestamp + FUTURE_MS_MAX) * 1000:
+            raise _bad_time(envelope, at)
+        if envelope.timezone is not None:
+            _check_zone(envelope.timezone)
+        if envelope.schemaversion != kind.spec.schemaversion:
+            raise _unknown_schemaversion(envelope, kind)
+        try:
+            data = kind.decode(envelope.data)
+            if kind.scale is not None:
+                kind.scale(data)
+        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+            data = _data_of_null(kind, envelope, error)
+        if len(value) > EVENT_BYTES_MAX:  # type: ignore[arg-type]
+            raise too_large(value)  # type: ignore[arg-type]
+        return kind, envelope, data, at
 
 
-def read_time(envelope: Envelope, append_ms: int) -> int:
-    """Microseconds since 1970. Raises: BadRecord on a time or a zone that cannot be."""
-    at = microseconds(envelope.time)
-    if at < 0 or at > (append_ms + FUTURE_MS_MAX) * 1000:
-        raise _bad_time(envelope, at)
-    if envelope.timezone is not None and find_zone(envelope.timezone) is None:
-        raise BadRecord(
-            "bad_zone", f"timezone '{envelope.timezone}' is no IANA zone: write one like 'Europe/Paris'"
-        )
-    return at
+def _data_of_null(kind: EventKind, envelope: Envelope, error: Exception) -> Any:
+    """`data: null` is the same as no data; anything else that failed is refused."""
+    if bytes(envelope.data) == b"null":
+        try:
+            return kind.decode(b"{}")
+        except msgspec.ValidationError as missing:
+            error = missing
+    raise BadRecord("bad_data", f"data of '{envelope.type}': {error}") from None
 
 
-def read_data(kind: EventKind, envelope: Envelope) -> Any:
-    """The declared fields of an event. Raises: BadRecord."""
-    if envelope.schemaversion != kind.spec.schemaversion:
-        raise BadRecord(
-            "unknown_schemaversion",
-            f"schemaversion {envelope.schemaversion} of '{envelope.type}' is not known: "
-            f"the catalog declares {kind.spec.schemaversion}",
-        )
-    try:
-        data = kind.decode(b"{}" if bytes(envelope.data) == b"null" else envelope.data)
-        if kind.scale is not None:
-            kind.scale(data)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise BadRecord("bad_data", f"data of '{envelope.type}': {error}") from None
-    return data
+def _check_zone(zone: str) -> None:
+    if find_zone(zone) is None:
+        raise BadRecord("bad_zone", f"timezone '{zone}' is no IANA zone: write one like 'Europe/Paris'")
+
+
+def _unknown_schemaversion(envelope: Envelope, kind: EventKind) -> BadRecord:
+    return BadRecord(
+        "unknown_schemaversion",
+        f"schemaversion {envelope.schemaversion} of '{envelope.type}' is not known: "
+        f"the catalog declares {kind.spec.schemaversion}",
+    )
+
+
+def is_binary(record: Record) -> bool:
+    """Whether the attributes are in headers (CloudEvents' binary mode)."""
+    return any(name == BINARY_PREFIX + "specversion" for name, _ in record.headers)
 
 
 def structured(record: Record) -> bytes:
@@ -228,6 +238,8 @@ def _cause_of(error: Exception) -> Cause:
 
 
 def _wrong_key(subject: str, key: bytes | None) -> BadRecord:
+    if subject < FIRST_PRINTABLE:
+        return BadRecord("bad_envelope", f"subject {subject!r} begins with a control character: send a user id")
     return BadRecord(
         "wrong_key",
         f"the record's key {key!r} is not its subject '{subject}': publish with the user id as key",

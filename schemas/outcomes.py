@@ -78,12 +78,20 @@ decode_outcome = msgspec.json.Decoder(Outcome).decode
 
 
 def unlocked_id(catalog: str, key: str, user: str, *, tier: str | None = None, scope: str = "", n: int = 0) -> str:
-    """The id of an award: the UUID form of a sha1."""
-    return uuid_form(_encode([UNLOCKED, catalog, key, tier, user, scope, n]))
+    """The id of an award: the UUID form of a sha1 over the JSON array of what it names."""
+    digest = id_start(catalog, key, tier)
+    digest.update(_encode([user, scope, n])[1:])
+    return uuid_of(digest.hexdigest()).decode().strip('"')
 
 
-def uuid_form(content: bytes) -> str:
-    """A version 5 UUID of a JSON array that names a thing of ours. Source: RFC 9562, section 5.5."""
-    digits = hashlib.sha1(ID_PREFIX + content, usedforsecurity=False).hexdigest()
+def id_start(catalog: str, key: str, tier: str | None = None) -> hashlib._Hash:
+    """The hash as far as it is the same for every user: they finish it with `<user>,<scope>,<n>]` in JSON."""
+    start = _encode([UNLOCKED, catalog, key, tier])[:-1]
+    return hashlib.sha1(ID_PREFIX + start + b",", usedforsecurity=False)
+
+
+def uuid_of(digits: str) -> bytes:
+    """The first 128 bits of a sha1 as a version 5 UUID in JSON. Source: RFC 9562, section 5.5."""
     variant = "89ab"[int(digits[16], 16) & 3]
-    return f"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"
+    uuid = f'"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"'
+    return uuid.encode()

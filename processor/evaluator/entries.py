@@ -6,25 +6,28 @@ crosses nothing costs the same with a hundred definitions and with a hundred tho
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from heapq import heappop, heappush
+from collections.abc import Callable
+from heapq import heapify, heappop, heappush
 
 from schemas.program import AchievementSpec, All, AtLeast, CatalogProgram, Condition, MetricSpec
 from schemas.state import AWARDS, State, awarded_at, value_reader, with_award
 
-EarnedAt = Callable[[State], int | None]  # microseconds since 1970, None while it does not hold
+Since = Callable[[State], int | None]  # microseconds since 1970, None while it does not hold
 
 
 class Entry:
     """An achievement at run time. Entries are compared by their place in the program."""
 
-    __slots__ = ("dependants", "earned_at", "place", "progress_of", "simple", "spec")
+    __slots__ = ("dependants", "holds_since", "place", "progress_of", "required", "simple", "spec")
 
-    def __init__(self, place: int, spec: AchievementSpec, metrics: dict[str, MetricSpec]) -> None:
+    def __init__(
+        self, place: int, spec: AchievementSpec, metrics: dict[str, MetricSpec], numbers: dict[str, int]
+    ) -> None:
         self.place = place
         self.spec = spec
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
-        self.earned_at = evaluation(spec.when, metrics)
+        self.holds_since = evaluation(spec.when, metrics)
+        self.required = [numbers[key] for key in spec.requires]
         self.progress_of = _progress(spec.when, metrics)
         self.dependants: list[Entry] = []
 
@@ -32,7 +35,7 @@ class Entry:
         return self.place < other.place
 
 
-def evaluation(condition: Condition, metrics: dict[str, MetricSpec]) -> EarnedAt:
+def evaluation(condition: Condition, metrics: dict[str, MetricSpec]) -> Since:
     """When a condition came to hold: all at its latest part, any at the earliest that holds."""
     if isinstance(condition, AtLeast):
         return _comparison(condition, metrics[condition.metric])
@@ -40,30 +43,30 @@ def evaluation(condition: Condition, metrics: dict[str, MetricSpec]) -> EarnedAt
     return _all(parts) if isinstance(condition, All) else _any(parts)
 
 
-def _comparison(condition: AtLeast, metric: MetricSpec) -> EarnedAt:
+def _comparison(condition: AtLeast, metric: MetricSpec) -> Since:
     read, slot, wanted, number = value_reader(metric), metric.slot, condition.at, condition.number
 
-    def earned_at(state: State) -> int | None:
+    def since(state: State) -> int | None:
         if (read(state, slot) or 0) < wanted:
             return None
         return awarded_at(state[AWARDS], number) if number is not None else None
 
-    return earned_at
+    return since
 
 
-def _all(parts: list[EarnedAt]) -> EarnedAt:
-    def earned_at(state: State) -> int | None:
+def _all(parts: list[Since]) -> Since:
+    def since(state: State) -> int | None:
         moments = [moment for moment in (part(state) for part in parts) if moment is not None]
         return max(moments) if len(moments) == len(parts) else None
 
-    return earned_at
+    return since
 
 
-def _any(parts: list[EarnedAt]) -> EarnedAt:
-    def earned_at(state: State) -> int | None:
+def _any(parts: list[Since]) -> Since:
+    def since(state: State) -> int | None:
         return min((moment for moment in (part(state) for part in parts) if moment is not None), default=None)
 
-    return earned_at
+    return since
 
 
 def _progress(condition: Condition, metrics: dict[str, MetricSpec]) -> Callable[[State], int | None]:
@@ -89,15 +92,16 @@ class Board:
     """The achievements of one catalog, by what they wait for."""
 
     def __init__(self, catalog: CatalogProgram, first_place: int) -> None:
-        self.catalog = catalog
         metrics = {metric.key: metric for metric in catalog.metrics}
+        numbers = {spec.key: spec.number for spec in catalog.achievements}
         active = [spec for spec in catalog.achievements if spec.is_active]
-        self.entries = [Entry(first_place + index, spec, metrics) for index, spec in enumerate(active)]
-        self._by_key = {entry.spec.key: entry for entry in self.entries}
+        self.entries = [Entry(first_place + index, spec, metrics, numbers) for index, spec in enumerate(active)]
         self.waiting: dict[str, dict[int, Waiting]] = {key: {} for key in metrics}
+        by_key = {entry.spec.key: entry for entry in self.entries}
         for entry in self.entries:
             self._wait(entry, entry.spec.when)
-            self._depend(entry)
+            for key in by_key.keys() & entry.spec.requires:
+                by_key[key].dependants.append(entry)
 
     def _wait(self, entry: Entry, condition: Condition) -> None:
         if not isinstance(condition, AtLeast):
@@ -109,40 +113,36 @@ class Board:
         if condition.number is not None:
             waiting.number = condition.number
 
-    def _depend(self, entry: Entry) -> None:
-        for key in entry.spec.requires:
-            if key in self._by_key:
-                self._by_key[key].dependants.append(entry)
 
-    def required(self, entry: Entry, awards: bytes) -> Iterable[int | None]:
-        """When each award that this entry requires was earned."""
-        numbers = {spec.key: spec.number for spec in self.catalog.achievements if spec.key in entry.spec.requires}
-        return [awarded_at(awards, numbers[key]) for key in entry.spec.requires]
+Won = list[tuple[Entry, int]]
 
-    def decide(self, state: State, crossings: list[tuple[Waiting, int]]) -> list[tuple[Entry, int]]:
-        """The entries newly earned and when, dependants after what they require; the state's awards grow."""
-        queue: list[tuple[Entry, int]] = []
-        for waiting, at in crossings:
-            if waiting.number is not None:
-                state[AWARDS] = with_award(state[AWARDS], waiting.number, at)
-            for entry in waiting.entries:
-                heappush(queue, (entry, at))
-        won: list[tuple[Entry, int]] = []
-        while queue:
-            entry, crossed_at = heappop(queue)
-            earned_at = self._earned_at(entry, state, crossed_at)
-            if earned_at is not None:
-                state[AWARDS] = with_award(state[AWARDS], entry.spec.number, earned_at)
-                won.append((entry, earned_at))
-                for dependant in entry.dependants:
-                    heappush(queue, (dependant, earned_at))
-        return won
 
-    def _earned_at(self, entry: Entry, state: State, crossed_at: int) -> int | None:
-        if awarded_at(state[AWARDS], entry.spec.number) is not None:
-            return None
-        if entry.simple:
-            return crossed_at
-        moments = [entry.earned_at(state), *self.required(entry, state[AWARDS])]
-        known = [moment for moment in moments if moment is not None]
-        return max(known) if len(known) == len(moments) else None
+def decide(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
+    """The entries newly earned and when, dependants after what they require; the state's awards grow."""
+    queue: list[tuple[Entry, int]] = []
+    for waiting, at in crossings:
+        if waiting.number is not None:
+            state[AWARDS] = with_award(state[AWARDS], waiting.number, at)
+        queue += [(entry, at) for entry in waiting.entries]
+    heapify(queue)
+    won: Won = []
+    while queue:
+        entry, crossed_at = heappop(queue)
+        earned_at = _earned_at(entry, state, crossed_at)
+        if earned_at is not None:
+            state[AWARDS] = with_award(state[AWARDS], entry.spec.number, earned_at)
+            won.append((entry, earned_at))
+            for dependant in entry.dependants:
+                heappush(queue, (dependant, earned_at))
+    return won
+
+
+def _earned_at(entry: Entry, state: State, crossed_at: int) -> int | None:
+    awards = state[AWARDS]
+    if awarded_at(awards, entry.spec.number) is not None:
+        return None
+    if entry.simple:
+        return crossed_at
+    moments = [entry.holds_since(state), *(awarded_at(awards, number) for number in entry.required)]
+    known = [moment for moment in moments if moment is not None]
+    return max(known) if len(known) == len(moments) else None

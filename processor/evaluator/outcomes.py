@@ -13,41 +13,29 @@ from typing import Any
 import msgspec
 
 from schemas.events import DERIVED_SOURCE, Envelope, attribute_of
-from schemas.outcomes import SOURCE_PREFIX, Evidence, Outcome, Unlocked, unlocked_id
+from schemas.outcomes import SOURCE_PREFIX, Evidence, Outcome, Unlocked, id_start, uuid_of
 from schemas.program import AchievementSpec, CatalogProgram, DeriveSpec, EventSpec
 from schemas.zones import EPOCH, moment_of
 
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
-GAPS = ("id", "subject", "time", "earned_at", "progress_at_unlock", "topic", "partition", "offset", "event_id")
 GAP = "\x1a"
+ID_END = encode(["", 0])[1:]
 
 
 class UnlockTemplate:
     """The outcome of one achievement, ready but for who, when and why."""
 
     def __init__(self, catalog: CatalogProgram, spec: AchievementSpec) -> None:
-        self._catalog, self._key = catalog.catalog, spec.key
-        self._parts = _split(_example(catalog, spec))
+        self._example = _with_gaps(_example(catalog, spec))
+        self._id_start = id_start(catalog.catalog, spec.key)
 
-    def render(
-        self,
-        user: str,
-        earned_at: int,
-        progress: int | None,
-        topic: str,
-        partition: int,
-        offset: int,
-        event_id: str,
-    ) -> bytes:
-        """Units: earned_at, microseconds since 1970."""
+    def render(self, user: bytes, earned_at: int, progress: int | None, evidence: bytes) -> bytes:
+        """Shapes: user and evidence are JSON. Units: earned_at, microseconds since 1970."""
         moment = encode(moment_of(earned_at))
-        identity = unlocked_id(self._catalog, self._key, user)
-        values = (identity, user, None, None, progress, topic, partition, offset, event_id)
-        filled = [encode(value) for value in values]
-        filled[2] = filled[3] = moment
-        pieces = [piece for pair in zip(self._parts, filled, strict=False) for piece in pair]
-        return b"".join([*pieces, self._parts[-1]])
+        identity = self._id_start.copy()
+        identity.update(user + ID_END)
+        return self._example % (uuid_of(identity.hexdigest()), user, moment, moment, encode(progress), evidence)
 
 
 def _example(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
@@ -86,12 +74,16 @@ def _example(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
     )
 
 
-def _split(example: Outcome) -> list[bytes]:
-    """The bytes between the gaps, in the order of GAPS."""
+def _with_gaps(example: Outcome) -> bytes:
+    """The JSON of an outcome as a format: id, subject, time, earned_at, progress_at_unlock, evidence are open."""
     fields = msgspec.to_builtins(example)
-    for level in (fields, fields["data"], fields["data"]["evidence"]):
-        level.update({name: GAP for name in GAPS if name in level})
-    return encode(fields).split(encode(GAP))
+    fields.update(dict.fromkeys(("id", "subject", "time"), GAP))
+    fields["data"].update(dict.fromkeys(("earned_at", "progress_at_unlock", "evidence"), GAP))
+    return encode(fields).replace(b"%", b"%%").replace(encode(GAP), b"%b")
+
+
+def evidence_of(topic: str, partition: int, offset: int, event_id: str) -> bytes:
+    return encode(Evidence(topic=topic, partition=partition, offset=offset, event_id=event_id))
 
 
 class Derivation:
@@ -120,10 +112,9 @@ class Derivation:
             "type": self._rule.type,
             "subject": subject,
             "time": envelope.time,
-            "timezone": envelope.timezone,
             "data": {name: read(envelope, data) for name, read in self._data.items()},
         }
-        return event if envelope.timezone is not None else event | {"timezone": None}
+        return event if envelope.timezone is None else event | {"timezone": envelope.timezone}
 
 
 def derived_id(source: str, parent: str, rule: str, subject: str) -> str:

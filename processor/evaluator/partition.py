@@ -6,22 +6,25 @@ No Kafka client, no clock, no randomness: what comes out is a function of what c
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from xxhash import xxh3_64_digest
+from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
-from processor.evaluator.entries import Board, Entry, Waiting
-from processor.evaluator.plan import Plan, Plans
+from processor.evaluator.entries import Waiting, decide
+from processor.evaluator.outcomes import Derivation, encode, evidence_of
+from processor.evaluator.plan import Plans
 from schemas.errors import BadRecord
-from schemas.events import Event, readers
+from schemas.events import Envelope, readers
 from schemas.program import Program
 from schemas.records import Record
 from schemas.state import ID_BYTES, WINDOW_IDS, ZONE, State, decode_state, encode_state, fresh_state
 from schemas.topics import partition_of
 
+SOURCES_CACHED = 4096
 WINDOW_BYTES = WINDOW_IDS * ID_BYTES
 Rows = list[tuple[bytes, bytes]]
-Crossings = dict[Board, list[tuple[Waiting, int]]]
+Crossings = list[tuple[Waiting, int]]
 
 
 class Folded(NamedTuple):
@@ -78,7 +81,7 @@ class PartitionEvaluator:
     def get(self, user: bytes) -> bytes | None:
         """A user's state in wire form."""
         state = self._users.get(user)
-        return state if state is None or type(state) is bytes else encode_state(state)
+        return encode_state(state) if isinstance(state, list) else state
 
     def cut(self) -> Cut:
         """Everything dirty since the last cut; folding may go on at once."""
@@ -105,38 +108,36 @@ class PartitionEvaluator:
                 if event is None:
                     skipped += 1
                     continue
-                key = event.envelope.subject.encode()
+                key: bytes = record.key  # type: ignore[assignment]
                 kept = users.get(key)
                 state = kept if type(kept) is list else self._touch(key, kept)
             except BadRecord as bad:
                 refused.append((record, bad))
                 continue
             kind, envelope, data, at = event
-            plan = plans[kind.place]
-            digest = xxh3_64_digest(envelope.source + "\0" + envelope.id)
-            window = state[plan.window]
+            window_slot, moves, derivations = plans[kind.place]
+            digest = xxh3_64_digest(envelope.id.encode(), seed_of(envelope.source))
+            window = state[window_slot]
             if record.offset <= state[mark] or (digest in window and seen(window, digest)):
                 duplicate += 1
                 continue
             applied += 1
             state[mark] = record.offset
-            state[plan.window] = (window + digest)[-WINDOW_BYTES:]
+            state[window_slot] = (window + digest)[-WINDOW_BYTES:]
             if envelope.timezone is not None:
                 state[ZONE] = envelope.timezone
             dirty[key] = state
             crossings: Crossings | None = None
-            for where, step, waiting, board in plan.moves:
+            for where, step, waiting in moves:
                 if where is None or where(data):
                     crossed = step(state, data, at, envelope)
                     if crossed is not None:
-                        crossings = crossings or {}
-                        crossings.setdefault(board, []).extend(
-                            (waiting[value], crossed_at) for value, crossed_at in crossed
-                        )
+                        crossings = crossings or []
+                        crossings += [(waiting[value], crossed_at) for value, crossed_at in crossed]
             if crossings is not None:
-                unlocked += self._unlock(topic, record, event, state, crossings)
-            if plan.derivations:
-                derived_skipped += self._derive(plan, event)
+                unlocked += self._unlock(topic, record, envelope.id, state, crossings)
+            if derivations:
+                derived_skipped += self._derive(derivations, envelope, data)
         return Folded(applied, duplicate, skipped, refused, unlocked, derived_skipped)
 
     def _touch(self, key: bytes, kept: State | bytes | None) -> State:
@@ -158,31 +159,29 @@ class PartitionEvaluator:
                 "set partitioner=murmur2_random in the publisher (librdkafka's own default is another)",
             )
 
-    def _unlock(
-        self,
-        topic: str,
-        record: Record,
-        event: Event,
-        state: State,
-        crossings: Crossings,
-    ) -> int:
-        user, event_id = event.envelope.subject, event.envelope.id
-        won: list[tuple[Entry, int]] = [
-            each for board, crossed in crossings.items() for each in board.decide(state, crossed)
-        ]
-        for entry, earned_at in won:
-            progress = entry.progress_of(state)
-            template = self._templates[entry.place]
-            value = template.render(user, earned_at, progress, topic, self._partition, record.offset, event_id)
-            self._outcomes.append((user.encode(), value))
+    def _unlock(self, topic: str, record: Record, event_id: str, state: State, crossings: Crossings) -> int:
+        won = decide(state, crossings)
+        if won:
+            key: bytes = record.key  # type: ignore[assignment]
+            user, evidence = encode(key.decode()), evidence_of(topic, self._partition, record.offset, event_id)
+            for entry, earned_at in won:
+                template = self._templates[entry.place]
+                unlock = template.render(user, earned_at, entry.progress_of(state), evidence)
+                self._outcomes.append((key, unlock))
         return len(won)
 
-    def _derive(self, plan: Plan, event: Event) -> int:
+    def _derive(self, derivations: list[Derivation], envelope: Envelope, data: Any) -> int:
         """Returns how many rules had nobody to give an event to."""
-        made = [rule.derive(event.envelope, event.data) for rule in plan.derivations]
+        made = [rule.derive(envelope, data) for rule in derivations]
         found = [row for row in made if row is not None]
         self._derived += found
         return len(made) - len(found)
+
+
+@lru_cache(maxsize=SOURCES_CACHED)
+def seed_of(source: str) -> int:
+    """An id is one of its source: equal ids of two sources are two events."""
+    return xxh3_64_intdigest(source.encode())
 
 
 def seen(window: bytes, digest: bytes) -> bool:

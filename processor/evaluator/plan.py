@@ -32,7 +32,6 @@ class Move(NamedTuple):
     where: Where | None
     step: Step
     waiting: dict[int, Waiting]
-    board: Board
 
 
 class Plan(NamedTuple):
@@ -75,7 +74,7 @@ def _moves(catalog: CatalogProgram, event_type: str, event: EventSpec, board: Bo
 def _move(catalog: CatalogProgram, metric: MetricSpec, feed: Feed, event: EventSpec, board: Board) -> Move:
     waiting = board.waiting[metric.key]
     context = FeedContext(metric, feed, event, Thresholds(list(waiting)), catalog.timezone)
-    return Move(where_of(event, feed.where), KINDS[storage_of(metric)].step(context), waiting, board)
+    return Move(where_of(event, feed.where), KINDS[storage_of(metric)].step(context), waiting)
 
 
 def where_of(event: EventSpec, tests: list[Test]) -> Where | None:
