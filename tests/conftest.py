@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers import Servers, running_servers
+
+
+@pytest.fixture(scope="session")
+def _shared_servers() -> Iterator[Servers]:
+    with running_servers() as servers:
+        yield servers
+
+
+@pytest.fixture
+def servers(request: pytest.FixtureRequest) -> Servers:
+    """The run's Kafka and Postgres. Stay in your `namespace`: other tests use them too."""
+    if request.node.get_closest_marker("server") is None:
+        pytest.fail("a test that uses `servers` carries @pytest.mark.server, or `--fast` would start a Kafka")
+    shared: Servers = request.getfixturevalue("_shared_servers")
+    return shared
+
+
+@pytest.fixture
+def namespace() -> str:
+    """A namespace that no other test has."""
+    return f"t{secrets.token_hex(6)}"
+
+
+@pytest.fixture(autouse=True)
+def _unconfigured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test reads the settings of whoever runs it."""
+    for name in ("LAUREL_KAFKA", "LAUREL_POSTGRES", "LAUREL_NAMESPACE", "LAUREL_PARTITIONS", "LAUREL_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
