@@ -6,8 +6,9 @@ the record is a dead letter. Only the fields that a catalog declares are looked 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -25,6 +26,7 @@ DERIVED_SOURCE = "laurel/"
 BINARY_PREFIX = "ce_"
 FIRST_PRINTABLE = " "  # Laurel's own keys begin below it
 DAY_SECONDS = 86_400
+OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d:\d\d)$")
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
@@ -55,9 +57,16 @@ class EventKind(NamedTuple):
     scale: Callable[[Any], None] | None
 
 
+class Written(msgspec.Struct, gc=False):
+    """The time as it stands in the record."""
+
+    time: str
+
+
 Reading = tuple[EventKind, Envelope, Any, int]
 """An event that was read: kind, envelope, data, and its time in microseconds since 1970."""
 
+decode_written: Callable[[bytes], Written] = msgspec.json.Decoder(Written).decode
 decode_envelope: Callable[[bytes], Envelope] = msgspec.json.Decoder(Envelope).decode
 
 FIELD_TYPES: dict[str, Any] = {
@@ -153,6 +162,8 @@ class EventReader:
         at = (since.days * DAY_SECONDS + since.seconds) * 1_000_000 + since.microseconds
         if not 0 <= at <= (record.timestamp + FUTURE_MS_MAX) * 1000:
             raise _bad_time(envelope, at)
+        if envelope.time.tzinfo is not UTC:
+            _check_offset(value)  # type: ignore[arg-type]
         if envelope.timezone is not None:
             _check_zone(envelope.timezone)
         if envelope.schemaversion != kind.spec.schemaversion:
@@ -176,6 +187,13 @@ def _data_of_null(kind: EventKind, envelope: Envelope, error: Exception) -> Any:
         except msgspec.ValidationError as missing:
             error = missing
     raise BadRecord("bad_data", f"data of '{envelope.type}': {error}") from None
+
+
+def _check_offset(value: bytes) -> None:
+    """RFC 3339 wants the colon; the decoder takes ISO 8601's shorter form too, other readers do not."""
+    written = decode_written(value).time
+    if not OFFSET.search(written):
+        raise BadRecord("bad_time", f"time '{written}' has no offset of the form +02:00: write it so, or send Z")
 
 
 def _check_zone(zone: str) -> None:
