@@ -32,7 +32,7 @@ POINTS_BY_RARITY = {"common": 10, "uncommon": 25, "rare": 50, "epic": 100, "lege
 OPTIONAL_TYPE = re.compile(
     r"(:\s*)((?:\[string\]|string|integer|boolean|decimal\(\d+\))\?)(?=\s*(?:[,}#]|$))", re.MULTILINE
 )
-AT_LEAST = re.compile(r"\s*(\w+)\s*>=\s*(-?[\d_.]+)\s*")
+AT_LEAST = re.compile(r"\s*(\w+)\s*>=\s*([\d.]+)\s*")
 ONE_DAY = timedelta(days=1)
 
 Award = tuple[str, str, str, str]
@@ -82,18 +82,13 @@ class Feed:
 
 @dataclass
 class Metric:
-    catalog: str
     key: str
     kind: str
     feeds: list[Feed]
-    of: str | None
+    of: str
     by: list[str]
     normalize: bool
-    bucket: int | None
-
-    @property
-    def can_be_undone(self) -> bool:
-        return any(feed.sign < 0 for feed in self.feeds)
+    bucket: int
 
 
 @dataclass
@@ -118,7 +113,7 @@ Condition = AtLeast | Compound
 
 
 class Catalog:
-    """One catalog's YAML, interpreted."""
+    """One catalog's YAML, interpreted. Scalars are read as text; what they are held against says what they mean."""
 
     def __init__(self, source: str | Mapping[str, Any]) -> None:
         said: Mapping[str, Any] = read_yaml(source) if isinstance(source, str) else source
@@ -136,70 +131,51 @@ class Catalog:
     def derivations(self, event_type: str) -> list[dict[str, Any]]:
         return self.events.get(event_type, {}).get("derive") or []
 
+    def fields(self, event_type: str) -> dict[str, str]:
+        """The declared fields of an event type and their types."""
+        if event_type in self.events:
+            return {name: str(kind) for name, kind in (self.events[event_type].get("data") or {}).items()}
+        return self.derived_fields.get(event_type, {})
+
     def _derived_fields(self) -> Iterator[tuple[str, dict[str, str]]]:
-        for declared in self.events.values():
-            declared_at = {f"data.{name}": kind for name, kind in (declared.get("data") or {}).items()}
+        for parent, declared in self.events.items():
+            kinds = {f"data.{name}": kind for name, kind in self.fields(parent).items()}
             for rule in declared.get("derive") or []:
                 paths = rule.get("data") or {}
-                yield rule["type"], {name: declared_at.get(path, "string") for name, path in paths.items()}
-
-    def fields(self, event_type: str) -> dict[str, str]:
-        if event_type in self.events:
-            return self.events[event_type].get("data") or {}
-        return self.derived_fields.get(event_type, {})
+                yield rule["type"], {name: kinds.get(path, "string") for name, path in paths.items()}
 
     def _metric(self, key: str, said: Mapping[str, Any]) -> Metric:
         kind = next(kind for kind in KINDS if kind in said)
         shared = said.get("where") or {}
-        by = said.get("by") or []
         return Metric(
-            catalog=self.name,
             key=key,
             kind=kind,
             feeds=[*self._feeds(said[kind], 1, shared), *self._feeds(said.get("minus") or [], -1, shared)],
-            of=bare(said["of"]) if "of" in said else None,
-            by=[bare(path) for path in ([by] if isinstance(by, str) else by)],
-            normalize=bool(said.get("normalize")),
-            bucket=said.get("bucket"),
+            of=bare(said.get("of") or ""),
+            by=[bare(path) for path in one_or_many(said.get("by") or [])],
+            normalize=truth(said.get("normalize", False)),
+            bucket=int(said.get("bucket") or 1),
         )
 
     def _feeds(self, said: Any, sign: int, shared: Mapping[str, Any]) -> Iterator[Feed]:
-        for entry in said if isinstance(said, list) else [said]:
+        for entry in one_or_many(said):
             named = {entry: {}} if isinstance(entry, str) else entry
             for event_type, own in named.items():
-                where = (own or {}).get("where") or {}
-                yield Feed(event_type, sign, self._tests(event_type, where, sign, shared))
-
-    def _tests(self, event_type: str, own: Mapping[str, Any], sign: int, shared: Mapping[str, Any]) -> list[Test]:
-        fields = self.fields(event_type)
-        inherited = {path: said for path, said in shared.items() if sign > 0 or bare(path) in fields}
-        return [
-            (bare(path), word, self._operand(fields.get(bare(path), ""), operand))
-            for where in (inherited, own)
-            for path, said in where.items()
-            for word, operand in (said if isinstance(said, dict) else {"eq": said}).items()
-        ]
-
-    def _operand(self, declared: str, operand: Any) -> Any:
-        if isinstance(operand, list):
-            return [plain(each, declared) for each in operand]
-        return plain(operand, declared)
+                fields = self.fields(event_type)
+                inherited = {path: test for path, test in shared.items() if sign > 0 or bare(path) in fields}
+                tests = [*read_tests(inherited, fields), *read_tests((own or {}).get("where") or {}, fields)]
+                yield Feed(event_type, sign, tests)
 
     def _achievements(self, said: Mapping[str, Any]) -> Iterator[Achievement]:
-        for entry in said.get("achievements") or []:
-            if entry.get("is_active", True):
-                when = self._condition(entry["when"])
-                yield Achievement(entry["key"], when, entry.get("requires") or [], self._points(entry))
-        for ladder in said.get("ladders") or []:
-            for step in ladder["steps"]:
-                entry = {**ladder, **step}
-                if entry.get("is_active", True):
-                    when = AtLeast(ladder["metric"], self._threshold(ladder["metric"], str(step["at"])))
-                    yield Achievement(entry["key"], when, entry.get("requires") or [], self._points(entry))
-
-    def _points(self, entry: Mapping[str, Any]) -> int:
-        points: int = entry.get("points", self.points_by_rarity[entry.get("rarity", "common")])
-        return points
+        for entry in listed(said):
+            rarity = entry.get("rarity", "common")
+            if truth(entry.get("is_active", True)):
+                yield Achievement(
+                    key=entry["key"],
+                    when=self._condition(entry["when"]),
+                    requires=one_or_many(entry.get("requires") or []),
+                    points=int(entry["points"] if "points" in entry else self.points_by_rarity[rarity]),
+                )
 
     def _condition(self, said: Any) -> Condition:
         if isinstance(said, dict):
@@ -212,17 +188,49 @@ class Catalog:
 
     def _threshold(self, metric: str, written: str) -> int:
         folded = self.metrics[metric]
-        declared = self.fields(folded.feeds[0].type).get(folded.of, "") if folded.of else ""
-        return int(plain(Decimal(written.replace("_", "")), declared))
+        declared = self.fields(folded.feeds[0].type).get(folded.of, "")
+        return int(plain(Decimal(written), declared))
 
 
 def read_yaml(text: str) -> Any:
     """YAML, in which an optional type needs no quotes: PyYAML ends a word at a `?` within braces."""
-    return yaml.safe_load(OPTIONAL_TYPE.sub(r'\1"\2"', text))
+    return yaml.load(OPTIONAL_TYPE.sub(r'\1"\2"', text), Loader=yaml.BaseLoader)
+
+
+def listed(said: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The achievements, then the steps of the ladders written out."""
+    yield from said.get("achievements") or []
+    for ladder in said.get("ladders") or []:
+        for step in ladder["steps"]:
+            yield {**ladder, **step, "when": f"{ladder['metric']} >= {step['at']}"}
+
+
+def read_tests(where: Mapping[str, Any], fields: Mapping[str, str]) -> Iterator[Test]:
+    for path, said in where.items():
+        short = {"in": said} if isinstance(said, list) else {"eq": said}
+        for word, operand in (said if isinstance(said, dict) else short).items():
+            yield bare(path), word, operand_of(operand, fields.get(bare(path), ""))
+
+
+def operand_of(said: Any, declared: str) -> Any:
+    """What a field of this type is compared with."""
+    if isinstance(said, list):
+        return [operand_of(each, declared) for each in said]
+    if declared.startswith("boolean"):
+        return truth(said)
+    return plain(Decimal(str(said)), declared) if declared.startswith(("integer", "decimal")) else said
+
+
+def one_or_many(said: Any) -> list[Any]:
+    return said if isinstance(said, list) else [said]
+
+
+def truth(said: Any) -> bool:
+    return str(said).lower() == "true"
 
 
 def bare(path: str) -> str:
-    """`data.title` names the field `title`; `subject` stays what it is."""
+    """`data.title` names the field `title`."""
     return path.removeprefix("data.")
 
 
@@ -307,8 +315,7 @@ class Kept:
         return self.latest_at
 
     def amount(self, event: Happening, fields: Mapping[str, str]) -> int | None:
-        name = self.metric.of or ""
-        amount: int | None = plain(event.data.get(name), fields.get(name, ""))
+        amount: int | None = plain(event.data.get(self.metric.of), fields.get(self.metric.of, ""))
         return amount
 
 
@@ -353,7 +360,7 @@ class Gauge(Kept):
             return None
         if self.metric.kind == "max":
             return max(amount for _, _, amount in self.seen)
-        return max(self.seen, key=lambda each: each[:2])[2]
+        return max(reversed(self.seen), key=lambda each: each[:2])[2]
 
 
 class Distinct(Kept):
@@ -365,9 +372,10 @@ class Distinct(Kept):
         parts = tuple(self.part(plain(event.data.get(name), fields.get(name, ""))) for name in self.metric.by)
         if any(part is None for part in parts):
             return False
-        if parts not in self.occurrences and len(self.occurrences) >= DISTINCT_VALUES_MAX:
-            return False
-        self.occurrences[parts] += sign
+        if parts in self.occurrences or len(self.occurrences) < DISTINCT_VALUES_MAX:
+            self.occurrences[parts] += sign
+        if not self.occurrences[parts]:
+            del self.occurrences[parts]
         return True
 
     def part(self, value: Any) -> tuple[str, Any] | None:
@@ -376,7 +384,7 @@ class Distinct(Kept):
             return None
         if isinstance(value, str) and self.metric.normalize:
             value = unicodedata.normalize("NFC", value.strip()).casefold()
-        if isinstance(value, int) and self.metric.bucket:
+        if type(value) is int:
             value = value // self.metric.bucket
         return type(value).__name__, value
 
@@ -549,13 +557,13 @@ class Reference:
         return True
 
     def derive(self, catalog: Catalog, parent: Happening) -> None:
-        for number, rule in enumerate(catalog.derivations(parent.type)):
+        for rule in catalog.derivations(parent.type):
             subject = parent.look(rule["subject"])
             if not isinstance(subject, str) or not subject.strip():
                 continue
-            if rule.get("unless_self") and subject == parent.user:
+            if truth(rule.get("unless_self", False)) and subject == parent.user:
                 continue
-            self.derived += self.apply(derived(catalog, parent, number, rule, subject), [catalog])
+            self.derived += self.apply(derived(catalog, parent, rule, subject), [catalog])
 
     def result(self) -> Result:
         awards = {
@@ -594,14 +602,14 @@ def true_since(user: User, catalog: str, condition: Condition) -> datetime | Non
     return max(known) if len(known) == len(since) else None
 
 
-def derived(catalog: Catalog, parent: Happening, number: int, rule: Mapping[str, Any], subject: str) -> Happening:
+def derived(catalog: Catalog, parent: Happening, rule: Mapping[str, Any], subject: str) -> Happening:
     """The event that another user gets out of this one. The same parent always gives the same id."""
     paths = rule.get("data") or {}
     return Happening(
         origin=f"derived by {catalog.name}",
         type=rule["type"],
         source=f"laurel/{catalog.name}",
-        id=f"{number} {subject} {parent.source} {parent.id}",
+        id=f"{rule['type']} {subject} {parent.source} {parent.id}",
         user=subject,
         at=parent.at,
         zone=parent.zone,

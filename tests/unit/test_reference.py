@@ -213,6 +213,24 @@ def test_a_day_is_the_one_on_the_calendar_of_the_event():
     assert earned_at("both", *releases(2), *in_tokyo) == datetime(2025, 3, 2, 15, tzinfo=UTC)
 
 
+def test_what_a_filter_says_is_read_as_the_type_of_its_field():
+    """`no`, `on` and 010 are what they say, not what YAML 1.1 makes of them."""
+    answer = {"topic": "t", "data": {"text": "string", "code": "integer?", "is_sure": "boolean?"}}
+    wheres = {
+        "noes": "{data.text: no}",
+        "either": "{data.text: [on, no]}",
+        "tens": "{data.code: 010}",
+        "sure": "{data.is_sure: true}",
+        "both": "{data.text: {in: ['no']}, data.code: {gt: 9, lte: 10}}",
+    }
+    metrics = "".join(f"\n  {key}: {{count: answer, where: {where}}}" for key, where in wheres.items())
+    catalog = f"catalog: survey\nversion: 1\nevents: {{answer: {answer}}}\nmetrics:{metrics}"
+    answers = [{"text": "no", "code": 10}, {"text": "on", "is_sure": True}, {"text": "False", "code": 8}]
+    events = [event("answer", "2025-03-01", event_id=str(n), **data) for n, data in enumerate(answers)]
+    values = fold(events, [catalog]).metrics["ann"]["survey"]
+    assert values == {"noes": 1, "either": 2, "tens": 1, "sure": 1, "both": 1}
+
+
 # --- when an award is earned ---
 
 
