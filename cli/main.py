@@ -1,0 +1,126 @@
+"""The `laurel` command: one table of verbs, each module imported only when its verb is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command, get_group
+
+from schemas.errors import LaurelError, Precondition
+
+INTERRUPTED = 130
+
+
+class Verb(NamedTuple):
+    """`module` has a function `command`, or, for a group of verbs, a Typer `app`."""
+
+    name: str
+    module: str
+    panel: str
+    help: str
+
+
+START, PUBLISH, LOOK, OPERATE, BUILD = "Getting started", "Publish", "Look", "Operate", "Build"
+
+VERBS = [
+    Verb("demo", "cli.demo", START, "See the whole path work, and checked against a reference."),
+    Verb("dev", "cli.dev", START, "Run Kafka, Postgres, processor and projector until Ctrl-C."),
+    Verb("test", "cli.testing", START, "Run every check and test."),
+    Verb("publish", "cli.publish", PUBLISH, "Publish a file of events."),
+    Verb("simulate", "cli.simulate", PUBLISH, "Write a seeded year of TrackFlow events."),
+    Verb("events", "cli.events", PUBLISH, "Check a file of events before it is published."),
+    Verb("catalog", "cli.catalogs", PUBLISH, "Check and publish catalogs."),
+    Verb("awards", "cli.awards", LOOK, "Export what users have earned."),
+    Verb("user", "cli.users", LOOK, "Show one user."),
+    Verb("dlq", "cli.dead_letters", LOOK, "List and show dead letters."),
+    Verb("queue", "cli.queue", OPERATE, "Claim and acknowledge notifications, without any library."),
+    Verb("db", "cli.database", OPERATE, "Upgrade the read models' schema, and show its state."),
+    Verb("topics", "cli.topics", OPERATE, "Create and check topics."),
+    Verb("worker", "cli.worker", OPERATE, "Run one processor."),
+    Verb("projector", "cli.projector", OPERATE, "Run one projector."),
+    Verb("bench", "cli.bench", BUILD, "Measure the processor."),
+    Verb("schema", "cli.schema", BUILD, "Export the contract as JSON Schema and AsyncAPI."),
+]
+
+
+class Verbs(TyperGroup):
+    """Help comes from the table; what is called is imported."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
+        name, stand_in, rest = super().resolve_command(ctx, args)
+        return name, stand_in and load(str(name)), rest
+
+
+def load(name: str) -> Any:
+    module = importlib.import_module(next(verb.module for verb in VERBS if verb.name == name))
+    if hasattr(module, "app"):
+        return get_group(module.app)  # a group even while it has one verb only
+    single = typer.Typer(add_completion=False, rich_markup_mode="rich")
+    single.command(name)(module.command)
+    return get_command(single)
+
+
+def root() -> Verbs:
+    return Verbs(
+        name="laurel",
+        help="Turns a stream of domain events into achievements.",
+        commands={verb.name: _stand_in(verb) for verb in VERBS},
+        no_args_is_help=True,
+        rich_markup_mode="rich",
+    )
+
+
+def _stand_in(verb: Verb) -> TyperCommand:
+    return TyperCommand(verb.name, help=verb.help, rich_help_panel=verb.panel)
+
+
+def main() -> None:
+    try:
+        root()(prog_name="laurel")
+    except LaurelError as error:
+        _end(error)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        expected = said_plainly(error)
+        if expected is None:
+            raise
+        _end(expected)
+
+
+def _end(error: LaurelError) -> None:
+    print(f"laurel: {error}", file=sys.stderr)
+    sys.exit(error.exit_code)
+
+
+def said_plainly(error: Exception) -> LaurelError | None:
+    """What a library's error means to whoever called us; None for one that only our own bug explains.
+
+    By name: whoever raised it has imported the library, and no other command should have to.
+    """
+    match type(error).__module__.partition(".")[0], type(error).__name__:
+        case "aiokafka", "KafkaConnectionError":
+            return Precondition(f"Kafka does not answer ({error}): start one with `laurel dev`; check LAUREL_KAFKA")
+        case "psycopg", "OperationalError" | "ConnectionTimeout":
+            return Precondition(f"Postgres does not answer ({str(error).strip()}): check LAUREL_POSTGRES")
+        case (("pydantic" | "pydantic_core"), "ValidationError") if getattr(error, "title", "").endswith(
+            "Settings"
+        ):
+            return LaurelError(_wrong_settings(error))
+    return None
+
+
+def _wrong_settings(error: Any) -> str:
+    wrong = []
+    for each in error.errors():
+        name = "LAUREL_" + "_".join(map(str, each["loc"])).upper()
+        wrong.append(f"{name}={each['input']}: {each['msg']}")
+    return "the environment is not usable: " + "; ".join(wrong)
+
+
+if __name__ == "__main__":
+    main()
