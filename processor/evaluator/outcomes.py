@@ -20,7 +20,7 @@ from schemas.zones import EPOCH, moment_of
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 GAP = "\x1a"
-ID_END = encode(["", 0])[1:]
+ID_END = b"," + encode(["", 0])[1:]  # scope and n, behind the user
 
 
 class UnlockTemplate:
