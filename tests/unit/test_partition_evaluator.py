@@ -140,7 +140,7 @@ def test_a_repeated_id_counts_once_until_as_many_others_of_its_type_have_come() 
     fold = evaluator(of)
     others = [event("login", number) for number in range(2, 2 + WINDOW_IDS)]
 
-    fold.fold(TOPIC, [event("login", 1), event("released", 20), *others[:-1], event("login", 30, id="e1")])
+    fold.fold(TOPIC, [event("released", 0), event("login", 1), *others[:-1], event("login", 30, id="e1")])
     assert values(fold, of)["logins"] == WINDOW_IDS
 
     fold.fold(TOPIC, [event("login", 31, id="e9"), event("login", 32, id="e1")])
@@ -186,9 +186,9 @@ def test_a_derived_event_goes_to_the_other_user_and_never_to_oneself() -> None:
     [(key, value)] = fold.cut().derived
     made = json.loads(value)
     assert folded.derived_skipped == 3
-    assert (
-        key, made["subject"], made["source"], made["type"], made["time"], made["data"],
-    ) == (b"bob", "bob", "laurel/music", "joined", "2026-05-01T10:01:00Z", {"song_id": "s1", "by": "ann"})  # fmt: skip
+    assert key == b"bob"
+    assert (made["subject"], made["source"], made["type"]) == ("bob", "laurel/music", "joined")
+    assert (made["time"], made["data"]) == ("2026-05-01T10:01:00Z", {"song_id": "s1", "by": "ann"})
 
 
 def test_a_derived_event_counts_for_the_other_user_and_its_repetition_does_not() -> None:
