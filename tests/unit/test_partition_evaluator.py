@@ -144,7 +144,7 @@ def test_a_repeated_id_counts_once_until_as_many_others_of_its_type_have_come() 
     assert values(fold, of)["logins"] == WINDOW_IDS
 
     fold.fold(TOPIC, [event("login", 31, id="e9"), event("login", 32, id="e1")])
-    assert values(fold, of)["logins"] + 1 == WINDOW_IDS + 2
+    assert values(fold, of)["logins"] == WINDOW_IDS + 2
 
 
 def test_the_same_id_of_another_source_is_another_event() -> None:
