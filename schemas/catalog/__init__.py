@@ -1,5 +1,6 @@
 """The catalog language: what an author writes, what the engine gets, and what is said about mistakes."""
 
+from schemas.catalog.findings import Finding, RefusedCatalog
 from schemas.catalog.model import (
     POINTS_BY_RARITY,
     Achievement,
@@ -24,6 +25,7 @@ from schemas.catalog.model import (
     places_of,
     plain_number,
 )
+from schemas.catalog.reading import read_catalog
 
 __all__ = [
     "POINTS_BY_RARITY",
@@ -38,9 +40,11 @@ __all__ = [
     "EventType",
     "Feed",
     "Field",
+    "Finding",
     "Ladder",
     "Metric",
     "Part",
+    "RefusedCatalog",
     "Step",
     "Test",
     "all_achievements",
@@ -48,4 +52,5 @@ __all__ = [
     "catalog_hash",
     "places_of",
     "plain_number",
+    "read_catalog",
 ]

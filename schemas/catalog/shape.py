@@ -1,0 +1,205 @@
+"""Is every part of a file of the shape the language wants? What is not, in an author's words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from schemas.catalog import language
+from schemas.catalog.findings import Path, Report, nearest
+from schemas.catalog.language import Written
+
+T = TypeVar("T", bound=Written)
+Saying = tuple[str, str]  # what is wrong, and the remedy
+
+NOT_YET = frozenset(
+    {
+        "xp",
+        "levels",
+        "challenges",
+        "notify",
+        "feed",
+        "tiers",
+        "translations",
+        "on",
+        "scope",
+        "metadata",
+        "conditions",
+        "context",
+        "all_of",
+        "any_of",
+        "window",
+        "revocable",
+        "where",
+        "every",
+        "grace",
+        "freezes",
+        "upcast",
+        "of",
+    }
+)
+NOT_YET_REMEDY = "leave it out: it is never silently ignored"
+
+PARTS: dict[str, type[Written]] = {
+    "derive": language.WrittenDerivation,
+    "steps": language.WrittenStep,
+    "categories": language.WrittenCategory,
+    **dict.fromkeys(("count", "sum", "max", "latest", "distinct", "streak", "minus"), language.FeedTests),
+}
+
+WHOLE: dict[type[Written], type[Written]] = {language.WrittenHeader: language.WrittenCatalog}
+
+PATTERNS: dict[str, Saying] = {
+    language.KEY_PATTERN: ("is no key", "write a-z, 0-9 and _, a letter or digit first"),
+    language.EVENT_PATTERN: ("is no event type", "write letters, digits, '_', '.' and '-'"),
+    language.FIELD_PATTERN: ("is no field name", "write letters, digits, '_' and '-', a letter first"),
+    language.PATH_PATTERN: ("is no field of the event's data", "write `data.` and the field's name"),
+    language.TOPIC_PATTERN: ("is no Kafka topic", "write letters, digits, '.', '_' and '-'"),
+    language.COLOR_PATTERN: ("is no colour", "write a name such as `blue-500`, or `#1e90ff`"),
+    language.FIELD_TYPE_PATTERN: (
+        "is no field type",
+        "write string, integer, boolean, decimal(1) to decimal(9) or [string], with a ? when it may be absent",
+    ),
+}
+
+IDLE_WORDS: dict[str, object] = {  # no other finding hangs on them; where one is needed, what stands in for it
+    **dict.fromkeys(
+        ["description", "message", "icon", "color_from", "color_to", "rarity", "points", "type", "order", "secret"]
+    ),
+    **dict.fromkeys(("timezone", "headline_streak", "points_by_rarity")),
+    "name": "unnamed",
+    "catalog": "unnamed",
+    "version": 1,
+}
+
+WANTED: dict[str, Saying] = {
+    "string_type": ("a text", "write a text, in quotes if it looks like something else"),
+    "int_type": ("a whole number", "write a whole number, without quotes"),
+    "bool_type": ("true or false", "write true or false"),
+    "list_type": ("a list", "write `- …` lines, or […]"),
+    "dict_type": ("a mapping", "write `name: value` lines, or {name: value}"),
+    "model_type": ("a mapping", "write `name: value` lines, or {name: value}"),
+}
+
+
+def shaped(model: type[T], data: object, path: Path, report: Report) -> T | None:
+    """The part as the language spells it; with findings, what can still be judged of it, or None."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        for detail in error.errors():
+            place = tuple(step for step in detail["loc"] if step != "[key]")
+            report.add((*path, *place), *saying(detail, model))
+        return remainder(model, data, {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]})
+
+
+def remainder(model: type[T], data: object, bad: set[str]) -> T | None:
+    """The part without its bad words, where these say nothing that the rest is judged by."""
+    words = {name for name in bad if name in model.model_fields}
+    if not bad or not isinstance(data, dict) or not words <= set(IDLE_WORDS):
+        return None
+    kept = {name: value for name, value in data.items() if name not in bad}
+    stand_ins = {name: IDLE_WORDS[name] for name in words if IDLE_WORDS[name] is not None}
+    try:
+        return model.model_validate({**kept, **stand_ins})
+    except ValidationError:
+        return None
+
+
+def check_names(names: Iterable[str], pattern: str, path: Path, report: Report) -> None:
+    what, remedy = PATTERNS[pattern]
+    for name in names:
+        if not re.fullmatch(pattern, name):
+            report.add((*path, name), f"'{name}' {what}", remedy)
+
+
+def section(data: dict[str, Any], name: str, wanted: type, report: Report) -> Any:
+    """A section of the file, empty when it is missing, blank or of another shape."""
+    said = data.get(name)
+    if said is None or isinstance(said, wanted):
+        return wanted() if said is None else said
+    what, remedy = WANTED["list_type" if wanted is list else "dict_type"]
+    report.add((name,), f"`{name}` is {shown(said)}, not {what}", remedy)
+    return wanted()
+
+
+def said_in(part: object, name: str) -> list[Any]:
+    """The mappings of a list within a part, whatever else stands there."""
+    said = part.get(name) if isinstance(part, dict) else None
+    return [each for each in said if isinstance(each, dict)] if isinstance(said, list) else []
+
+
+def saying(detail: ErrorDetails, model: type[Written]) -> Saying:
+    tell = TELLERS.get(detail["type"])
+    if tell:
+        return tell(detail, model)
+    if detail["type"] in WANTED:
+        what, remedy = WANTED[detail["type"]]
+        return f"{shown(detail['input'])} stands where {what} belongs", remedy
+    said = detail["msg"].removeprefix("Value error, ")
+    return (
+        f"{shown(detail['input'])} cannot stand here: {said[:1].lower()}{said[1:]}",
+        "see docs/catalog-language.md",
+    )
+
+
+def _bound(detail: ErrorDetails, _: type[Written]) -> Saying:
+    template = BOUNDS[detail["type"]]
+    return f"{shown(detail['input'])} cannot stand here", template.format(**detail.get("ctx", {}))
+
+
+def _missing(detail: ErrorDetails, _: type[Written]) -> Saying:
+    name = detail["loc"][-1]
+    return f"`{name}` is missing", f"add `{name}: …`"
+
+
+def _unknown(detail: ErrorDetails, model: type[Written]) -> Saying:
+    name = str(detail["loc"][-1])
+    around = [step for step in detail["loc"][:-1] if isinstance(step, str)]
+    known = (PARTS[around[-1]] if around else WHOLE.get(model, model)).model_fields
+    if name in NOT_YET:
+        return f"this version of Laurel does not know `{name}` here yet", NOT_YET_REMEDY
+    return f"`{name}` means nothing here", nearest(name, known)
+
+
+def _literal(detail: ErrorDetails, _: type[Written]) -> Saying:
+    known = re.findall(r"'([^']*)'", str(detail["ctx"]["expected"]))
+    return f"{shown(detail['input'])} is not known here", nearest(str(detail["input"]), known)
+
+
+def _pattern(detail: ErrorDetails, _: type[Written]) -> Saying:
+    default = ("cannot stand here", "write `subject` or `data.` and a field's name")
+    what, remedy = PATTERNS.get(str(detail["ctx"]["pattern"]), default)
+    return f"{shown(detail['input'])} {what}", remedy
+
+
+BOUNDS = {
+    "greater_than_equal": "write {ge} or more",
+    "less_than_equal": "write {le} or less",
+    "string_too_short": "write something, or leave the line out",
+    "string_too_long": "write at most {max_length} characters",
+    "too_short": "write at least one entry",
+}
+TELLERS: dict[str, Callable[[ErrorDetails, type[Written]], Saying]] = {
+    "missing": _missing,
+    "extra_forbidden": _unknown,
+    "literal_error": _literal,
+    "string_pattern_mismatch": _pattern,
+    **dict.fromkeys(BOUNDS, _bound),
+}
+
+
+def shown(value: object) -> str:
+    """A value as an author would recognise it."""
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    if value is None or value == "":
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value) if isinstance(value, int | Decimal) else f"'{value}'"
