@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 
 from broker.connections import consumer, producer
@@ -20,8 +18,8 @@ PARTITIONS = 3
 
 
 @pytest.fixture
-async def topic(servers) -> str:
-    name = f"reading.{uuid4().hex[:8]}"
+async def topic(servers, namespace) -> str:
+    name = f"{namespace}-source"
     await create_topics(servers.kafka, [TopicSpec(name, PARTITIONS, SOURCE_CONFIG)])
     return name
 

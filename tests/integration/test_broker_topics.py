@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import uuid4
-
 import pytest
 
 from broker.topics import Created, check_topics, create_topics, topic_configs, wanted_topics
@@ -15,8 +13,8 @@ PARTITIONS = 2
 
 
 @pytest.fixture
-def names() -> Names:
-    return Names(f"t{uuid4().hex[:8]}")
+def names(namespace) -> Names:
+    return Names(namespace)
 
 
 def specs(names: Names) -> list[TopicSpec]:
@@ -59,7 +57,10 @@ async def test_a_missing_topic_is_named_with_the_remedy(servers, names):
     ("wrong", "said"),
     [
         (TopicSpec("", PARTITIONS + 1, SOURCE_CONFIG), "has 3 partitions, not 2"),
-        (TopicSpec("", PARTITIONS, {}), "message.timestamp.type=CreateTime: set it to LogAppendTime"),
+        (
+            TopicSpec("", PARTITIONS, {"message.timestamp.type": "CreateTime"}),
+            "CreateTime: set it to LogAppendTime",
+        ),
         (TopicSpec("", PARTITIONS, {**SOURCE_CONFIG, "cleanup.policy": "compact"}), "cleanup.policy=compact"),
     ],
 )

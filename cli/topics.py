@@ -1,0 +1,71 @@
+"""`laurel topics`: create what is missing, check what is there."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from broker.catalogs import read_program
+from broker.topics import Created, Fault, check_topics, create_topics, wanted_topics
+from cli.catalog_files import catalog_file
+from cli.kafka import run
+from cli.output import print_json
+from cli.settings import Settings
+from schemas.catalog import read_catalog
+from schemas.topics import TopicSpec
+
+PUBLISHED = "published"
+DIFFERENCES = 5
+
+app = typer.Typer(no_args_is_help=True, help="Create and check the topics of this namespace.")
+
+CatalogOption = Annotated[
+    list[str],
+    typer.Option("--catalog", metavar="FILE|published", help="Catalogs that name the source topics; repeatable."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
+
+
+@app.command()
+def create(catalog: CatalogOption = [PUBLISHED], as_json: JsonOption = False) -> None:  # noqa: B006 - typer copies
+    """Create the topics that are missing; those that exist stay as they are."""
+    settings = Settings()
+    created = run(_create(settings, catalog))
+    if as_json:
+        print_json({"topics": [{"topic": each.topic, "created": each.fresh} for each in created]})
+        return
+    for each in created:
+        print(f"{'created' if each.fresh else 'exists '}  {each.topic}")
+
+
+@app.command()
+def check(catalog: CatalogOption = [PUBLISHED], as_json: JsonOption = False) -> None:  # noqa: B006
+    """Say what is wrong with the topics and what to do; exit code 5 when something is."""
+    faults = run(_check(Settings(), catalog))
+    if as_json:
+        print_json({"faults": [fault._asdict() for fault in faults]})
+    for fault in [] if as_json else faults:
+        print(fault.message)
+    if faults:
+        raise typer.Exit(DIFFERENCES)
+
+
+async def _create(settings: Settings, catalogs: list[str]) -> list[Created]:
+    return await create_topics(settings.kafka, await _wanted(settings, catalogs))
+
+
+async def _check(settings: Settings, catalogs: list[str]) -> list[Fault]:
+    return await check_topics(settings.kafka, await _wanted(settings, catalogs))
+
+
+async def _wanted(settings: Settings, catalogs: list[str]) -> list[TopicSpec]:
+    sources = [topic for named in catalogs for topic in await _sources(settings, named)]
+    return wanted_topics(settings.names, sources, settings.partitions)
+
+
+async def _sources(settings: Settings, named: str) -> list[str]:
+    if named == PUBLISHED:
+        return (await read_program(settings.kafka, settings.names)).sources
+    catalog = read_catalog(*catalog_file(named))
+    return [event.topic for event in catalog.events.values() if event.topic is not None]
