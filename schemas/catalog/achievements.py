@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any, NamedTuple
 
 from schemas.catalog.findings import Path, Report, nearest
@@ -13,6 +13,7 @@ from schemas.catalog.metrics import RESERVED, Metrics
 from schemas.catalog.model import Achievement, All, AtLeast, Category, Condition, Ladder, Step
 from schemas.catalog.model import Any as AnyOf
 from schemas.catalog.shape import shaped, shown
+from schemas.catalog.source import NUMBER
 from schemas.catalog.where import scaled
 from schemas.state import DISTINCT_MAX
 
@@ -67,9 +68,8 @@ def read_ladders(section: list[Any], known: Known, report: Report) -> tuple[list
 
 
 def given(written: WrittenLook) -> dict[str, Any]:
-    """What the author wrote, as attributes of the model; a blank value is not written."""
+    """What the author wrote, as attributes of the model."""
     said = {name: getattr(written, name) for name in written.model_fields_set}
-    said = {name: value for name, value in said.items() if value is not None}
     return {**said, "requires": tuple(said["requires"])} if "requires" in said else said
 
 
@@ -106,7 +106,7 @@ def _check_look(path: Path, entry: WrittenEntry, known: Known, holes: tuple[str,
     if known.categories is None:
         return
     names = [category.key for category in known.categories]
-    if entry.category is None:
+    if not entry.category:
         report.add(path, "it has no category, and this catalog lists its categories", nearest("", names))
     elif entry.category not in names:
         report.add((*path, "category"), f"no category `{entry.category}` is listed", nearest(entry.category, names))
@@ -114,7 +114,7 @@ def _check_look(path: Path, entry: WrittenEntry, known: Known, holes: tuple[str,
 
 def _check_texts(path: Path, look: WrittenLook, holes: tuple[str, ...], report: Report) -> None:
     for name in ("description", "message"):
-        for hole in PLACEHOLDER.findall(getattr(look, name) or ""):
+        for hole in PLACEHOLDER.findall(getattr(look, name)):
             if hole not in holes:
                 remedy = "a ladder's texts know `{at}`, other texts none: write the words themselves"
                 report.add((*path, name), f"nothing fills `{hole}` here", remedy)
@@ -161,12 +161,8 @@ def _read_comparison(path: Path, said: str, known: Known, report: Report) -> AtL
     return AtLeast(metric=metric, at=at) if at is not None and op == ">=" and known.metrics.get(metric) else None
 
 
-def _number(text: str) -> int | Decimal | None:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() else None
+def _number(text: str) -> Decimal | None:
+    return Decimal(text) if NUMBER.fullmatch(text) else None
 
 
 def _unknown_metric(path: Path, name: str, known: Known, report: Report) -> None:
@@ -210,11 +206,11 @@ def check_requires(listed: list[Listed], written: set[str], report: Report) -> N
     """
     entries = {each.entry.key: each.entry for each in listed}
     for each in listed:
-        for number, name in enumerate(each.entry.requires or []):
+        for number, name in enumerate(each.entry.requires):
             path = (*each.path, "requires", number)
             if name not in written:
                 report.add(path, f"no achievement `{name}` is listed", nearest(name, written))
-            elif name in entries and entries[name].is_active is False and each.entry.is_active is not False:
+            elif name in entries and each.entry.is_active and not entries[name].is_active:
                 report.add(
                     path, f"`{name}` is not active, so nobody can earn it", "drop it, or make this inactive too"
                 )
@@ -229,7 +225,7 @@ def _circle(key: str, entries: Mapping[str, WrittenEntry]) -> list[str] | None:
     ways, seen = [[key]], set[str]()
     while ways:
         way = ways.pop()
-        for name in (entries[way[-1]].requires or []) if way[-1] in entries else []:
+        for name in entries[way[-1]].requires if way[-1] in entries else []:
             if name == key:
                 return [*way, key]
             if name not in seen:

@@ -20,6 +20,7 @@ PATH_PATTERN = r"^data\.[A-Za-z_][A-Za-z0-9_-]*$"
 TOPIC_PATTERN = r"^[A-Za-z0-9._-]+$"
 FIELD_TYPE_PATTERN = r"^(string|integer|boolean|decimal\([1-9]\)|\[string\])\??$"
 COLOR_PATTERN = r"^#?[A-Za-z0-9-]*$"
+TEXT_PATTERN = r"^[^\x00-\x09\x0b-\x1f\x7f]*$"
 NUMBER_MAX = 2**53
 
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN, max_length=100)]
@@ -27,7 +28,8 @@ EventName = Annotated[str, StringConstraints(pattern=EVENT_PATTERN, max_length=2
 FieldName = Annotated[str, StringConstraints(pattern=FIELD_PATTERN, max_length=100)]
 FieldPath = Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=105)]
 Topic = Annotated[str, StringConstraints(pattern=TOPIC_PATTERN, max_length=249)]
-Text = Annotated[str, StringConstraints(min_length=1, max_length=1000)]
+Text = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=1000)]
+Color = Annotated[str, StringConstraints(pattern=COLOR_PATTERN, max_length=20)]
 Points = Annotated[int, Bounds(ge=0, le=1_000_000)]
 
 
@@ -130,19 +132,19 @@ Feeds = Annotated[
 class WrittenMetric(Written):
     """Exactly one of the kinds, then what that kind needs."""
 
-    count: Feeds | None = None
-    sum: Feeds | None = None
-    max: Feeds | None = None
-    latest: Feeds | None = None
-    distinct: Feeds | None = None
-    streak: Feeds | None = None
-    minus: Feeds | None = None
+    count: Feeds = []
+    sum: Feeds = []
+    max: Feeds = []
+    latest: Feeds = []
+    distinct: Feeds = []
+    streak: Feeds = []
+    minus: Feeds = []
     where: Where = {}
-    of: FieldPath | None = None
-    by: Paths | None = None
+    of: FieldPath = ""
+    by: Paths = []
     normalize: bool = False
-    bucket: Annotated[int, Bounds(ge=2, le=NUMBER_MAX)] | None = None
-    every: str | None = None
+    bucket: Annotated[int, Bounds(ge=2, le=NUMBER_MAX)] = 1
+    every: str = ""
 
 
 class WrittenAll(Written):
@@ -161,28 +163,28 @@ def as_written(value: object) -> object:
 
 
 class WrittenLook(Written):
-    """What entries and ladders may say about themselves."""
+    """What entries and ladders may say about themselves. A default here says only that nothing was written."""
 
-    description: Text | None = None
-    message: Text | None = None
-    icon: Annotated[str, StringConstraints(max_length=50)] | None = None
-    color_from: Annotated[str, StringConstraints(pattern=COLOR_PATTERN, max_length=20)] | None = None
-    color_to: Annotated[str, StringConstraints(pattern=COLOR_PATTERN, max_length=20)] | None = None
-    category: Key | None = None
-    rarity: Rarity | None = None
-    points: Points | None = None
-    type: Key | None = None
-    is_active: bool | None = None
-    secret: bool | None = None
+    description: Text = ""
+    message: Text = ""
+    icon: Annotated[str, StringConstraints(pattern=TEXT_PATTERN, max_length=50)] = ""
+    color_from: Color = ""
+    color_to: Color = ""
+    category: Key = ""
+    rarity: Rarity = "common"
+    points: Points = 0
+    type: Key = ""
+    is_active: bool = True
+    secret: bool = False
 
 
 class WrittenEntry(WrittenLook):
     """What an achievement has, whether it stands alone or on a ladder."""
 
     key: Key
-    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
-    order: Annotated[int, Bounds(ge=0, le=1_000_000)] | None = None
-    requires: Keys | None = None
+    name: Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=200)]
+    order: Annotated[int, Bounds(ge=0, le=1_000_000)] = 0
+    requires: Keys = []
 
 
 class WrittenAchievement(WrittenEntry):
@@ -207,9 +209,9 @@ class WrittenHeader(Written):
     catalog: Key
     version: Annotated[int, Bounds(ge=1, le=2**31)]
     timezone: str = "UTC"
-    headline_streak: Key | None = None
+    headline_streak: Key = ""
     points_by_rarity: dict[Rarity, Points] = {}
-    categories: list[WrittenCategory] | None = None
+    categories: list[WrittenCategory] = []
 
 
 class WrittenCatalog(WrittenHeader):

@@ -56,7 +56,7 @@ def read_metric(path: Path, said: object, events: Events, report: Report) -> Met
 
 
 def _kind(path: Path, written: WrittenMetric, report: Report) -> MetricKind | None:
-    said = [kind for kind in KINDS if getattr(written, kind) is not None]
+    said = [kind for kind in KINDS if getattr(written, kind)]
     if len(said) == 1:
         return said[0]
     what = f"`{said[0]}` and `{said[1]}` stand in one metric" if said else "the metric does not say what it folds"
@@ -75,7 +75,7 @@ def _check_options(path: Path, kind: MetricKind, written: WrittenMetric, report:
     if needed and not getattr(written, needed):
         sample = "day" if needed == "every" else "data.<field>"
         report.add(path, f"`{kind}` needs `{needed}`", f"add `{needed}: {sample}`")
-    if kind == "streak" and written.every not in (None, "day"):
+    if kind == "streak" and written.every not in ("", "day"):
         what = f"this version of Laurel does not know `every: {written.every}` yet"
         report.add((*path, "every"), what, "write `every: day`")
 
@@ -85,7 +85,7 @@ def _feeds(path: Path, kind: MetricKind, written: WrittenMetric, events: Events,
     places = [
         (name, number, feed)
         for name in (kind, "minus")
-        for number, feed in enumerate(plus if name == kind else written.minus or [])
+        for number, feed in enumerate(plus if name == kind else written.minus)
     ]
     return [
         Fed(
@@ -121,9 +121,9 @@ def _metric(path: Path, kind: MetricKind, written: WrittenMetric, feeds: list[Fe
         plus=tuple(feed for minus, feed in read if not minus),
         minus=tuple(feed for minus, feed in read if minus),
         of=plain_name(written.of) if written.of else None,
-        by=tuple(map(plain_name, written.by or [])),
+        by=tuple(map(plain_name, written.by)),
         normalize=written.normalize,
-        bucket=written.bucket,
+        bucket=written.bucket if "bucket" in written.model_fields_set else None,
         every="day" if kind == "streak" else None,
     )
 

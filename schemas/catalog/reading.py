@@ -52,7 +52,7 @@ def assemble(data: dict[str, Any], report: Report) -> Catalog | None:
         catalog=header.catalog,
         version=header.version,
         timezone=header.timezone,
-        headline_streak=header.headline_streak,
+        headline_streak=header.headline_streak or None,
         points_by_rarity={**POINTS_BY_RARITY, **{str(name): n for name, n in header.points_by_rarity.items()}},
         categories=known.categories,
         events={key: event for key, event in events.items() if event},
@@ -83,7 +83,7 @@ def decimal_places(metrics: Metrics, events: Events) -> dict[str, int]:
 
 
 def categories_of(header: WrittenHeader | None) -> list[Category] | None:
-    if header is None or header.categories is None:
+    if header is None or "categories" not in header.model_fields_set:
         return None
     return [Category(key=each.key, title=each.title) for each in header.categories]
 
@@ -99,8 +99,8 @@ def check_header(header: WrittenHeader | None, metrics: Metrics, report: Report)
     _check_categories(header, report)
 
 
-def _check_headline(name: str | None, metrics: Metrics, report: Report) -> None:
-    if name is None:
+def _check_headline(name: str, metrics: Metrics, report: Report) -> None:
+    if not name:
         return
     streaks = [key for key, metric in metrics.items() if metric and metric.kind == "streak"]
     if name not in metrics:
@@ -111,7 +111,7 @@ def _check_headline(name: str | None, metrics: Metrics, report: Report) -> None:
 
 def _check_categories(header: WrittenHeader, report: Report) -> None:
     seen: set[str] = set()
-    for number, each in enumerate(header.categories or []):
+    for number, each in enumerate(header.categories):
         if each.key in seen:
             report.add(("categories", number, "key"), f"`{each.key}` is listed twice", "list it once")
         seen.add(each.key)

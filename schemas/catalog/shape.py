@@ -60,6 +60,7 @@ PATTERNS: dict[str, Saying] = {
     language.FIELD_PATTERN: ("is no field name", "write letters, digits, '_' and '-', a letter first"),
     language.PATH_PATTERN: ("is no field of the event's data", "write `data.` and the field's name"),
     language.TOPIC_PATTERN: ("is no Kafka topic", "write letters, digits, '.', '_' and '-'"),
+    language.TEXT_PATTERN: ("holds a control character", "write it without"),
     language.COLOR_PATTERN: ("is no colour", "write a name such as `blue-500`, or `#1e90ff`"),
     language.FIELD_TYPE_PATTERN: (
         "is no field type",
@@ -68,10 +69,8 @@ PATTERNS: dict[str, Saying] = {
 }
 
 IDLE_WORDS: dict[str, object] = {  # no other finding hangs on them; where one is needed, what stands in for it
-    **dict.fromkeys(
-        ["description", "message", "icon", "color_from", "color_to", "rarity", "points", "type", "order", "secret"]
-    ),
-    **dict.fromkeys(("timezone", "headline_streak", "points_by_rarity")),
+    **dict.fromkeys(("description", "message", "icon", "color_from", "color_to", "rarity", "points", "type")),
+    **dict.fromkeys(("order", "secret", "timezone", "headline_streak", "points_by_rarity")),
     "name": "unnamed",
     "catalog": "unnamed",
     "version": 1,
