@@ -120,10 +120,11 @@ class Catalog:
         self.name: str = said["catalog"]
         self.zone: str = said.get("timezone") or "UTC"
         self.events: dict[str, Any] = said.get("events") or {}
-        self.derived_fields = dict(self._derived_fields())
+        self.fields = dict(self._fields())
         self.metrics = {key: self._metric(key, each) for key, each in (said.get("metrics") or {}).items()}
         self.points_by_rarity = POINTS_BY_RARITY | (said.get("points_by_rarity") or {})
         self.achievements = {each.key: each for each in self._achievements(said)}
+        self.thresholds = {part for each in self.achievements.values() for part in thresholds_of(each.when)}
 
     def topic_of(self, event_type: str) -> str | None:
         return self.events[event_type]["topic"] if event_type in self.events else None
@@ -131,18 +132,17 @@ class Catalog:
     def derivations(self, event_type: str) -> list[dict[str, Any]]:
         return self.events.get(event_type, {}).get("derive") or []
 
-    def fields(self, event_type: str) -> dict[str, str]:
-        """The declared fields of an event type and their types."""
-        if event_type in self.events:
-            return {name: str(kind) for name, kind in (self.events[event_type].get("data") or {}).items()}
-        return self.derived_fields.get(event_type, {})
-
-    def _derived_fields(self) -> Iterator[tuple[str, dict[str, str]]]:
-        for parent, declared in self.events.items():
-            kinds = {f"data.{name}": kind for name, kind in self.fields(parent).items()}
+    def _fields(self) -> Iterator[tuple[str, dict[str, str]]]:
+        """The types of the declared fields of each event type, and of those that are derived."""
+        for event_type, declared in self.events.items():
+            fields = {name: str(kind) for name, kind in (declared.get("data") or {}).items()}
+            yield event_type, fields
+            at_path = {f"data.{name}": kind for name, kind in fields.items()}
             for rule in declared.get("derive") or []:
-                paths = rule.get("data") or {}
-                yield rule["type"], {name: kinds.get(path, "string") for name, path in paths.items()}
+                yield (
+                    rule["type"],
+                    {name: at_path.get(path, "string") for name, path in (rule.get("data") or {}).items()},
+                )
 
     def _metric(self, key: str, said: Mapping[str, Any]) -> Metric:
         kind = next(kind for kind in KINDS if kind in said)
@@ -161,7 +161,7 @@ class Catalog:
         for entry in one_or_many(said):
             named = {entry: {}} if isinstance(entry, str) else entry
             for event_type, own in named.items():
-                fields = self.fields(event_type)
+                fields = self.fields.get(event_type, {})
                 inherited = {path: test for path, test in shared.items() if sign > 0 or bare(path) in fields}
                 tests = [*read_tests(inherited, fields), *read_tests((own or {}).get("where") or {}, fields)]
                 yield Feed(event_type, sign, tests)
@@ -188,8 +188,14 @@ class Catalog:
 
     def _threshold(self, metric: str, written: str) -> int:
         folded = self.metrics[metric]
-        declared = self.fields(folded.feeds[0].type).get(folded.of, "")
+        declared = self.fields.get(folded.feeds[0].type, {}).get(folded.of, "")
         return int(plain(Decimal(written), declared))
+
+
+def thresholds_of(condition: Condition) -> set[AtLeast]:
+    if isinstance(condition, AtLeast):
+        return {condition}
+    return {threshold for part in condition.parts for threshold in thresholds_of(part)}
 
 
 def read_yaml(text: str) -> Any:
@@ -236,10 +242,10 @@ def bare(path: str) -> str:
 
 def plain(value: Any, declared: str) -> Any:
     """A value in the unit it is kept in: decimal(2) 9.5 is 950."""
-    places = re.match(r"decimal\((\d+)\)", declared)
-    if places is None or value is None:
+    if value is None or not declared.startswith("decimal"):
         return value
-    return int(Decimal(str(value)).scaleb(int(places[1])))
+    places = declared.removeprefix("decimal(").removesuffix("?").removesuffix(")")
+    return int(Decimal(str(value)).scaleb(int(places)))
 
 
 # --- one event ---
@@ -299,9 +305,11 @@ class Kept:
         self.metric = metric
         self.latest_at: datetime | None = None
 
-    def take(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> None:
-        if self.moves(event, sign, fields, zone):
+    def take(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
+        moved = self.moves(event, sign, fields, zone)
+        if moved:
             self.latest_at = event.at if self.latest_at is None else max(self.latest_at, event.at)
+        return moved
 
     def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
         raise NotImplementedError
@@ -341,32 +349,43 @@ class Sum(Count):
         return True
 
 
-class Gauge(Kept):
-    """max and latest."""
-
+class Max(Kept):
     def __init__(self, metric: Metric) -> None:
         super().__init__(metric)
-        self.seen: list[tuple[datetime, str, int]] = []
+        self.greatest: int | None = None
 
     def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
         amount = self.amount(event, fields)
         if amount is None:
             return False
-        self.seen.append((event.at, event.id, amount))
+        self.greatest = amount if self.greatest is None else max(self.greatest, amount)
         return True
 
     def value(self) -> int | None:
-        if not self.seen:
-            return None
-        if self.metric.kind == "max":
-            return max(amount for _, _, amount in self.seen)
-        return max(reversed(self.seen), key=lambda each: each[:2])[2]
+        return self.greatest
+
+
+class Latest(Kept):
+    def __init__(self, metric: Metric) -> None:
+        super().__init__(metric)
+        self.amounts: dict[tuple[datetime, str], int] = {}
+
+    def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
+        amount = self.amount(event, fields)
+        if amount is None:
+            return False
+        self.amounts[event.at, event.id] = amount
+        return True
+
+    def value(self) -> int | None:
+        return self.amounts[max(self.amounts)] if self.amounts else None
 
 
 class Distinct(Kept):
     def __init__(self, metric: Metric) -> None:
         super().__init__(metric)
         self.occurrences: Counter[tuple[Any, ...]] = Counter()
+        self.present: set[tuple[Any, ...]] = set()
 
     def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
         parts = tuple(self.part(plain(event.data.get(name), fields.get(name, ""))) for name in self.metric.by)
@@ -374,6 +393,10 @@ class Distinct(Kept):
             return False
         if parts in self.occurrences or len(self.occurrences) < DISTINCT_VALUES_MAX:
             self.occurrences[parts] += sign
+        if self.occurrences[parts] > 0:
+            self.present.add(parts)
+        else:
+            self.present.discard(parts)
         if not self.occurrences[parts]:
             del self.occurrences[parts]
         return True
@@ -389,7 +412,7 @@ class Distinct(Kept):
         return type(value).__name__, value
 
     def value(self) -> int:
-        return sum(times > 0 for times in self.occurrences.values())
+        return len(self.present)
 
 
 class Streak(Kept):
@@ -397,6 +420,7 @@ class Streak(Kept):
         super().__init__(metric)
         self.days: set[date] = set()
         self.runs: list[list[date]] = []
+        self.longest: list[date] = []
 
     def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
         day = event.at.astimezone(zone_of(zone)).date()
@@ -406,21 +430,21 @@ class Streak(Kept):
         if day not in self.days:
             self.days.add(day)
             self.runs = runs_of(self.days)
+            self.longest = max(self.runs, key=len)
         return True
 
     def value(self) -> int:
-        return max(map(len, self.runs), default=0)
+        return len(self.longest)
 
     def crossed_at(self, at: int, zone: str) -> datetime:
-        longest = max(self.runs, key=len)
-        return datetime.combine(longest[at - 1], time(), tzinfo=zone_of(zone)).astimezone(UTC)
+        return datetime.combine(self.longest[at - 1], time(), tzinfo=zone_of(zone)).astimezone(UTC)
 
 
 KEPT: dict[str, type[Kept]] = {
     "count": Count,
     "sum": Sum,
-    "max": Gauge,
-    "latest": Gauge,
+    "max": Max,
+    "latest": Latest,
     "distinct": Distinct,
     "streak": Streak,
 }
@@ -451,19 +475,72 @@ def zone_of(name: str) -> ZoneInfo:
 # --- the fold ---
 
 
+class Standing:
+    """One user in one catalog."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self.catalog = catalog
+        self.kept = {key: KEPT[metric.kind](metric) for key, metric in catalog.metrics.items()}
+        self.reached_at: dict[AtLeast, datetime] = {}
+        self.earned: dict[str, datetime] = {}
+
+    def values(self) -> dict[str, int | None]:
+        return {key: kept.value() for key, kept in self.kept.items()}
+
+    def take(self, event: Happening) -> None:
+        zone = event.zone or self.catalog.zone
+        if self.move(event, zone):
+            self.watch(zone)
+            while any(self.award(each) for each in self.unearned()):
+                pass  # until nothing more follows from what was awarded
+
+    def move(self, event: Happening, zone: str) -> bool:
+        fields = self.catalog.fields[event.type]
+        moved = [
+            self.kept[key].take(event, feed.sign, fields, zone)
+            for key, metric in self.catalog.metrics.items()
+            for feed in metric.feeds
+            if feed.type == event.type and all(event.passes(test, fields) for test in feed.tests)
+        ]
+        return any(moved)
+
+    def watch(self, zone: str) -> None:
+        """Remember of each threshold when it was last reached from below, as long as it is."""
+        values = self.values()
+        for threshold in self.catalog.thresholds:
+            value = values[threshold.metric]
+            if value is None or value < threshold.at:
+                self.reached_at.pop(threshold, None)
+            elif threshold not in self.reached_at:
+                self.reached_at[threshold] = self.kept[threshold.metric].crossed_at(threshold.at, zone)
+
+    def unearned(self) -> list[Achievement]:
+        return [each for each in self.catalog.achievements.values() if each.key not in self.earned]
+
+    def award(self, achievement: Achievement) -> bool:
+        since = self.true_since(achievement.when)
+        if since is None or not all(key in self.earned for key in achievement.requires):
+            return False
+        self.earned[achievement.key] = max([since, *(self.earned[key] for key in achievement.requires)])
+        return True
+
+    def true_since(self, condition: Condition) -> datetime | None:
+        """When a condition that holds now began to hold; None when it does not hold."""
+        if isinstance(condition, AtLeast):
+            return self.reached_at.get(condition)
+        since = [self.true_since(part) for part in condition.parts]
+        known = [moment for moment in since if moment is not None]
+        if condition.word == "any":
+            return min(known, default=None)
+        return max(known) if len(known) == len(since) else None
+
+
 class User:
     """Everything about one user."""
 
     def __init__(self, catalogs: Sequence[Catalog]) -> None:
         self.applied_ids: dict[tuple[str, str], list[tuple[str, str]]] = {}
-        self.kept = {
-            each.name: {key: KEPT[metric.kind](metric) for key, metric in each.metrics.items()} for each in catalogs
-        }
-        self.reached_at: dict[tuple[str, AtLeast], datetime] = {}
-        self.earned: dict[tuple[str, str], datetime] = {}
-
-    def values(self) -> dict[str, dict[str, int | None]]:
-        return {catalog: {key: each.value() for key, each in kept.items()} for catalog, kept in self.kept.items()}
+        self.standings = {each.name: Standing(each) for each in catalogs}
 
     def has_seen(self, event: Happening) -> bool:
         """Whether this id is among the last of its type; if not, it is from now on."""
@@ -505,55 +582,15 @@ class Reference:
 
     def apply(self, event: Happening, concerned: list[Catalog]) -> bool:
         """Apply an event, and what it means for others; False for a duplicate."""
-        user = self.users.setdefault(event.user, User(self.catalogs))
+        if event.user not in self.users:
+            self.users[event.user] = User(self.catalogs)
+        user = self.users[event.user]
         if user.has_seen(event):
             return False
         for catalog in concerned:
-            self.move(user, catalog, event)
-        for catalog in concerned:
-            self.judge(user, catalog, event)
+            user.standings[catalog.name].take(event)
         for catalog in concerned:
             self.derive(catalog, event)
-        return True
-
-    def move(self, user: User, catalog: Catalog, event: Happening) -> None:
-        fields = catalog.fields(event.type)
-        for key, metric in catalog.metrics.items():
-            for feed in metric.feeds:
-                if feed.type == event.type and all(event.passes(test, fields) for test in feed.tests):
-                    user.kept[catalog.name][key].take(event, feed.sign, fields, event.zone or catalog.zone)
-
-    def judge(self, user: User, catalog: Catalog, event: Happening) -> None:
-        """Look at every condition, then award until nothing more follows from what was awarded."""
-        for achievement in catalog.achievements.values():
-            if (catalog.name, achievement.key) not in user.earned:
-                self.watch(user, catalog, achievement.when, event)
-        while any(self.award(user, catalog, each) for each in catalog.achievements.values()):
-            pass
-
-    def watch(self, user: User, catalog: Catalog, condition: Condition, event: Happening) -> None:
-        """Remember when a threshold was last reached from below, as long as it is."""
-        if isinstance(condition, Compound):
-            for part in condition.parts:
-                self.watch(user, catalog, part, event)
-            return
-        kept = user.kept[catalog.name][condition.metric]
-        value = kept.value()
-        if value is None or value < condition.at:
-            user.reached_at.pop((catalog.name, condition), None)
-        elif (catalog.name, condition) not in user.reached_at:
-            reached_at = kept.crossed_at(condition.at, event.zone or catalog.zone)
-            user.reached_at[catalog.name, condition] = reached_at
-
-    def award(self, user: User, catalog: Catalog, achievement: Achievement) -> bool:
-        if (catalog.name, achievement.key) in user.earned:
-            return False
-        required = [user.earned.get((catalog.name, key)) for key in achievement.requires]
-        moments = [true_since(user, catalog.name, achievement.when), *required]
-        known = [moment for moment in moments if moment is not None]
-        if len(known) < len(moments):
-            return False
-        user.earned[catalog.name, achievement.key] = max(known)
         return True
 
     def derive(self, catalog: Catalog, parent: Happening) -> None:
@@ -566,40 +603,21 @@ class Reference:
             self.derived += self.apply(derived(catalog, parent, rule, subject), [catalog])
 
     def result(self) -> Result:
-        awards = {
-            (name, catalog, key, ""): earned_at
-            for name, user in self.users.items()
-            for (catalog, key), earned_at in user.earned.items()
-        }
-        hanging = {(each.name, key) for each in self.catalogs for key in undated(each)}
-        return Result(
-            awards=awards,
-            metrics={name: user.values() for name, user in self.users.items()},
-            points=self.points(awards),
-            applied=self.applied,
-            duplicates=self.duplicates,
-            skipped=self.skipped,
-            derived=self.derived,
-            undated={award for award in awards if award[1:3] in hanging},
+        result = Result(
+            applied=self.applied, duplicates=self.duplicates, skipped=self.skipped, derived=self.derived
         )
+        for name, user in self.users.items():
+            result.metrics[name] = {each: standing.values() for each, standing in user.standings.items()}
+            result.points[name] = {each: points(standing) for each, standing in user.standings.items()}
+            for catalog, standing in user.standings.items():
+                result.awards |= {(name, catalog, key, ""): at for key, at in standing.earned.items()}
+        hanging = {(each.name, key) for each in self.catalogs for key in undated(each)}
+        result.undated = {award for award in result.awards if award[1:3] in hanging}
+        return result
 
-    def points(self, awards: Iterable[Award]) -> dict[str, dict[str, int]]:
-        catalogs = {each.name: each for each in self.catalogs}
-        points = {name: dict.fromkeys(catalogs, 0) for name in self.users}
-        for user, catalog, key, _ in awards:
-            points[user][catalog] += catalogs[catalog].achievements[key].points
-        return points
 
-
-def true_since(user: User, catalog: str, condition: Condition) -> datetime | None:
-    """When a condition that holds now began to hold; None when it does not hold."""
-    if isinstance(condition, AtLeast):
-        return user.reached_at.get((catalog, condition))
-    since = [true_since(user, catalog, part) for part in condition.parts]
-    known = [moment for moment in since if moment is not None]
-    if condition.word == "any":
-        return min(known, default=None)
-    return max(known) if len(known) == len(since) else None
+def points(standing: Standing) -> int:
+    return sum(standing.catalog.achievements[key].points for key in standing.earned)
 
 
 def derived(catalog: Catalog, parent: Happening, rule: Mapping[str, Any], subject: str) -> Happening:
@@ -626,12 +644,6 @@ def undated(catalog: Catalog) -> set[str]:
         found |= {
             each.key
             for each in catalog.achievements.values()
-            if fed & metrics_of(each.when) or found & set(each.requires)
+            if fed & {part.metric for part in thresholds_of(each.when)} or found & set(each.requires)
         }
     return found
-
-
-def metrics_of(condition: Condition) -> set[str]:
-    if isinstance(condition, AtLeast):
-        return {condition.metric}
-    return set().union(*(metrics_of(part) for part in condition.parts))
