@@ -52,7 +52,7 @@ class EventKind(NamedTuple):
     """An event type of a topic, ready to read; `place` is its index among the topic's types."""
 
     place: int
-    spec: EventSpec
+    schemaversion: int
     decode: Callable[[msgspec.Raw | bytes], Any]
     scale: Callable[[Any], None] | None
 
@@ -63,8 +63,8 @@ class Written(msgspec.Struct, gc=False):
     time: str
 
 
-Reading = tuple[EventKind, Envelope, Any, int]
-"""An event that was read: kind, envelope, data, and its time in microseconds since 1970."""
+Reading = tuple[int, Envelope, Any, int]
+"""An event that was read: place of its type, envelope, data, and its time in microseconds since 1970."""
 
 decode_written: Callable[[bytes], Written] = msgspec.json.Decoder(Written).decode
 decode_envelope: Callable[[bytes], Envelope] = msgspec.json.Decoder(Envelope).decode
@@ -90,7 +90,7 @@ def event_kind(place: int, spec: EventSpec) -> EventKind:
     )
     decimals = [(attribute(index), field) for index, field in fields if field.type == "decimal"]
     scale = _scaler(decimals) if decimals else None
-    return EventKind(place, spec, msgspec.json.Decoder(struct).decode, scale)
+    return EventKind(place, spec.schemaversion, msgspec.json.Decoder(struct).decode, scale)
 
 
 def attribute(index: int) -> str:
@@ -166,17 +166,18 @@ class EventReader:
             _check_offset(value)  # type: ignore[arg-type]
         if envelope.timezone is not None:
             _check_zone(envelope.timezone)
-        if envelope.schemaversion != kind.spec.schemaversion:
+        place, schemaversion, decode, scale = kind
+        if envelope.schemaversion != schemaversion:
             raise _unknown_schemaversion(envelope, kind)
         try:
-            data = kind.decode(envelope.data)
-            if kind.scale is not None:
-                kind.scale(data)
+            data = decode(envelope.data)
+            if scale is not None:
+                scale(data)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             data = _data_of_null(kind, envelope, error)
         if len(value) > EVENT_BYTES_MAX:  # type: ignore[arg-type]
             raise too_large(value)  # type: ignore[arg-type]
-        return kind, envelope, data, at
+        return place, envelope, data, at
 
 
 def _data_of_null(kind: EventKind, envelope: Envelope, error: Exception) -> Any:
@@ -205,7 +206,7 @@ def _unknown_schemaversion(envelope: Envelope, kind: EventKind) -> BadRecord:
     return BadRecord(
         "unknown_schemaversion",
         f"schemaversion {envelope.schemaversion} of '{envelope.type}' is not known: "
-        f"the catalog declares {kind.spec.schemaversion}",
+        f"the catalog declares {kind.schemaversion}",
     )
 
 

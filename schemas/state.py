@@ -116,11 +116,16 @@ def awarded_at(awards: bytes, number: int) -> int | None:
     return at
 
 
+def award_entry(number: int, at: int) -> bytes:
+    """An award that was never revoked, to be put behind the others."""
+    return AWARD.pack(number, 0, at)
+
+
 def with_award(awards: bytes, number: int, at: int) -> bytes:
     """The awards with this one added, or with its time replaced."""
     place = _place_of(awards, number)
     if place is None:
-        return awards + AWARD.pack(number, 0, at)
+        return awards + award_entry(number, at)
     revoked = AWARD.unpack_from(awards, place)[1]
     return awards[:place] + AWARD.pack(number, revoked, at) + awards[place + AWARD.size :]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from schemas.program import AchievementSpec, All, AtLeast, CatalogProgram, Condition, MetricSpec
-from schemas.state import AWARDS, State, awarded_at, value_reader, with_award
+from schemas.state import AWARDS, State, award_entry, awarded_at, value_reader, with_award
 
 Since = Callable[[State], int | None]  # microseconds since 1970, None while it does not hold
 
@@ -81,11 +81,18 @@ def _progress(condition: Condition, metrics: dict[str, MetricSpec]) -> Callable[
 class Waiting:
     """What waits for one threshold of one metric."""
 
-    __slots__ = ("entries", "number")
+    __slots__ = ("entries", "number", "only")
 
     def __init__(self) -> None:
         self.number: int | None = None
         self.entries: list[Entry] = []
+        self.only: Entry | None = None
+
+    def settle(self) -> None:
+        """Most thresholds have one plain achievement that nothing depends on: `only`, decided on the spot."""
+        entry = self.entries[0]
+        if len(self.entries) == 1 and entry.simple and not entry.dependants:
+            self.only = entry
 
 
 class Board:
@@ -102,6 +109,9 @@ class Board:
             self._wait(entry, entry.spec.when)
             for key in by_key.keys() & entry.spec.requires:
                 by_key[key].dependants.append(entry)
+        for waiting in self.waiting.values():
+            for each in waiting.values():
+                each.settle()
 
     def _wait(self, entry: Entry, condition: Condition) -> None:
         if not isinstance(condition, AtLeast):
@@ -118,7 +128,21 @@ Won = list[tuple[Entry, int]]
 
 
 def decide(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
-    """The entries newly earned and when, dependants after what they require; the state's awards grow."""
+    """The entries newly earned and when; the state's awards grow."""
+    won: Won = []
+    involved: list[tuple[Waiting, int]] = []
+    for crossing in crossings:
+        entry, at = crossing[0].only, crossing[1]
+        if entry is None:
+            involved.append(crossing)
+        elif awarded_at(state[AWARDS], entry.spec.number) is None:
+            state[AWARDS] += award_entry(entry.spec.number, at)
+            won.append((entry, at))
+    return won + cascade(state, involved) if involved else won
+
+
+def cascade(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
+    """What compounds and requirements make of these crossings, dependants after what they require."""
     queue: list[tuple[Entry, int]] = []
     for waiting, at in crossings:
         if waiting.number is not None:
@@ -130,7 +154,7 @@ def decide(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
         entry, crossed_at = heappop(queue)
         earned_at = _earned_at(entry, state, crossed_at)
         if earned_at is not None:
-            state[AWARDS] = with_award(state[AWARDS], entry.spec.number, earned_at)
+            state[AWARDS] += award_entry(entry.spec.number, earned_at)
             won.append((entry, earned_at))
             for dependant in entry.dependants:
                 heappush(queue, (dependant, earned_at))

@@ -35,7 +35,8 @@ class UnlockTemplate:
         moment = encode(moment_of(earned_at))
         identity = self._id_start.copy()
         identity.update(user + ID_END)
-        return self._example % (uuid_of(identity.hexdigest()), user, moment, moment, encode(progress), evidence)
+        shown = b"null" if progress is None else b"%d" % progress
+        return self._example % (uuid_of(identity.hexdigest()), user, moment, moment, shown, evidence)
 
 
 def _example(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:

@@ -114,16 +114,17 @@ class PartitionEvaluator:
             except BadRecord as bad:
                 refused.append((record, bad))
                 continue
-            kind, envelope, data, at = event
-            window_slot, moves, derivations = plans[kind.place]
+            place, envelope, data, at = event
+            window_slot, moves, derivations = plans[place]
             digest = xxh3_64_digest(envelope.id.encode(), seed_of(envelope.source))
             window = state[window_slot]
-            if record.offset <= state[mark] or (digest in window and seen(window, digest)):
+            offset = record.offset
+            if offset <= state[mark] or (digest in window and seen(window, digest)):
                 duplicate += 1
                 continue
             applied += 1
-            state[mark] = record.offset
-            state[window_slot] = (window + digest)[-WINDOW_BYTES:]
+            state[mark] = offset
+            state[window_slot] = window[ID_BYTES:] + digest if len(window) == WINDOW_BYTES else window + digest
             if envelope.timezone is not None:
                 state[ZONE] = envelope.timezone
             dirty[key] = state
