@@ -1,0 +1,129 @@
+"""One projection at work: its own consumer, its own session, its own pace."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+
+from psycopg import AsyncConnection, OperationalError
+
+from broker.reading import Batch
+from projections.checkpoints import Checkpoints
+from projections.projection import Projection
+from projections.subscription import Subscription
+from projections.telemetry import BATCH_SECONDS, LAG, NOTIFICATIONS, RECORDS, log
+
+RETRY_BASE_S = 0.1
+RETRY_CAP_S = 5.0
+REPORT_EVERY_S = 1.0
+
+Connect = Callable[[], Awaitable[AsyncConnection]]
+
+
+class Lane:
+    """Moves one projection along its topic, a batch in each transaction.
+
+    A crash before the commit shows nothing and is read again from the position in Postgres; after it the rows
+    and the position are there. A commit whose answer was lost is either: the position says which.
+    """
+
+    def __init__(self, projection: Projection, subscription: Subscription, connect: Connect) -> None:
+        self._projection = projection
+        self._subscription = subscription
+        self._connect = connect
+        self._connection: AsyncConnection | None = None
+        self._checkpoints = Checkpoints(projection.name, projection.topic)
+        self._log = log.bind(projection=projection.name)
+        self._failures = 0
+        self._positions: dict[int, int] = {}  # as committed in Postgres
+        self._unreported: dict[int, int] = {}
+        self._shown: set[int] = set()
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Until stopping, which lets the batch in hand be committed. Raises: LaurelError."""
+        reporting = asyncio.create_task(self._report_always())
+        try:
+            while not stopping.is_set():
+                try:
+                    await self._advance()
+                except OperationalError as error:
+                    await self._wait_for_database(error, stopping)
+        finally:
+            reporting.cancel()
+            await self._report()
+            await self._disconnect()
+
+    async def _advance(self) -> None:
+        if self._connection is None:
+            self._connection = await self._connect()
+            await self._projection.prepare(self._connection)
+        if not self._subscription.settled:
+            await self._settle(self._connection)
+            return
+        batches = await self._subscription.gather(self._projection.window_s)
+        if batches:
+            await self._project(self._connection, batches)
+
+    async def _settle(self, connection: AsyncConnection) -> None:
+        beginnings = await self._subscription.beginnings()
+        if beginnings is None:
+            return
+        positions = await self._checkpoints.read(connection, beginnings)
+        self._subscription.seek(positions)
+        self._positions = positions
+        self._log.info("reads", positions=positions)
+
+    async def _project(self, connection: AsyncConnection, batches: Sequence[Batch]) -> None:
+        with BATCH_SECONDS.labels(self._projection.name).time():
+            rows = await self._projection.decode(batches)
+            async with self._subscription.busy:
+                if not self._subscription.settled:
+                    return  # a rebalance came first: whoever has these partitions now reads the records again
+                async with connection.transaction():
+                    await self._checkpoints.move(connection, batches)
+                    notifications = await self._projection.write(connection, rows)
+        self._failures = 0
+        self._count(batches, notifications)
+
+    def _count(self, batches: Sequence[Batch], notifications: int) -> None:
+        moved = {batch.partition: batch.end for batch in batches}
+        self._positions.update(moved)
+        self._unreported.update(moved)
+        RECORDS.labels(self._projection.name).inc(sum(len(batch.records) for batch in batches))
+        NOTIFICATIONS.inc(notifications)
+
+    async def _wait_for_database(self, error: OperationalError, stopping: asyncio.Event) -> None:
+        """Begin again from the positions in Postgres, with a new session."""
+        self._failures += 1
+        pause_s = min(RETRY_CAP_S, RETRY_BASE_S * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1)
+        self._log.warning("database failed", error=str(error), failures=self._failures, pause_s=round(pause_s, 2))
+        self._subscription.unsettle()
+        await self._disconnect()
+        try:
+            await asyncio.wait_for(stopping.wait(), pause_s)
+        except TimeoutError:
+            return
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+            self._connection = None
+
+    async def _report_always(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_EVERY_S)
+            await self._report()
+
+    async def _report(self) -> None:
+        """Show the lags, and tell the group how far the rows are."""
+        ends = self._subscription.stable_ends()
+        for partition in self._shown - ends.keys():
+            LAG.remove(self._projection.name, str(partition))
+        for partition in ends.keys() & self._positions.keys():
+            lag = max(0, ends[partition] - self._positions[partition])
+            LAG.labels(self._projection.name, str(partition)).set(lag)
+        self._shown = set(ends)
+        if self._unreported:
+            reported, self._unreported = self._unreported, {}
+            await self._subscription.commit(reported)

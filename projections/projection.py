@@ -1,0 +1,37 @@
+"""What every projection is: decoded outside the transaction, written inside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from psycopg import AsyncConnection
+
+from broker.reading import Batch
+
+
+class Projection(Protocol):
+    """One read model, written from one topic.
+
+    Units: window_s, how long records are gathered before they are written, from the first one on.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def topic(self) -> str: ...
+    @property
+    def window_s(self) -> float: ...
+
+    async def prepare(self, connection: AsyncConnection) -> None:
+        """Make the temporary tables of a new session."""
+
+    async def decode(self, batches: Sequence[Batch]) -> Any:
+        """The rows of these records. Raises: Undecodable."""
+
+    async def write(self, connection: AsyncConnection, rows: Any) -> int:
+        """Write what `decode` gave; the caller commits. Returns how many notifications that made."""
+
+
+def place(batch: Batch) -> str:
+    return f"{batch.topic}/{batch.partition}"

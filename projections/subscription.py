@@ -1,0 +1,180 @@
+"""A member of the projector group on one topic. Whose partitions are whose is Kafka's to say, where to begin is
+Postgres's: a partition gives nothing before it was sought to a position.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import asynccontextmanager
+
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka.errors import KafkaConnectionError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+
+from broker.connections import unreachable
+from broker.reading import Batch
+from projections.decoding import RESTART
+from schemas.errors import LaurelError
+from schemas.records import Record
+
+IDLE_POLL_S = 0.1
+RECORDS_MAX = 5_000  # of one poll
+GATHERED_MAX = 20_000  # records of one transaction, about
+SESSION_TIMEOUT_MS = 6_000  # how long the partitions of a killed projector stay nobody's
+HEARTBEAT_MS = 500  # also how soon a member learns that another one joins
+COMMIT_SECONDS_MAX = 2.0
+
+
+class OutsideLog(LaurelError):  # noqa: N818 - what happened, not a fault
+    """A position that the log does not have: somebody recreated or truncated the topic."""
+
+    exit_code = RESTART
+
+
+class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
+    """The partitions of one topic that this process reads.
+
+    `busy` is held while a batch is being written: a rebalance waits for it, so that the next owner begins
+    behind it.
+    """
+
+    def __init__(self, client: AIOKafkaConsumer, topic: str) -> None:
+        self.topic = topic
+        self.busy = asyncio.Lock()
+        self.positions: dict[int, int] = {}
+        self._client = client
+        self._assigned: frozenset[int] | None = None
+        self._settled = False
+        client.subscribe([topic], listener=self)
+
+    async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
+        async with self.busy:
+            self._assigned = None
+            self.unsettle()
+
+    async def on_partitions_assigned(self, assigned: Iterable[TopicPartition]) -> None:
+        self._assigned = frozenset(place.partition for place in assigned)
+        self.unsettle()
+
+    @property
+    def settled(self) -> bool:
+        """Whether every partition was sought to its position."""
+        return self._settled
+
+    def unsettle(self) -> None:
+        """Begin again at the positions in Postgres."""
+        self._settled = False
+        self.positions = {}
+
+    async def beginnings(self) -> dict[int, int] | None:
+        """Where the logs of our partitions begin; None until the group has given us any."""
+        if self._assigned is None:
+            await self._fetch(IDLE_POLL_S)  # shows what hinders the group, if anything does
+            return None
+        places = [TopicPartition(self.topic, partition) for partition in self._assigned]
+        found = await self._client.beginning_offsets(places) if places else {}
+        return {place.partition: offset for place, offset in found.items()}
+
+    def seek(self, positions: Mapping[int, int]) -> None:
+        """Read from here on, unless the group has given us other partitions meanwhile."""
+        if self._assigned != frozenset(positions):
+            return
+        for partition, position in positions.items():
+            self._client.seek(TopicPartition(self.topic, partition), position)
+        self.positions = dict(positions)
+        self._settled = True
+
+    async def gather(self, window_s: float) -> list[Batch]:
+        """What arrived within the window after the first record, a batch for each partition that moved.
+
+        Raises: OutsideLog.
+        """
+        gathered: dict[int, Batch] = {}
+        wait_s, ends_at = IDLE_POLL_S, 0.0
+        while wait_s > 0:
+            merge(gathered, await self._poll(wait_s))
+            if not self.settled:
+                return []
+            if not gathered or sum(len(batch.records) for batch in gathered.values()) >= GATHERED_MAX:
+                break
+            ends_at = ends_at or time.monotonic() + window_s
+            wait_s = ends_at - time.monotonic()
+        return list(gathered.values())
+
+    async def _poll(self, wait_s: float) -> list[Batch]:
+        """One batch for each partition whose position moved, with or without records."""
+        fetched = await self._fetch(wait_s)
+        if not self.settled:
+            return []
+        batches = []
+        for partition, start in self.positions.items():
+            place = TopicPartition(self.topic, partition)
+            end = await self._client.position(place)
+            if end != start:
+                batches.append(Batch(self.topic, partition, start, end, fetched.get(place, [])))
+        self.positions.update({batch.partition: batch.end for batch in batches})
+        return batches
+
+    async def _fetch(self, wait_s: float) -> dict[TopicPartition, list[Record]]:
+        try:
+            fetched: dict[TopicPartition, list[Record]] = await self._client.getmany(
+                timeout_ms=round(wait_s * 1000), max_records=RECORDS_MAX
+            )
+        except (NoOffsetForPartitionError, OffsetOutOfRangeError) as error:
+            if self.settled:
+                raise self._outside(error) from error
+            return {}  # the group's own position, which we do not use
+        return fetched
+
+    def stable_ends(self) -> dict[int, int]:
+        """The last stable offset of each of our partitions, as far as it is known."""
+        ends = {
+            partition: self._client.last_stable_offset(TopicPartition(self.topic, partition))
+            for partition in self.positions
+        }
+        return {partition: end for partition, end in ends.items() if end is not None}
+
+    async def commit(self, positions: Mapping[int, int]) -> None:
+        """Tell the group how far we are. Only displays read it, so a refusal does not matter."""
+        offsets = {TopicPartition(self.topic, partition): end for partition, end in positions.items()}
+        try:
+            await asyncio.wait_for(self._client.commit(offsets), COMMIT_SECONDS_MAX)
+        except (KafkaError, TimeoutError):
+            return
+
+    def _outside(self, error: Exception) -> OutsideLog:
+        return OutsideLog(
+            f"a position of this projection lies outside the log of '{self.topic}' ({error}; positions "
+            f"{self.positions}): the topic was recreated or truncated, and what is shown no longer follows from it"
+        )
+
+
+def merge(gathered: dict[int, Batch], moved: Iterable[Batch]) -> None:
+    for batch in moved:
+        before = gathered.get(batch.partition)
+        if before is not None:
+            batch = before._replace(end=batch.end, records=[*before.records, *batch.records])
+        gathered[batch.partition] = batch
+
+
+@asynccontextmanager
+async def subscribe(bootstrap: str, group: str, topic: str) -> AsyncIterator[Subscription]:
+    """Join the group. Raises: Precondition when no broker answers."""
+    client = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=group,
+        enable_auto_commit=False,
+        isolation_level="read_committed",
+        auto_offset_reset="none",
+        session_timeout_ms=SESSION_TIMEOUT_MS,
+        heartbeat_interval_ms=HEARTBEAT_MS,
+    )
+    subscription = Subscription(client, topic)
+    try:
+        await client.start()
+        yield subscription
+    except KafkaConnectionError:
+        raise unreachable(bootstrap) from None
+    finally:
+        await client.stop()

@@ -1,0 +1,110 @@
+"""The projector: one process that keeps the read models at the end of their topics."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Coroutine, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from psycopg import OperationalError
+
+from broker.catalogs import read_program
+from broker.topics import places_of
+from projections import notification_queue
+from projections.achievement import AchievementProjection
+from projections.database import connect, connect_async
+from projections.lane import Lane
+from projections.migrations.runner import check_current
+from projections.projection import Projection
+from projections.settings import ProjectorSettings
+from projections.subscription import subscribe
+from projections.telemetry import QUEUE_DEPTH, QUEUE_OLDEST, log, serve_metrics
+from projections.user_achievement import UserAchievementProjection
+from projections.user_progress import UserProgressProjection
+from schemas.errors import Precondition
+
+QUEUE_LOOK_S = 5.0
+
+
+async def project(settings: ProjectorSettings) -> None:
+    """Until SIGTERM or SIGINT, which let the batches in hand be committed.
+
+    Raises: Precondition when something must be done first, LaurelError when a supervisor must start it again.
+    """
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    await asyncio.to_thread(check_schema, settings)
+    serve_metrics(settings.metrics_port)
+    await project_until(settings, stopping)
+    log.info("stopped")
+
+
+async def project_until(settings: ProjectorSettings, stopping: asyncio.Event) -> None:
+    """All projections side by side; when one fails, the others finish their batch."""
+    models = projections(settings)
+    await places_of(settings.kafka, [model.topic for model in models])
+    work = [keep_current(settings, model, stopping) for model in models]
+    await run_together([*work, watch_queue(settings, stopping)], stopping)
+
+
+def projections(settings: ProjectorSettings) -> list[Projection]:
+    names = settings.names
+    return [
+        AchievementProjection(names),
+        UserAchievementProjection(names),
+        UserProgressProjection(names, partial(read_program, settings.kafka, names)),
+    ]
+
+
+async def keep_current(settings: ProjectorSettings, projection: Projection, stopping: asyncio.Event) -> None:
+    group, session = settings.names.projector, f"{settings.namespace} {projection.name}"
+    async with subscribe(settings.kafka, group, projection.topic) as subscription:
+        await Lane(projection, subscription, partial(connect_async, settings, session)).run(stopping)
+
+
+async def run_together(work: Sequence[Coroutine[Any, Any, None]], stopping: asyncio.Event) -> None:
+    tasks = [asyncio.create_task(each) for each in work]
+    await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    stopping.set()
+    await asyncio.wait(tasks)
+    for task in tasks:
+        task.result()
+
+
+def check_schema(settings: ProjectorSettings) -> None:
+    """Raises: Precondition when Postgres does not answer, or lacks a migration."""
+    try:
+        with connect(settings) as connection:
+            check_current(connection, settings.names.postgres_schema)
+    except OperationalError as error:
+        raise Precondition(f"Postgres does not answer: {error}; start it, or set LAUREL_POSTGRES") from error
+
+
+async def watch_queue(settings: ProjectorSettings, stopping: asyncio.Event) -> None:
+    """Show how much waits for a notification service, and since when."""
+    while not stopping.is_set():
+        try:
+            async with await connect_async(settings, f"{settings.namespace} queue") as connection:
+                cursor = await connection.execute(notification_queue.SQL["depth"])
+                show_queue(await cursor.fetchall())
+        except OperationalError as error:
+            log.warning("queue not seen", error=str(error))
+        await pause(stopping, QUEUE_LOOK_S)
+
+
+def show_queue(rows: Iterable[tuple[str, int, float | None]]) -> None:
+    found = {state: (count, oldest_s) for state, count, oldest_s in rows}
+    for state in ("pending", "leased", "dead"):
+        QUEUE_DEPTH.labels(state).set(found.get(state, (0, None))[0])
+    _, oldest_s = found.get("pending", (0, None))
+    QUEUE_OLDEST.set(max(0.0, oldest_s or 0.0))
+
+
+async def pause(stopping: asyncio.Event, seconds: float) -> None:
+    try:
+        await asyncio.wait_for(stopping.wait(), seconds)
+    except TimeoutError:
+        return

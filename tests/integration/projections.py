@@ -1,0 +1,255 @@
+"""What the tests of the projections share: outcomes and states as the processor writes them, and a projector."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from psycopg import AsyncConnection
+
+from broker.connections import producer
+from broker.positions import last_stable_offsets
+from broker.producing import Outgoing, Publisher
+from broker.topics import create_topics, places_of, wanted_topics
+from projections.database import connect, connect_async
+from projections.migrations.runner import migration_files, upgrade
+from projections.settings import ProjectorSettings
+from projections.worker import project_until
+from schemas.outcomes import Evidence, Outcome, Unlocked, encode_outcome, unlocked_id
+from schemas.program import (
+    AchievementSpec,
+    All,
+    AtLeast,
+    CatalogProgram,
+    CatalogRecord,
+    Ledger,
+    MetricSpec,
+    encode_catalog_record,
+)
+from schemas.state import CONTROL_KEY, ZONE, Control, encode_control, encode_state, fresh_state
+from tests.servers import Servers
+
+PARTITIONS = 2
+WAIT_S = 20.0
+EARNED_AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+RELEASED, STREAK, STARS = 3, 6, 10  # first slots of the metrics
+LEDGER = Ledger(slots=["zero", "zero", "zero", "bytes", "none", "none", "zero"])
+WIDER_LEDGER = Ledger(slots=[*LEDGER.slots, "none", "zero"])
+
+
+def settings_of(servers: Servers, namespace: str) -> ProjectorSettings:
+    return ProjectorSettings(kafka=servers.kafka, postgres=servers.postgres, namespace=namespace)
+
+
+async def prepare(settings: ProjectorSettings) -> None:
+    await create_topics(settings.kafka, wanted_topics(settings.names, [], PARTITIONS))
+    with connect(settings) as connection:
+        upgrade(connection, settings.names.postgres_schema, migration_files())
+
+
+@asynccontextmanager
+async def projecting(settings: ProjectorSettings) -> AsyncIterator[None]:
+    """A projector in this process; leaving lets it finish its batch. One that fails ends the test."""
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(project_until(settings, stopping))
+        yield
+        stopping.set()
+
+
+async def failing(settings: ProjectorSettings) -> None:
+    """A projector that is expected to end by itself."""
+    await asyncio.wait_for(project_until(settings, asyncio.Event()), WAIT_S)
+
+
+@asynccontextmanager
+async def reading(settings: ProjectorSettings) -> AsyncIterator[AsyncConnection]:
+    connection = await connect_async(settings, "test")
+    try:
+        yield connection
+    finally:
+        await connection.close()
+
+
+async def wait_until(condition: Callable[[], Any], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not await condition():
+        assert time.monotonic() < deadline, f"not within {WAIT_S:.0f} s: {what}"
+        await asyncio.sleep(0.02)
+
+
+async def counts(connection: AsyncConnection) -> dict[str, int]:
+    tables = ("user_achievement", "notification", "notification_delivery")
+    return {table: (await rows(connection, f"select count(*) from {table}"))[0][0] for table in tables}
+
+
+async def rows(connection: AsyncConnection, query: str) -> list[tuple[Any, ...]]:
+    return await (await connection.execute(query.encode())).fetchall()
+
+
+async def positions(connection: AsyncConnection, topic: str) -> dict[int, int]:
+    query = b"select partition, next_position from projection_position where topic = %s"
+    return dict(await (await connection.execute(query, [topic])).fetchall())
+
+
+async def at_the_end(settings: ProjectorSettings, connection: AsyncConnection, topic: str) -> bool:
+    """Whether the stored positions are the ends of the log."""
+    ends = await last_stable_offsets(settings.kafka, await places_of(settings.kafka, [topic]))
+    return await positions(connection, topic) == {partition: end for (_, partition), end in ends.items()}
+
+
+async def wait_for_end(settings: ProjectorSettings, connection: AsyncConnection, topic: str) -> None:
+    async def there() -> bool:
+        return await at_the_end(settings, connection, topic)
+
+    await wait_until(there, f"the positions of {topic} are its ends")
+
+
+async def wait_for_rows(connection: AsyncConnection, table: str, count: int) -> None:
+    async def there() -> bool:
+        return (await rows(connection, f"select count(*) from {table}"))[0][0] >= count
+
+    await wait_until(there, f"{count} rows in {table}")
+
+
+@asynccontextmanager
+async def publishing(settings: ProjectorSettings, transactional_id: str | None = None) -> AsyncIterator[Publisher]:
+    counted = {settings.names.outcomes: PARTITIONS, settings.names.changelog: PARTITIONS}
+    async with producer(settings.kafka, transactional_id=transactional_id) as client:
+        yield Publisher(client, counted)
+
+
+async def publish_outcomes(settings: ProjectorSettings, outcomes: Iterable[Outcome]) -> None:
+    async with publishing(settings) as publisher:
+        for each in outgoing(settings, outcomes):
+            await publisher.send(each)
+        await publisher.flush()
+
+
+def outgoing(settings: ProjectorSettings, outcomes: Iterable[Outcome]) -> list[Outgoing]:
+    topic = settings.names.outcomes
+    return [Outgoing(topic, outcome.subject.encode(), encode_outcome(outcome)) for outcome in outcomes]
+
+
+def outcomes(count: int, of: str = "user", **data: Any) -> list[Outcome]:
+    return [outcome(f"{of}-{number}", **data) for number in range(count)]
+
+
+def outcome(user: str, achievement: str = "first_release", **changed: Any) -> Outcome:
+    told: dict[str, Any] = {
+        "catalog": "trackflow",
+        "achievement": achievement,
+        "name": "First Release",
+        "description": "Release 1 song",
+        "message": "Your first release!",
+        "icon": "✨",
+        "color_from": "#111111",
+        "color_to": "#222222",
+        "category": "milestone",
+        "type": achievement,
+        "catalog_version": 1,
+        "catalog_sha256": "ab" * 32,
+        "tier": None,
+        "rarity": "common",
+        "points": 10,
+        "secret": False,
+        "scope": "",
+        "n": 0,
+        "metadata": {},
+        "earned_at": EARNED_AT,
+        "progress_at_unlock": 1,
+        "evidence": Evidence(topic="trackflow.activity", partition=1, offset=42, event_id="event-1"),
+        "origin": "live",
+        "replay_id": None,
+        "announce": True,
+    } | changed
+    identity = unlocked_id(told["catalog"], achievement, user, tier=told["tier"], scope=told["scope"], n=told["n"])
+    return Outcome(id=identity, source="laurel/trackflow", subject=user, time=EARNED_AT, data=Unlocked(**told))
+
+
+def catalog_record(version: int = 1, wider: bool = False, **changed: Any) -> CatalogRecord:
+    metrics = [
+        MetricSpec(key="released", kind="count", slot=RELEASED, feeds=[]),
+        MetricSpec(key="login_streak", kind="streak", slot=STREAK, feeds=[]),
+        *([MetricSpec(key="stars", kind="latest", slot=STARS, feeds=[])] if wider else []),
+    ]
+    told: dict[str, Any] = {
+        "catalog": "trackflow",
+        "version": version,
+        "sha256": f"{version:064}",
+        "timezone": "Europe/Paris",
+        "headline_streak": "login_streak",
+        "events": [],
+        "metrics": metrics,
+        "achievements": entries(),
+    } | changed
+    return CatalogRecord(
+        catalog="trackflow",
+        version=version,
+        sha256=told["sha256"],
+        file="trackflow.yaml",
+        source="",
+        program=CatalogProgram(**told),
+        ledger=WIDER_LEDGER if wider else LEDGER,
+    )
+
+
+def entries() -> list[AchievementSpec]:
+    both = All(of=[AtLeast(metric="released", at=10), AtLeast(metric="login_streak", at=7)])
+    return [
+        AchievementSpec(
+            key="first_release",
+            number=0,
+            name="First Release",
+            when=AtLeast(metric="released", at=1),
+            icon="✨",
+            points=10,
+            order=1,
+        ),
+        AchievementSpec(
+            key="loyal",
+            number=1,
+            name="Loyal",
+            when=AtLeast(metric="login_streak", at=30),
+            requires=["first_release"],
+            secret=True,
+        ),
+        AchievementSpec(key="all_rounder", number=2, name="All Rounder", when=both, rarity="epic", points=100),
+    ]
+
+
+async def publish_catalog(settings: ProjectorSettings, record: CatalogRecord) -> None:
+    async with producer(settings.kafka) as client:
+        key = f"{record.catalog}/{record.version}".encode()
+        await client.send_and_wait(settings.names.catalogs, encode_catalog_record(record), key, partition=0)
+
+
+async def checkpoint(
+    settings: ProjectorSettings,
+    client: AIOKafkaProducer,
+    partition: int,
+    states: dict[str, bytes | None],
+    versions: dict[str, int],
+) -> None:
+    """What the processor writes of a partition: its users' states and the control record, in one transaction."""
+    topic = settings.names.changelog
+    async with client.transaction():
+        for user, state in states.items():
+            await client.send(topic, state, user.encode(), partition=partition)
+        await client.send(topic, encode_control(Control(catalogs=versions)), CONTROL_KEY, partition=partition)
+
+
+def state(released: int, zone: str | None = None, stars: int | None = None) -> bytes:
+    values = fresh_state(LEDGER if stars is None else WIDER_LEDGER)
+    values[ZONE] = zone
+    values[RELEASED : RELEASED + 2] = released, 0
+    values[STREAK + 1 : STREAK + 4] = 20_000, 20_004, 9
+    if stars is not None:
+        values[STARS] = stars
+    return encode_state(values)

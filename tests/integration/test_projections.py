@@ -1,0 +1,302 @@
+"""From topics into read models, on a real Kafka and a real Postgres."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from datetime import date
+
+import pytest
+from structlog.testing import capture_logs
+
+from broker.connections import producer
+from projections.decoding import Undecodable
+from projections.notification import notification_id
+from projections.settings import ProjectorSettings
+from projections.subscription import OutsideLog
+from schemas.errors import Precondition
+from schemas.outcomes import Evidence
+from tests.integration import projections as given
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+async def settings(servers, namespace) -> ProjectorSettings:
+    found = given.settings_of(servers, namespace)
+    await given.prepare(found)
+    return found
+
+
+@pytest.fixture
+async def database(settings) -> AsyncIterator[given.AsyncConnection]:
+    async with given.reading(settings) as connection:
+        yield connection
+
+
+async def test_an_outcome_becomes_an_award_a_notification_and_a_delivery(settings, database):
+    announced = given.outcome("ada", metadata={"title": "Notes"}, scope="module-1")
+    silent = given.outcome("bob", announce=False, origin="replay", replay_id="r1")
+    await given.publish_outcomes(settings, [announced, silent])
+
+    async with given.projecting(settings):
+        await given.wait_for_rows(database, "user_achievement", 2)
+
+    (award,) = await given.rows(
+        database,
+        "select id::text, achievement, scope, tier, n, earned_at, points, xp, rarity, progress_at_unlock, "
+        "metadata, evidence_topic, evidence_offset, catalog_version, origin, replay_id from user_achievement "
+        "where user_id = 'ada'",
+    )
+    assert award == (
+        *(announced.id, "first_release", "module-1", None, 0, given.EARNED_AT, 10, None, "common", 1),
+        *({"title": "Notes"}, "trackflow.activity", 42, 1, "live", None),
+    )
+    assert await given.rows(
+        database, "select id::text, user_id, type, title, message, link, metadata ->> 'icon' from notification"
+    ) == [
+        (
+            *(notification_id(announced.id), "ada", "achievement_unlocked", "First Release"),
+            *("Your first release!", "/achievements/trackflow/first_release", "✨"),
+        )
+    ]
+    assert await given.rows(
+        database, "select notification_id::text, subscriber, state, attempts, dedupe from notification_delivery"
+    ) == [(notification_id(announced.id), "default", "pending", 0, f"{notification_id(announced.id)}/default")]
+
+
+async def test_an_outcome_that_comes_again_changes_nothing(settings, database):
+    """Both within a batch and long after it."""
+    once = given.outcomes(50)
+    await given.publish_outcomes(settings, once + once)
+    async with given.projecting(settings):
+        await given.wait_for_end(settings, database, settings.names.outcomes)
+        first = await given.rows(database, "select * from user_award order by id")
+        await given.publish_outcomes(settings, once)
+        await given.wait_for_end(settings, database, settings.names.outcomes)
+
+    assert await given.rows(database, "select * from user_award order by id") == first
+    assert set((await given.counts(database)).values()) == {50}
+
+
+async def test_what_a_person_decided_outlives_the_read_model(settings, database):
+    await given.publish_outcomes(settings, given.outcomes(1))
+    async with given.projecting(settings):
+        await given.wait_for_rows(database, "user_achievement", 1)
+    await database.execute(
+        b"insert into award_visibility (outcome_id, is_public) select id, false from user_achievement"
+    )
+    await database.execute(
+        b"insert into notification_state (notification_id, read_at) select id, now() from notification"
+    )
+
+    await database.execute(b"truncate user_achievement; delete from projection_position")
+    async with given.projecting(settings):
+        await given.wait_for_rows(database, "user_achievement", 1)
+
+    assert await given.rows(database, "select is_public, featured from user_award") == [(False, False)]
+    assert await given.rows(database, "select read from user_notification") == [(True,)]
+    assert set((await given.counts(database)).values()) == {1}
+
+
+async def test_positions_reach_the_end_over_markers_and_aborted_batches(settings, database):
+    """A position that waited for a record behind the marker would wait for ever."""
+    kept, lost = given.outcomes(40, of="kept"), given.outcomes(40, of="lost")
+    async with given.publishing(settings, f"{settings.namespace}-t") as publisher, given.projecting(settings):
+        for start in range(0, 40, 10):
+            await publisher.abort(given.outgoing(settings, lost[start : start + 10]))
+            await publisher.commit(given.outgoing(settings, kept[start : start + 10]))
+        await publisher.abort(given.outgoing(settings, lost))
+        await given.wait_for_end(settings, database, settings.names.outcomes)
+
+    users = await given.rows(database, "select user_id from user_achievement")
+    assert sorted(user for (user,) in users) == sorted(each.subject for each in kept)
+
+
+async def test_a_state_becomes_progress_and_the_latest_of_a_batch_wins(settings, database):
+    await given.publish_catalog(settings, given.catalog_record())
+    async with producer(settings.kafka, transactional_id=f"{settings.namespace}-p") as client:
+        versions = {"trackflow": 1}
+        await given.checkpoint(settings, client, 0, {"ada": given.state(1), "bob": given.state(7)}, versions)
+        await given.checkpoint(settings, client, 0, {"ada": given.state(2, "Asia/Tokyo")}, versions)
+        async with given.projecting(settings):
+            await given.wait_for_rows(database, "user_progress", 2)
+            await given.checkpoint(settings, client, 0, {"bob": None}, versions)
+            await given.wait_for_end(settings, database, settings.names.changelog)
+            await given.wait_for_rows(database, "catalog", 1)
+
+    streak = {"first_day": 20_000, "last_day": 20_004, "longest": 9}
+    assert await given.rows(database, "select user_id, metrics, streaks, zone from user_progress") == [
+        (
+            "ada",
+            {"trackflow": {"released": 2, "login_streak": 9}},
+            {"trackflow": {"login_streak": streak}},
+            "Asia/Tokyo",
+        )
+    ]
+    assert await given.rows(database, "select * from user_profile") == [
+        ("ada", "trackflow", 0, 0, None, 9, date(2024, 10, 4), date(2024, 10, 8), "Asia/Tokyo")
+    ]
+
+
+async def test_a_newer_catalog_is_read_when_the_first_state_under_it_comes(settings, database):
+    await given.publish_catalog(settings, given.catalog_record())
+    transactional_id = f"{settings.namespace}-p"
+    async with producer(settings.kafka, transactional_id=transactional_id) as client, given.projecting(settings):
+        await given.checkpoint(settings, client, 0, {"ada": given.state(1)}, {"trackflow": 1})
+        await given.wait_for_rows(database, "user_progress", 1)
+        await given.publish_catalog(settings, given.catalog_record(2, wider=True))
+        await given.checkpoint(settings, client, 1, {"bob": given.state(1, stars=5)}, {"trackflow": 2})
+        await given.wait_for_rows(database, "user_progress", 2)
+
+    assert await given.rows(
+        database, "select metrics #> '{trackflow,stars}' from user_progress order by user_id"
+    ) == [
+        (None,),
+        (5,),
+    ]
+
+
+async def test_a_published_catalog_becomes_the_list_of_achievements(settings, database):
+    await given.publish_catalog(settings, given.catalog_record())
+    async with given.projecting(settings):
+        await given.wait_for_rows(database, "achievement", 3)
+        await given.publish_catalog(settings, given.catalog_record(3, achievements=given.entries()[:2]))
+        await given.publish_catalog(settings, given.catalog_record(2))
+        await given.wait_for_end(settings, database, settings.names.catalogs)
+
+    assert await given.rows(
+        database,
+        "select key, version, is_active, is_secret, criteria_type, criteria_value, tracking_field, requires "
+        "from achievement order by key",
+    ) == [
+        ("all_rounder", 1, False, False, None, None, None, []),
+        ("first_release", 3, True, False, "first_time", 1, "released", []),
+        ("loyal", 3, True, True, "streak", 30, "login_streak", ["first_release"]),
+    ]
+
+
+async def test_a_record_that_cannot_be_read_stops_the_projector_and_names_its_offset(settings, database):
+    await given.publish_outcomes(settings, given.outcomes(20))
+    async with producer(settings.kafka) as client:
+        broken = await client.send_and_wait(settings.names.outcomes, b'{"id": 1}', b"ada", partition=0)
+
+    with pytest.raises(Undecodable, match=f"{settings.names.outcomes}/0 offset {broken.offset} "):
+        await given.failing(settings)
+
+    assert (await given.positions(database, settings.names.outcomes)).get(0, 0) <= broken.offset
+
+
+async def test_a_position_outside_the_log_stops_the_projector(settings, database):
+    """As when the topic was made anew behind our back: silence would be wrong rows."""
+    await database.execute(
+        b"insert into projection_position (projection, topic, partition, next_position) "
+        b"values ('user_achievement', %s, 0, 1000)",
+        [settings.names.outcomes],
+    )
+    with pytest.raises(OutsideLog, match="recreated or truncated"):
+        await given.failing(settings)
+
+
+async def test_a_byte_that_postgres_cannot_keep_does_not_stop_the_projector(settings, database):
+    evidence = Evidence(topic="t", partition=0, offset=1, event_id="a\x00b\\u0000c")
+    await given.publish_outcomes(settings, [given.outcome("ada", evidence=evidence, metadata={"title": "x\x00"})])
+    async with given.projecting(settings):
+        await given.wait_for_rows(database, "user_achievement", 1)
+
+    assert await given.rows(database, "select evidence_event_id, metadata from user_achievement") == [
+        ("a�b\\u0000c", {"title": "x�"})
+    ]
+
+
+async def test_a_terminated_backend_doubles_nothing(settings, database):
+    """Its transaction is gone; the batch is read again from the position in Postgres."""
+    async with given.reading(settings) as blocker, given.projecting(settings):
+        await hold_mid_batch(settings, database, blocker, given.outcomes(30))
+        await database.execute(
+            b"select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s",
+            [waiting_session(settings)],
+        )
+        await blocker.rollback()
+        await given.wait_for_end(settings, database, settings.names.outcomes)
+
+    assert set((await given.counts(database)).values()) == {30}
+
+
+async def test_a_projector_killed_in_the_middle_of_a_batch_leaves_nothing_and_resumes(settings, database):
+    async with given.reading(settings) as blocker:
+        killed = await start_projector(settings)
+        await hold_mid_batch(settings, database, blocker, given.outcomes(30))
+        killed.kill()
+        await killed.wait()
+        await blocker.rollback()
+    assert set((await given.counts(database)).values()) == {0}
+
+    resumed = await start_projector(settings)
+    await given.wait_for_end(settings, database, settings.names.outcomes)
+    resumed.send_signal(signal.SIGTERM)
+
+    assert await asyncio.wait_for(resumed.wait(), given.WAIT_S) == 0
+    assert set((await given.counts(database)).values()) == {30}
+
+
+async def test_two_projectors_share_the_partitions_and_write_each_row_once(settings, database):
+    with capture_logs() as logs:
+        async with given.projecting(settings):
+            await given.publish_outcomes(settings, given.outcomes(100, of="a"))
+            async with given.projecting(settings):
+                await given.publish_outcomes(settings, given.outcomes(100, of="b"))
+                await given.wait_until(lambda: partitions_taken(logs, [{0}, {1}]), "each has one partition")
+                await given.publish_outcomes(settings, given.outcomes(100, of="c"))
+                await given.wait_for_rows(database, "user_achievement", 300)
+            await given.publish_outcomes(settings, given.outcomes(100, of="d"))
+            await given.wait_for_end(settings, database, settings.names.outcomes)
+
+    assert set((await given.counts(database)).values()) == {400}
+
+
+async def partitions_taken(logs, wanted) -> bool:
+    taken = [{*line["positions"]} for line in logs if line.get("projection") == "user_achievement"]
+    return sorted(taken[-2:], key=sorted) == wanted
+
+
+async def test_a_projector_refuses_a_schema_that_was_never_made(servers, namespace):
+    process = await start_projector(given.settings_of(servers, namespace))
+    said = await process.stderr.read()
+
+    assert await process.wait() == Precondition.exit_code
+    assert b"laurel db upgrade" in said
+
+
+async def hold_mid_batch(settings, database, blocker, outcomes) -> None:
+    """Publish these and hold their transaction, position and awards written, before its notifications."""
+    await blocker.set_autocommit(False)
+    await blocker.execute(b"lock table notification in exclusive mode")
+    await given.publish_outcomes(settings, outcomes)
+
+    async def waits() -> bool:
+        query = b"select 1 from pg_stat_activity where application_name = %s and wait_event_type = 'Lock'"
+        return bool(await (await database.execute(query, [waiting_session(settings)])).fetchall())
+
+    await given.wait_until(waits, "the projector waits for the lock")
+
+
+def waiting_session(settings) -> str:
+    return f"{settings.namespace} user_achievement"
+
+
+async def start_projector(settings) -> asyncio.subprocess.Process:
+    environment = {
+        **os.environ,
+        "LAUREL_KAFKA": settings.kafka,
+        "LAUREL_POSTGRES": settings.postgres.get_secret_value(),
+        "LAUREL_NAMESPACE": settings.namespace,
+    }
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "cli.main", "projector"),
+        env=environment,
+        stderr=asyncio.subprocess.PIPE,
+    )

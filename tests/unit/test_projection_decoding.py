@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from broker.reading import Batch
+from projections.decoding import Undecodable, decode
+from projections.notification import SILENT, notice_columns, notification_id
+from projections.statements import statements
+from projections.subscription import merge
+from projections.user_progress import latest_states, running_versions
+from schemas.outcomes import decode_outcome
+from schemas.records import PlainRecord
+from schemas.state import CONTROL_KEY, Control, encode_control
+from tests.integration.projections import outcome
+
+
+def record(offset: int, key: bytes | None, value: bytes | None = b"{}") -> PlainRecord:
+    return PlainRecord(offset, 1_700_000_000_000, key, value)
+
+
+def batch(*records: PlainRecord, partition: int = 0) -> Batch:
+    return Batch("changelog", partition, 0, len(records), records)
+
+
+def test_only_the_last_state_of_a_user_is_decoded():
+    found = latest_states([batch(record(0, b"ada"), record(1, b"bob"), record(2, b"ada")), batch(partition=1)])
+
+    assert {each.user: each.record.offset for each in found} == {"ada": 2, "bob": 1}
+
+
+def test_the_control_record_is_no_user():
+    assert latest_states([batch(record(0, CONTROL_KEY))]) == []
+
+
+def test_the_newest_catalogs_that_any_partition_runs_are_wanted():
+    older = record(0, CONTROL_KEY, encode_control(Control(catalogs={"a": 1, "b": 5})))
+    newer = record(0, CONTROL_KEY, encode_control(Control(catalogs={"a": 2})))
+
+    assert running_versions([batch(older), batch(newer, partition=1)]) == {"a": 2, "b": 5}
+
+
+def test_a_user_id_that_is_no_text_names_the_record():
+    with pytest.raises(Undecodable, match="changelog/0 offset 7 "):
+        latest_states([batch(record(7, b"\xff"))])
+
+
+@pytest.mark.parametrize("value", [None, b"", b"{", b'{"id": 1}', b"\xff", b'"\\u0000'])
+def test_an_unreadable_outcome_names_its_place(value):
+    with pytest.raises(Undecodable, match="outcomes/3 offset 9 "):
+        decode(record(9, b"ada", value), decode_outcome, "outcomes/3")
+
+
+def test_nul_is_replaced_and_an_escaped_backslash_before_it_is_not():
+    value = msgspec.json.encode({"a\x00": ["\x00", "\\u0000", 1, None]})
+
+    assert decode(record(0, None, value), msgspec.json.decode, "t/0") == {"a�": ["�", "\\u0000", 1, None]}
+
+
+def test_a_notification_has_one_id_per_outcome():
+    one, other = outcome("ada").id, outcome("bob").id
+
+    assert notification_id(one) == notification_id(one) != notification_id(other)
+
+
+def test_a_silent_award_tells_nobody():
+    assert notice_columns(outcome("ada", announce=False)) == SILENT
+
+
+def test_an_award_without_a_message_is_told_by_its_description():
+    assert notice_columns(outcome("ada", message=""))[2] == "Release 1 song"
+
+
+def test_gathered_batches_of_a_partition_become_one_stretch():
+    gathered: dict[int, Batch] = {}
+    merge(gathered, [Batch("t", 0, 5, 7, [record(5, b"a")]), Batch("t", 1, 0, 1, [])])
+    merge(gathered, [Batch("t", 0, 7, 9, [record(8, b"b")])])
+
+    assert gathered[0] == Batch("t", 0, 5, 9, [record(5, b"a"), record(8, b"b")])
+    assert gathered[1] == Batch("t", 1, 0, 1, [])
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "achievement.sql",
+        "checkpoints.sql",
+        "notification.sql",
+        "notification_queue.sql",
+        "user_achievement.sql",
+        "user_progress.sql",
+    ],
+)
+def test_every_statement_has_a_name_and_a_text(file):
+    assert all(name and text for name, text in statements(file).items())
