@@ -1,0 +1,212 @@
+"""The partitions that this process owns: acquired, folded, committed in time, released. Knows Kafka, not Faust."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from processor.kafka.batches import transactional_producer
+from processor.kafka.checkpoint import Checkpoints
+from processor.kafka.exit import exit_now
+from processor.kafka.fetch import Chunk
+from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, is_due, until_next
+from processor.kafka.partition import Evaluator, OwnedPartition, slices
+from processor.kafka.restore import changelog_reader
+from processor.telemetry import Telemetry
+from schemas.errors import LaurelError, Precondition
+from schemas.program import Program
+from schemas.records import Record
+from schemas.topics import Names
+
+FENCE_TIMEOUT_S = 60.0
+
+log = structlog.get_logger(__name__)
+Open = Callable[[OwnedPartition], Awaitable[None]]
+
+
+class Ownership:
+    """Owns partitions from acquire to release."""
+
+    def __init__(
+        self,
+        bootstrap: str,
+        names: Names,
+        program: Program,
+        partitions: int,
+        evaluator: Callable[[int], Evaluator],
+        pace: Pace,
+        telemetry: Telemetry,
+    ) -> None:
+        self._bootstrap, self._names, self._evaluator = bootstrap, names, evaluator
+        self._catalogs = {catalog.catalog: catalog.version for catalog in program.catalogs}
+        self._count, self._pace, self._telemetry = partitions, pace, telemetry
+        self._checkpoints = Checkpoints(names, partitions, telemetry)
+        self._gate = asyncio.Lock()  # a producer that is stopped while it starts would spin for ever
+        self._abandoned = False
+        self._timers: dict[int, asyncio.Task[None]] = {}
+        self._slice_records = SLICE_RECORDS_MIN
+        self.partitions: dict[int, OwnedPartition] = {}
+        self.acquiring = False
+        self.progress = 0  # counts every step forward; the watchdog looks at it
+
+    async def acquire(self, numbers: set[int], open_partition: Open) -> bool:
+        """Fence, restore and open these partitions, one by one as they are ready, kept ones first.
+
+        `open_partition` finds the positions and lets chunks come. False when a release came in between; what was
+        restored by then stays true.
+        """
+        async with self._gate:
+            self._abandoned, self.acquiring = False, True
+            started = time.perf_counter()
+            try:
+                records = await self._take(self._keep(numbers), open_partition)
+            finally:
+                self.acquiring = False
+            seconds = time.perf_counter() - started
+            self._telemetry.restored(seconds)
+            log.info("acquired", partitions=sorted(numbers), restored=records, seconds=round(seconds, 3))
+            return not self._abandoned
+
+    async def _take(self, wanted: Sequence[OwnedPartition], open_partition: Open) -> int:
+        if not wanted:
+            return 0
+        await asyncio.wait_for(self._fence(wanted), FENCE_TIMEOUT_S)
+        return await self._restore(wanted, open_partition)
+
+    def _keep(self, numbers: set[int]) -> list[OwnedPartition]:
+        """The partitions to own now, those that memory still knows first; memory of all others goes."""
+        kept = {number: self.partitions[number] for number in sorted(numbers & self.partitions.keys())}
+        new = {
+            number: OwnedPartition(number, self._evaluator(number), self._catalogs)
+            for number in sorted(numbers - kept.keys())
+        }
+        self.partitions = kept | new
+        return [*self.partitions.values()]
+
+    async def _fence(self, wanted: Sequence[OwnedPartition]) -> None:
+        """From here on no earlier owner can commit; what it had begun is finished or aborted."""
+        ids = [self._names.transactional_id(partition.number) for partition in wanted]
+        producers = [transactional_producer(self._bootstrap, transactional_id) for transactional_id in ids]
+        for partition, producer in zip(wanted, producers, strict=True):
+            partition.producer = producer
+        await asyncio.gather(*(producer.start() for producer in producers))
+
+    async def _restore(self, wanted: Sequence[OwnedPartition], open_partition: Open) -> int:
+        records, changelog = 0, self._names.changelog
+        async with changelog_reader(self._bootstrap, changelog, wanted, lambda: not self._abandoned) as reader:
+            for partition in wanted:
+                records += await reader.restore(partition)
+                if self._abandoned:
+                    return records
+                self._refuse_older_catalogs(partition)
+                await open_partition(partition)
+                self.progress += 1
+                self._timers[partition.number] = asyncio.create_task(self._commit_in_time(partition))
+        settle_memory()
+        return records
+
+    def _refuse_older_catalogs(self, partition: OwnedPartition) -> None:
+        for catalog, version in partition.control.catalogs.items():
+            if self._catalogs.get(catalog, version) < version:
+                raise Precondition(
+                    f"partition {partition.number} has run version {version} of catalog '{catalog}'; when this "
+                    f"worker started, the newest was {self._catalogs[catalog]}: restart it"
+                )
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether a release waits for an acquire to end."""
+        return self._abandoned
+
+    async def release(self) -> None:
+        """Commit what was folded, then close the producers; memory is kept. Safe to call again."""
+        self._abandoned = True
+        async with self._gate:
+            await asyncio.gather(*(self._close(partition) for partition in self.partitions.values()))
+
+    @property
+    def is_released(self) -> bool:
+        """Whether everything that was folded is committed, and no producer is open."""
+        return all(partition.producer is None for partition in self.partitions.values())
+
+    async def _close(self, partition: OwnedPartition) -> None:
+        partition.is_open = False  # a fold in progress stops behind its present slice
+        if partition.producer is None:
+            return
+        await self.checkpoint(partition)
+        if timer := self._timers.pop(partition.number, None):
+            timer.cancel()
+        await partition.producer.stop()
+        partition.producer = None
+        partition.positions = {}
+
+    async def fold(self, chunk: Chunk) -> None:
+        """Fold a chunk. Any error is the end of the process: memory can no longer be trusted."""
+        partition = self.partitions.get(chunk.partition)
+        try:
+            if partition is not None and partition.begin(chunk):
+                await self._fold_slices(partition, chunk)
+        except Precondition as refused:
+            exit_now(str(refused), code=refused.exit_code)
+        except LaurelError as broken:
+            exit_now(str(broken))
+        except Exception as bug:  # its text may quote an event: only its type and place are logged
+            log.critical("folding failed", frames=traceback.format_tb(bug.__traceback__))
+            place = f"{chunk.topic}-{chunk.partition} between {chunk.start} and {chunk.end}"
+            exit_now(f"folding {place} raised {type(bug).__name__}")
+
+    async def _fold_slices(self, partition: OwnedPartition, chunk: Chunk) -> None:
+        for records, end in slices(chunk, self._slice_records):
+            if not partition.is_open:
+                return
+            self._fold_slice(partition, chunk.topic, records, end)
+            await asyncio.sleep(0)
+        if partition.pending >= self._pace.records_max:
+            partition.full.set()
+        if partition.pending >= 2 * self._pace.records_max:  # commits are slower than folds: wait for them
+            await asyncio.shield(self.checkpoint(partition))
+
+    def _fold_slice(self, partition: OwnedPartition, topic: str, records: Sequence[Record], end: int) -> None:
+        started = time.perf_counter()
+        partition.fold(topic, records, end, time.monotonic())
+        seconds = self._telemetry.profile.add("fold", started)
+        self.progress += 1
+        if len(records) == self._slice_records:
+            self._slice_records = fitting_slice(self._slice_records, seconds)
+
+    async def _commit_in_time(self, partition: OwnedPartition) -> None:
+        """Commit at the partition's own moment of every interval, so that not all commit at once."""
+        phase = self._pace.head_s * partition.number / self._count
+        while partition.producer is not None:
+            wait_s = until_next(time.monotonic(), self._pace.head_s, phase)
+            if await is_set(partition.full, wait_s) or is_due(partition, self._pace, time.monotonic()):
+                await self.checkpoint(partition)
+
+    async def checkpoint(self, partition: OwnedPartition) -> None:
+        """Commit what was folded. Any error ends the process: memory cannot know what became of it."""
+        try:
+            await self._checkpoints.write(partition)
+        except Exception as error:
+            exit_now(f"the checkpoint of partition {partition.number} failed: {error!r}")
+        self.progress += 1
+
+
+async def is_set(event: asyncio.Event, timeout_s: float) -> bool:
+    """Whether an event is set within this time."""
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await event.wait()
+    except TimeoutError:
+        return False
+
+
+def settle_memory() -> None:
+    """Millions of restored states live long: take them out of the collector's sight, and let it look rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1_000)

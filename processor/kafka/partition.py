@@ -1,0 +1,147 @@
+"""One owned partition: its evaluator, where each source topic stands, and what waits for the next checkpoint."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from aiokafka import AIOKafkaProducer
+
+from processor.evaluator.partition import Cut, Folded
+from processor.kafka.fetch import Chunk
+from schemas.errors import BadRecord, LaurelError
+from schemas.records import Record
+from schemas.state import Control
+
+Tally = Counter[tuple[str, str]]  # (topic, outcome) -> records
+
+
+class Evaluator(Protocol):
+    """The user states of one partition; processor/evaluator/partition.py is the real one."""
+
+    def load(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None: ...
+    def fold(self, topic: str, records: Sequence[Record]) -> Folded: ...
+    def cut(self) -> Cut: ...
+    def get(self, user: bytes) -> bytes | None: ...
+    def __len__(self) -> int: ...
+
+
+class Refusal(NamedTuple):
+    """A record that becomes a dead letter."""
+
+    topic: str
+    partition: int
+    record: Record
+    bad: BadRecord
+
+
+class Snapshot(NamedTuple):
+    """Everything one checkpoint makes durable."""
+
+    cut: Cut
+    refusals: list[Refusal]
+    control: Control
+    positions: dict[str, int]
+    tally: Tally
+    unlocked: int
+
+
+class OwnedPartition:
+    """A partition of the user table, and of every source topic.
+
+    It is open from the moment its positions are known until its release; only then records are folded. Its
+    memory outlives a release, and is true up to `log_position` of the changelog.
+    """
+
+    def __init__(self, number: int, evaluator: Evaluator, catalogs: Mapping[str, int]) -> None:
+        self.number = number
+        self.evaluator = evaluator
+        self.catalogs = dict(catalogs)
+        self.control = Control()  # as last written or restored
+        self.log_position = 0
+        self.producer: AIOKafkaProducer | None = None
+        self.is_open = False
+        self.positions: dict[str, int] = {}
+        self.stable_ends: dict[str, int] = {}
+        self.writing = asyncio.Lock()
+        self.full = asyncio.Event()  # set when enough has been folded for a checkpoint before its time
+        self._forget_pending()
+
+    def _forget_pending(self) -> None:
+        self.pending = 0
+        self.moved_at: float | None = None
+        self._refusals: list[Refusal] = []
+        self._tally: Tally = Counter()
+        self._unlocked = 0
+        self.full.clear()
+
+    def open(self, positions: Mapping[str, int], stable_ends: Mapping[str, int]) -> None:
+        """Begin to take chunks, each topic's at its position."""
+        self.positions, self.stable_ends = dict(positions), dict(stable_ends)
+        self.is_open = True
+
+    def begin(self, chunk: Chunk) -> bool:
+        """Whether a chunk is ours to fold. Raises: LaurelError on a gap, which nothing can mend in memory."""
+        if not self.is_open or chunk.topic not in self.positions:
+            return False  # released while it waited: its next owner reads it again
+        if chunk.start != self.positions[chunk.topic]:
+            raise LaurelError(
+                f"{chunk.topic}-{self.number} was read up to {self.positions[chunk.topic]}, but the next chunk "
+                f"begins at {chunk.start}: records in between were deleted by retention, or came twice. "
+                "A restart reads on from the last checkpoint"
+            )
+        self.stable_ends[chunk.topic] = chunk.stable_end
+        return True
+
+    def fold(self, topic: str, records: Sequence[Record], end: int, now: float) -> None:
+        """Fold records and move the topic's position behind them; without records only the position moves."""
+        if records:
+            self._count(topic, self.evaluator.fold(topic, records))
+        self.positions[topic] = end
+        self.pending += len(records)
+        self.moved_at = self.moved_at or now
+
+    def _count(self, topic: str, folded: Folded) -> None:
+        self._tally[topic, "applied"] += folded.applied
+        self._tally[topic, "duplicate"] += folded.duplicate
+        self._tally[topic, "skipped"] += folded.skipped
+        self._tally[topic, "dead_letter"] += len(folded.refused)
+        self._unlocked += folded.unlocked
+        self._refusals += [Refusal(topic, self.number, record, bad) for record, bad in folded.refused]
+
+    def snapshot(self) -> Snapshot | None:
+        """Cut what is to be committed, synchronously; nothing when no position moved since the last one."""
+        if self.moved_at is None:
+            return None
+        # a topic that this process does not read keeps the position that was last known
+        control = Control(catalogs=self.catalogs, positions={**self.control.positions, **self.positions})
+        made = Snapshot(
+            self.evaluator.cut(), self._refusals, control, dict(self.positions), self._tally, self._unlocked
+        )
+        self._forget_pending()
+        return made
+
+    def written(self, control: Control, log_position: int) -> None:
+        """A checkpoint is durable: memory is what the changelog says up to here."""
+        self.control, self.log_position = control, log_position
+
+    @property
+    def users(self) -> int:
+        return len(self.evaluator)
+
+    @property
+    def lags(self) -> dict[str, int]:
+        """Records and markers not folded yet, by topic, as far as the last fetch of each has shown."""
+        return {topic: max(0, self.stable_ends[topic] - at) for topic, at in [*self.positions.items()]}
+
+
+def slices(chunk: Chunk, size: int) -> Iterator[tuple[Sequence[Record], int]]:
+    """A chunk in pieces, each with the position behind it: where the next begins, at last the chunk's end."""
+    records = chunk.records
+    for start in range(0, len(records), size):
+        last = start + size >= len(records)
+        yield records[start : start + size], chunk.end if last else records[start + size].offset
+    if not records:
+        yield (), chunk.end

@@ -1,0 +1,77 @@
+"""What must be there before a worker starts: a broker, a catalog, topics that fit."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import NamedTuple
+
+import structlog
+from aiokafka.errors import KafkaError
+
+from broker.catalogs import read_program
+from broker.connections import admin
+from broker.topics import check_topics, missing, partition_counts
+from schemas.errors import Precondition
+from schemas.program import Program
+from schemas.topics import Names, TopicSpec
+
+PAUSE_S, PAUSE_S_MAX = 0.5, 5.0
+
+log = structlog.get_logger(__name__)
+
+
+class Plan(NamedTuple):
+    """What to run, and over how many partitions the users are spread."""
+
+    program: Program
+    partitions: int
+
+
+async def prepare(bootstrap: str, names: Names, timeout_s: float) -> Plan:
+    """Wait for a broker, then check what it holds. Only the start is ever tried again.
+
+    Raises: Precondition with the remedy.
+    """
+    deadline = time.monotonic() + timeout_s
+    while True:
+        await _reach(bootstrap, deadline)
+        try:
+            return await check(bootstrap, names)
+        except KafkaError as error:
+            if time.monotonic() > deadline:
+                raise Precondition(f"the broker at {bootstrap} is not ready: {error!r}. See its log") from error
+            await asyncio.sleep(PAUSE_S)
+
+
+async def _reach(bootstrap: str, deadline: float) -> None:
+    pause_s = PAUSE_S
+    while True:
+        try:
+            async with admin(bootstrap):
+                return
+        except Precondition as unreachable:
+            if time.monotonic() + pause_s > deadline:
+                raise
+            log.warning("waiting for a broker", why=str(unreachable), pause_s=pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, PAUSE_S_MAX)
+
+
+async def check(bootstrap: str, names: Names) -> Plan:
+    """The program and the topics it needs. Raises: Precondition naming everything that does not fit."""
+    program = await read_program(bootstrap, names)
+    partitions = (await partition_counts(bootstrap, [names.changelog]))[names.changelog]
+    if not partitions:
+        raise missing(names.changelog)
+    faults = await check_topics(bootstrap, needed_topics(names, program, partitions))
+    if faults:
+        raise Precondition("\n".join(fault.message for fault in faults))
+    return Plan(program, partitions)
+
+
+def needed_topics(names: Names, program: Program, partitions: int) -> list[TopicSpec]:
+    """Ours as we want them; of the publishers' topics only the number of partitions is our business."""
+    ours = [TopicSpec(spec.name, spec.partitions or partitions, spec.config) for spec in names.specs()]
+    known = {spec.name for spec in ours}
+    return ours + [TopicSpec(topic, partitions, {}) for topic in program.sources if topic not in known]

@@ -1,0 +1,44 @@
+"""Where a worker's seconds went, for a benchmark to read."""
+
+from __future__ import annotations
+
+import json
+import resource
+import time
+from collections import Counter
+from pathlib import Path
+
+
+class Profile:
+    """Seconds by what they were spent on, and counts of what was done in them.
+
+    Units: fetch, fold and encode are seconds of computing; produce and commit are seconds from the first request
+    to the last answer, in which folding goes on, and those of several partitions overlap.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._began = time.perf_counter()
+        self.seconds: Counter[str] = Counter()
+        self.counts: Counter[str] = Counter()
+
+    def add(self, what: str, started: float) -> float:
+        """Count the seconds since `started`, a value of perf_counter, and return them."""
+        seconds = time.perf_counter() - started
+        self.seconds[what] += seconds  # type: ignore[assignment]  # a Counter counts fractions too
+        return seconds
+
+    def write(self) -> None:
+        """Append one JSON line to the file that was asked for, if one was."""
+        if self._path is not None:
+            with self._path.open("a") as file:
+                file.write(json.dumps(self._line()) + "\n")
+
+    def _line(self) -> dict[str, object]:
+        return {
+            "seconds": {what: round(seconds, 6) for what, seconds in self.seconds.items()},
+            "counts": dict(self.counts),
+            "wall_s": round(time.perf_counter() - self._began, 6),
+            "cpu_s": round(time.process_time(), 6),
+            "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+        }

@@ -1,0 +1,95 @@
+"""What a worker tells about itself to Prometheus. Counts are of what was committed, never an event's content."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Protocol
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from processor.kafka.partition import Snapshot
+from processor.profile import Profile
+
+CHECKPOINT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+RESTORE_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class Shown(Protocol):
+    """What is shown of an owned partition."""
+
+    @property
+    def number(self) -> int: ...
+    @property
+    def users(self) -> int: ...
+    @property
+    def lags(self) -> Mapping[str, int]: ...
+
+
+class Telemetry:
+    """The metrics of one worker, and its profile."""
+
+    def __init__(self, profile: Profile) -> None:
+        self.profile = profile
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self._events = Counter(
+            "laurel_events", "Records, by what became of them", ["topic", "outcome"], registry=registry
+        )
+        self._unlocks = Counter("laurel_unlocks", "Awards sent", registry=registry)
+        self._dead_letters = Counter(
+            "laurel_dead_letters", "Records refused, by cause", ["class"], registry=registry
+        )
+        self._checkpoints = Histogram(
+            "laurel_checkpoint_seconds", "From cut to commit", buckets=CHECKPOINT_SECONDS, registry=registry
+        )
+        self._restores = Histogram(
+            "laurel_restore_seconds",
+            "From fencing to the last partition",
+            buckets=RESTORE_SECONDS,
+            registry=registry,
+        )
+
+    def show(self, partitions: Callable[[], Iterable[Shown]]) -> None:
+        """Show lag and users of these partitions, looked up at every scrape."""
+        self.registry.register(PartitionGauges(partitions))
+
+    def committed(self, snapshot: Snapshot, seconds: float) -> None:
+        """A checkpoint became durable."""
+        for (topic, outcome), records in snapshot.tally.items():
+            self._events.labels(topic, outcome).inc(records)
+            self.profile.counts[outcome] += records
+        for refusal in snapshot.refusals:
+            self._dead_letters.labels(refusal.bad.cause).inc()
+        self._unlocks.inc(snapshot.unlocked)
+        self._checkpoints.observe(seconds)
+        self.profile.counts["checkpoints"] += 1
+        self.profile.counts["states"] += len(snapshot.cut.states)
+        self.profile.counts["outcomes"] += len(snapshot.cut.outcomes)
+
+    def restored(self, seconds: float) -> None:
+        self._restores.observe(seconds)
+
+    def serve(self, port: int) -> int:
+        """Serve the metrics over HTTP; 0 takes a free port. Returns the port."""
+        server, _ = start_http_server(port, registry=self.registry)
+        bound: int = server.server_port
+        return bound
+
+
+class PartitionGauges(Collector):
+    """Gauges that cost nothing until somebody looks."""
+
+    def __init__(self, partitions: Callable[[], Iterable[Shown]]) -> None:
+        self._partitions = partitions
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        lag = GaugeMetricFamily("laurel_lag", "Offsets not folded yet", labels=["topic", "partition"])
+        users = GaugeMetricFamily("laurel_users", "Users with a state", labels=["partition"])
+        for partition in self._partitions():
+            number = str(partition.number)
+            users.add_metric([number], partition.users)
+            for topic, behind in partition.lags.items():
+                lag.add_metric([topic, number], behind)
+        yield from (lag, users)
