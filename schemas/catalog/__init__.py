@@ -22,6 +22,7 @@ from schemas.catalog.model import (
     all_achievements,
     all_events,
     catalog_hash,
+    derived_events,
     places_of,
     plain_number,
 )
@@ -50,6 +51,7 @@ __all__ = [
     "all_achievements",
     "all_events",
     "catalog_hash",
+    "derived_events",
     "places_of",
     "plain_number",
     "read_catalog",

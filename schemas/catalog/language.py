@@ -6,12 +6,12 @@ Shorthand is spread out here (one name for a list of one); what the names mean i
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, StringConstraints
 from pydantic import Field as Bounds
 
-from schemas.catalog.model import Comparison, Rarity
+from schemas.catalog.model import Comparison, MetricKind, Rarity
 
 KEY_PATTERN = r"^[a-z0-9][a-z0-9_]*$"
 EVENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
@@ -131,6 +131,8 @@ Feeds = Annotated[
 
 class WrittenMetric(Written):
     """Exactly one of the kinds, then what that kind needs."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [kind]} for kind in get_args(MetricKind)]})
 
     count: Feeds = []
     sum: Feeds = []
