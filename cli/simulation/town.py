@@ -1,0 +1,33 @@
+"""What musicians share: each other, the wishes they vote on, the bugs they report."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+OPEN_REQUESTS_MAX = 200
+OPEN_BUGS_MAX = 200
+
+
+@dataclass
+class Request:
+    id: str
+    owner_id: str
+    title: str
+    votes: int = 0
+
+
+@dataclass
+class Bug:
+    id: str
+    reporter_id: str
+    title: str
+
+
+@dataclass
+class Town:
+    """Who has registered, in that order, and what is open; the oldest wishes and bugs are forgotten."""
+
+    user_ids: list[str] = field(default_factory=list)
+    requests: deque[Request] = field(default_factory=lambda: deque(maxlen=OPEN_REQUESTS_MAX))
+    bugs: deque[Bug] = field(default_factory=lambda: deque(maxlen=OPEN_BUGS_MAX))
