@@ -13,18 +13,22 @@ class Profile:
     """Seconds by what they were spent on, and counts of what was done in them.
 
     Units: fetch, fold and encode are seconds of computing; produce and commit are seconds from the first request
-    to the last answer, in which folding goes on, and those of several partitions overlap.
+    to the last answer, in which folding goes on, and those of several partitions overlap. Starting is what the
+    process computed before the end of its first fold.
     """
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
         self._began = time.perf_counter()
+        self._starting_cpu_s: float | None = None
         self.seconds: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
 
     def add(self, what: str, started: float) -> float:
         """Count the seconds since `started`, a value of perf_counter, and return them."""
         seconds = time.perf_counter() - started
+        if what == "fold" and self._starting_cpu_s is None:
+            self._starting_cpu_s = time.process_time()
         self.seconds[what] += seconds  # type: ignore[assignment]  # a Counter counts fractions too
         return seconds
 
@@ -40,5 +44,6 @@ class Profile:
             "counts": dict(self.counts),
             "wall_s": round(time.perf_counter() - self._began, 6),
             "cpu_s": round(time.process_time(), 6),
+            "starting_cpu_s": round(self._starting_cpu_s or 0, 6),
             "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
