@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
-from schemas.errors import LaurelError
+from schemas.errors import LaurelError, Precondition
 
 SHIM = Path(__file__).with_name("shim.py")
+FINAL_EXITS = (0, Precondition.exit_code)  # done, or waiting until somebody does something
 STOP_SECONDS = 10.0
 TAIL_LINES = 30
 TAIL_BYTES_MAX = 64 * 1024
@@ -113,6 +114,11 @@ class Child:
     @property
     def alive(self) -> bool:
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def has_fallen(self) -> bool:
+        """Whether it is to be started again."""
+        return self.restart and self.exit_code() not in (None, *FINAL_EXITS)
 
     def ask_to_stop(self) -> None:
         if self.alive:

@@ -23,7 +23,7 @@ HEALTHY_SECONDS = 30.0
 
 
 class Keeper:
-    """Starts children, watches them, restarts those that exit non-zero with a growing pause."""
+    """Starts children, watches them, restarts the fallen with a growing pause."""
 
     def __init__(self, on_change: Callable[[Iterable[Child]], None]) -> None:
         self.children: dict[str, Child] = {}
@@ -41,6 +41,16 @@ class Keeper:
         done: Future[None] = Future()
         self._orders.put((child, done))
         done.result()
+
+    def run_to_end(self, child: Child, seconds: float) -> None:
+        """Start it and wait for its good end. Raises: LaurelError with what it said last."""
+        self.start(child)
+        ended = child.wait(seconds)
+        child.kill()
+        self.children.pop(child.name, None)
+        if not ended or child.exit_code():
+            what = f"failed with exit code {child.exit_code()}" if ended else f"is not done after {seconds:g} s"
+            raise LaurelError(f"'{child.name}' {what}, log {child.order.log}:\n{child.last_lines()}")
 
     def refuse(self) -> None:
         """Start and restart nothing any more."""
@@ -81,7 +91,7 @@ class Keeper:
 
     def _restart_the_fallen(self) -> None:
         for child in list(self.children.values()):
-            if child.restart and child.exit_code() not in (None, 0) and self._is_due(child):
+            if child.has_fallen and self._is_due(child):
                 child.restarts += 1
                 with suppress(OSError, LaurelError):  # no memory, no disk: due again after a longer pause
                     self._spawn(child)

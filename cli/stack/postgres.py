@@ -156,11 +156,7 @@ class Postgres:
         shutil.rmtree(self._cluster(), ignore_errors=True)  # of an initdb that was cut off
         argv = [str(binaries / "initdb"), "-D", str(self._cluster()), "-U", ROLE, "--auth=scram-sha-256"]
         argv += ["--pwfile", str(self._data / "password"), "--encoding=UTF8", "--locale=C", "--no-sync"]
-        child = Child(self._order("initdb", argv))
-        keeper.start(child)
-        if not child.wait(READY_SECONDS) or child.exit_code():
-            child.kill()
-            raise LaurelError(f"PostgreSQL's data folder could not be made, log {self._log}:\n{child.last_lines()}")
+        keeper.run_to_end(Child(self._order("initdb", argv)), READY_SECONDS)
 
     def _boot(self, keeper: Keeper, binaries: Path, password: str) -> tuple[Child, str]:
         """On TCP alone: a socket's path would have to stay under 107 bytes."""
