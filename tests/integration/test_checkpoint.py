@@ -1,0 +1,307 @@
+"""Owned partitions on a real broker, without Faust: fenced, atomic, restored from what is durable."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiokafka import AIOKafkaProducer
+
+from broker.catalogs import read_program
+from processor.evaluator.partition import PartitionEvaluator
+from processor.kafka import ownership as ownership_module
+from processor.kafka.fetch import Chunk
+from processor.kafka.ownership import Ownership
+from processor.kafka.pace import Pace
+from processor.kafka.partition import OwnedPartition
+from processor.profile import Profile
+from processor.telemetry import Telemetry
+from schemas.program import Program
+from schemas.records import PlainRecord, Record
+from schemas.topics import partition_of
+from tests.integration.processors import (
+    PARTITIONS,
+    Event,
+    Stage,
+    computed,
+    controls,
+    records,
+    seen,
+    set_up,
+    some_events,
+)
+from tests.servers import Servers
+
+pytestmark = pytest.mark.server
+
+NEVER = Pace(head_s=3600, backlog_s=3600, records_max=10**9)  # only when the test says so
+APPENDED_MS = 1_780_000_000_000
+NUMBER = 2  # the partition that these tests look at
+
+
+class Exited(Exception):  # noqa: N818 - not an error of the test
+    """Stands for the end of the process."""
+
+
+@pytest.fixture(autouse=True)
+def _exits(monkeypatch: pytest.MonkeyPatch) -> None:
+    def exit_now(why: str, *, code: int = 70) -> None:
+        raise Exited(f"{why} ({code})")
+
+    monkeypatch.setattr(ownership_module, "exit_now", exit_now)
+
+
+@pytest.fixture
+async def stage(servers: Servers, namespace: str) -> Stage:
+    return await set_up(servers.kafka, namespace)
+
+
+class Process:
+    """The partitions of what would be one worker process; it has read as far as the control record says."""
+
+    def __init__(self, stage: Stage, program: Program) -> None:
+        self._source = stage.source
+        self.owned = Ownership(
+            stage.kafka,
+            stage.names,
+            program,
+            PARTITIONS,
+            lambda number: PartitionEvaluator(program, number, PARTITIONS),
+            NEVER,
+            Telemetry(Profile()),
+        )
+
+    @property
+    def partition(self) -> OwnedPartition:
+        return self.owned.partitions[NUMBER]
+
+    async def acquire(self) -> bool:
+        return await self.owned.acquire({NUMBER}, self.open)
+
+    async def open(self, partition: OwnedPartition) -> None:
+        position = partition.control.positions.get(self._source, 0)
+        partition.open({self._source: position}, {self._source: position})
+
+    async def fold(self, *values: tuple[str, bytes]) -> None:
+        """Fold records of (user, value), each at the next offset."""
+        start = self.partition.positions[self._source]
+        made = [
+            PlainRecord(start + place, APPENDED_MS, user.encode(), value)
+            for place, (user, value) in enumerate(values)
+        ]
+        end = start + len(made)
+        await self.owned.fold(Chunk(self._source, NUMBER, start, end, end, made))
+
+    async def play(self, events: Sequence[Event]) -> None:
+        await self.fold(*((event.user, event.value) for event in events))
+
+    async def commit(self) -> None:
+        await self.owned.checkpoint(self.partition)
+
+
+@asynccontextmanager
+async def process(stage: Stage) -> AsyncIterator[Process]:
+    started = Process(stage, await read_program(stage.kafka, stage.names))
+    try:
+        yield started
+    finally:
+        for partition in started.owned.partitions.values():
+            if partition.producer is not None:
+                await partition.producer.stop()
+
+
+def own_events(count: int) -> list[Event]:
+    """Events of users who live in the partition, none of which derives another."""
+    events = (event._replace(partner=None) for event in some_events(count * PARTITIONS * 2, users=200))
+    return [event for event in events if partition_of(event.user.encode(), PARTITIONS) == NUMBER][:count]
+
+
+async def assert_holds(stage: Stage, events: Sequence[Event]) -> None:
+    """The topics hold what these events give, at the position behind them."""
+    assert (await seen(stage)).totals == computed(events)
+    positions = [control.positions for control in (await controls(stage)).values()]
+    assert positions == ([{stage.source: len(events)}] if events else [])
+
+
+FAILURES = ["begin_transaction", "send_batch", "send_offsets_to_transaction", "commit_transaction"]
+
+
+@pytest.mark.parametrize("step", FAILURES)
+async def test_a_checkpoint_that_fails_shows_nothing(
+    stage: Stage, step: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process ends, and the next owner folds the same records again, as if for the first time."""
+    events = own_events(60)
+    async with process(stage) as first, process(stage) as second:
+        await first.acquire()
+        await first.play(events)
+        monkeypatch.setattr(first.partition.producer, step, failing)
+        with pytest.raises(Exited, match="checkpoint of partition 2 failed"):
+            await first.commit()
+        await assert_holds(stage, [])
+
+        await second.acquire()
+        await second.play(events)
+        await second.commit()
+
+        await assert_holds(stage, events)
+
+
+async def failing(*_: Any, **__: Any) -> None:
+    raise ConnectionError("the line went dead")
+
+
+async def test_a_commit_whose_answer_was_lost_counts_once(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process cannot know and ends; its successor reads in the changelog how far it had come."""
+    events = own_events(60)
+    async with process(stage) as first, process(stage) as second:
+        await first.acquire()
+        await first.play(events)
+
+        async def commit_and_hear_nothing() -> None:
+            await AIOKafkaProducer.commit_transaction(first.partition.producer)
+            raise ConnectionError("the line went dead")
+
+        monkeypatch.setattr(first.partition.producer, "commit_transaction", commit_and_hear_nothing)
+        with pytest.raises(Exited):
+            await first.commit()
+        await second.acquire()
+
+        assert second.partition.positions == {stage.source: 60}
+        await assert_holds(stage, events)
+
+
+async def test_an_owner_that_was_fenced_commits_nothing(stage: Stage) -> None:
+    """It slept through its session; what it still holds is older than what its successor wrote."""
+    events = own_events(80)
+    async with process(stage) as sleeper, process(stage) as successor:
+        await sleeper.acquire()
+        await sleeper.play(events[:30])
+        await successor.acquire()
+        await successor.play(events)
+        await successor.commit()
+
+        with pytest.raises(Exited):
+            await sleeper.commit()
+
+        await assert_holds(stage, events)
+
+
+async def test_a_kept_partition_takes_in_what_another_owner_wrote_meanwhile(stage: Stage) -> None:
+    """Memory is true up to our own last write, not up to the end of the changelog when we come back."""
+    events = own_events(90)
+    async with process(stage) as first, process(stage) as second:
+        await first.acquire()
+        await first.play(events[:40])
+        await first.owned.release()
+        await second.acquire()
+        await second.play(events[40:70])
+        await second.owned.release()
+        kept = first.partition.evaluator
+
+        await first.acquire()
+        await first.play(events[70:])
+        await first.commit()
+
+        assert first.partition.evaluator is kept
+        await assert_holds(stage, events)
+
+
+async def test_a_release_in_the_middle_of_a_chunk_commits_up_to_a_slice(stage: Stage) -> None:
+    events = own_events(1_000)
+    async with process(stage) as first, process(stage) as second:
+        await first.acquire()
+        folding = asyncio.create_task(first.play(events))
+        await asyncio.sleep(0)  # one slice
+
+        await first.owned.release()
+        await folding
+
+        await second.acquire()
+        read = second.partition.positions[stage.source]
+        assert 0 < read < len(events)
+        await assert_holds(stage, events[:read])
+        await second.play(events[read:])
+        await second.commit()
+        await assert_holds(stage, events)
+
+
+async def test_folding_goes_on_while_a_cut_is_committed(stage: Stage) -> None:
+    """The cut holds what was folded before it, and what was folded since is in the next one."""
+    events = own_events(200)
+    async with process(stage) as only:
+        await only.acquire()
+        await only.play(events[:100])
+        committing = asyncio.create_task(only.commit())
+        await asyncio.sleep(0)  # the cut is made
+
+        await only.play(events[100:])
+
+        assert not committing.done()
+        await committing
+        await assert_holds(stage, events[:100])
+        await only.commit()
+        await assert_holds(stage, events)
+
+
+async def test_a_release_during_an_acquire_ends_with_nothing_owned(stage: Stage) -> None:
+    """A rebalance comes before the last one is digested; nothing may be folded on behalf of the older."""
+    async with process(stage) as only:
+        opening, may_go_on = asyncio.Event(), asyncio.Event()
+
+        async def slow_open(partition: OwnedPartition) -> None:
+            opening.set()
+            await may_go_on.wait()
+
+        acquiring = asyncio.create_task(only.owned.acquire({NUMBER}, slow_open))
+        await opening.wait()
+        releasing = asyncio.create_task(only.owned.release())
+        await asyncio.sleep(0)
+        may_go_on.set()
+
+        assert await acquiring is False
+        await releasing
+        assert only.owned.is_released
+        assert not only.partition.is_open
+
+
+async def test_a_refused_record_becomes_a_dead_letter_in_the_same_transaction(stage: Stage) -> None:
+    """As it was, with headers that say where it came from and why; the events around it count."""
+    before, after = own_events(2)
+    async with process(stage) as only:
+        await only.acquire()
+        await only.fold((before.user, before.value), (before.user, b"{"), (after.user, after.value))
+        await only.commit()
+        await assert_holds_positions(stage, 3)
+
+        ((partition, letter),) = await records(stage, stage.names.dead_letters)
+
+    assert (partition, letter.key, letter.value, letter.timestamp) == (
+        NUMBER,
+        before.user.encode(),
+        b"{",
+        APPENDED_MS,
+    )
+    assert explained(letter) == {
+        "laurel.error.topic": stage.source,
+        "laurel.error.partition": str(NUMBER),
+        "laurel.error.offset": "1",
+        "laurel.error.timestamp": str(APPENDED_MS),
+        "laurel.error.stage": "fold",
+        "laurel.error.class": "malformed_json",
+    }
+    assert (await seen(stage)).totals == computed([before, after])
+
+
+async def assert_holds_positions(stage: Stage, position: int) -> None:
+    assert [control.positions for control in (await controls(stage)).values()] == [{stage.source: position}]
+
+
+def explained(letter: Record) -> dict[str, str]:
+    """The headers, but for the message, which is for people."""
+    headers = {name: value.decode() for name, value in letter.headers}
+    assert headers.pop("laurel.error.message")
+    return headers
