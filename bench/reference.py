@@ -33,6 +33,7 @@ OPTIONAL_TYPE = re.compile(
     r"(:\s*)((?:\[string\]|string|integer|boolean|decimal\(\d+\))\?)(?=\s*(?:[,}#]|$))", re.MULTILINE
 )
 AT_LEAST = re.compile(r"\s*(\w+)\s*>=\s*([\d.]+)\s*")
+RFC_3339 = re.compile(r"(.{19})(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
 ONE_DAY = timedelta(days=1)
 
 Award = tuple[str, str, str, str]
@@ -289,10 +290,17 @@ def happening(event: Mapping[str, Any], topic: str) -> Happening:
         source=event["source"],
         id=event["id"],
         user=event["subject"],
-        at=datetime.fromisoformat(event["time"].upper()).astimezone(UTC),
+        at=read_time(event["time"]),
         zone=event.get("timezone"),
         data=event.get("data") or {},
     )
+
+
+def read_time(written: str) -> datetime:
+    """A moment to the microsecond; what is finer is rounded."""
+    whole, digits, offset = RFC_3339.fullmatch(written.upper()).groups()  # type: ignore[union-attr]
+    tenths = int((digits or "").ljust(7, "0")[:7])
+    return datetime.fromisoformat(whole + offset).astimezone(UTC) + timedelta(microseconds=(tenths + 5) // 10)
 
 
 # --- one metric of one user ---
@@ -454,7 +462,8 @@ def runs_of(days: set[date]) -> list[list[date]]:
     """Days in a row, oldest run first."""
     runs: list[list[date]] = []
     for day in sorted(days):
-        if runs and runs[-1][-1] + ONE_DAY == day:
+        if runs and runs[-1][-1] + RFC_3339 = re.compile(r"(.{19})(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
+ONE_DAY == day:
             runs[-1].append(day)
         else:
             runs.append([day])

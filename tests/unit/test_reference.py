@@ -292,6 +292,13 @@ def test_times_are_utc_to_the_microsecond():
     assert earned_at("first", release) == datetime(2025, 3, 1, 12, 0, 0, 123456, tzinfo=UTC)
 
 
+@pytest.mark.parametrize(("digits", "micro"), [("1234564999", 123456), ("1234565", 123457), ("5", 500000)])
+def test_a_time_finer_than_a_microsecond_is_rounded(digits: str, micro: int):
+    """Publishers in Go and Java send nine digits."""
+    release = event("released", f"2025-03-01t12:00:00.{digits}z", song_id="s")
+    assert earned_at("first", release) == day(3, 1).replace(microsecond=micro)
+
+
 # --- what an event means for another user ---
 
 
