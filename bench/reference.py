@@ -462,8 +462,7 @@ def runs_of(days: set[date]) -> list[list[date]]:
     """Days in a row, oldest run first."""
     runs: list[list[date]] = []
     for day in sorted(days):
-        if runs and runs[-1][-1] + RFC_3339 = re.compile(r"(.{19})(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
-ONE_DAY == day:
+        if runs and runs[-1][-1] + ONE_DAY == day:
             runs[-1].append(day)
         else:
             runs.append([day])
