@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
 
@@ -33,6 +34,7 @@ class Lane:
         self._subscription = subscription
         self._connect = connect
         self._connection: AsyncConnection | None = None
+        self._ahead: asyncio.Task[tuple[list[Batch], Any]] | None = None
         self._checkpoints = Checkpoints(projection.name, projection.topic)
         self._log = log.bind(projection=projection.name)
         self._failures = 0
@@ -51,6 +53,7 @@ class Lane:
                     await self._wait_for_database(error, stopping)
         finally:
             reporting.cancel()
+            await self._drop_ahead()
             await self._report()
             await self._disconnect()
 
@@ -61,11 +64,13 @@ class Lane:
         if not self._subscription.settled:
             await self._settle(self._connection)
             return
-        batches = await self._subscription.gather(self._projection.window_s)
+        batches, rows = await (self._ahead or self._read())
+        self._ahead = asyncio.create_task(self._read())  # reads on while Postgres writes
         if batches:
-            await self._project(self._connection, batches)
+            await self._project(self._connection, batches, rows)
 
     async def _settle(self, connection: AsyncConnection) -> None:
+        await self._drop_ahead()
         beginnings = await self._subscription.beginnings()
         if beginnings is None:
             return
@@ -74,12 +79,22 @@ class Lane:
         self._positions = positions
         self._log.info("reads", positions=positions)
 
-    async def _project(self, connection: AsyncConnection, batches: Sequence[Batch]) -> None:
-        with BATCH_SECONDS.labels(self._projection.name).time():
-            rows = await self._projection.decode(batches)
-            async with self._subscription.busy:
-                if not self._subscription.settled:
-                    return  # a rebalance came first: whoever has these partitions now reads the records again
+    async def _read(self) -> tuple[list[Batch], Any]:
+        batches = await self._subscription.gather(self._projection.window_s)
+        return batches, await self._projection.decode(batches)
+
+    async def _drop_ahead(self) -> None:
+        """Forget what was read in advance: it will be read again, by us or by whoever has the partitions then."""
+        if self._ahead is not None:
+            self._ahead.cancel()
+            await asyncio.gather(self._ahead, return_exceptions=True)
+            self._ahead = None
+
+    async def _project(self, connection: AsyncConnection, batches: Sequence[Batch], rows: Any) -> None:
+        async with self._subscription.busy:
+            if not self._subscription.settled:
+                return  # a rebalance came first
+            with BATCH_SECONDS.labels(self._projection.name).time():
                 async with connection.transaction():
                     await self._checkpoints.move(connection, batches)
                     notifications = await self._projection.write(connection, rows)
@@ -97,7 +112,8 @@ class Lane:
         """Begin again from the positions in Postgres, with a new session."""
         self._failures += 1
         pause_s = min(RETRY_CAP_S, RETRY_BASE_S * 2 ** min(self._failures, 10)) * random.uniform(0.5, 1)
-        self._log.warning("database failed", error=str(error), failures=self._failures, pause_s=round(pause_s, 2))
+        told = str(error).partition("\n")[0]  # what follows may quote a row
+        self._log.warning("database failed", error=told, failures=self._failures, pause_s=round(pause_s, 2))
         self._subscription.unsettle()
         await self._disconnect()
         try:

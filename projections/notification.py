@@ -5,18 +5,18 @@ Written in the transaction in which the award appears, so none is told before it
 
 from __future__ import annotations
 
+from hashlib import sha1
 from typing import Any
-from uuid import UUID, uuid5
 
 from psycopg import AsyncCursor
 
 from projections.columns import json_text
 from projections.statements import statements
-from schemas.outcomes import Outcome
+from schemas.outcomes import Outcome, uuid_of
 
 SQL = statements("notification.sql")
 
-NOTIFICATIONS = UUID("2f3c6f0e-5d0e-5c3b-9f38-6a1f3f6f5f6e")  # namespace of their ids
+ID_PREFIX = b"laurel/notification/1:"
 SILENT = (None, None, None, None, None)
 
 
@@ -28,7 +28,8 @@ async def insert_notifications(cursor: AsyncCursor) -> int:
 
 def notification_id(outcome_id: str) -> str:
     """The same for the same outcome, whoever computes it and how often."""
-    return str(uuid5(NOTIFICATIONS, outcome_id))
+    digits = sha1(ID_PREFIX + outcome_id.encode(), usedforsecurity=False).hexdigest()
+    return uuid_of(digits).decode().strip('"')
 
 
 def notice_columns(outcome: Outcome) -> tuple[Any, ...]:

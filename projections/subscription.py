@@ -7,7 +7,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
@@ -24,6 +24,7 @@ GATHERED_MAX = 20_000  # records of one transaction, about
 SESSION_TIMEOUT_MS = 6_000  # how long the partitions of a killed projector stay nobody's
 HEARTBEAT_MS = 500  # also how soon a member learns that another one joins
 COMMIT_SECONDS_MAX = 2.0
+STOP_SECONDS_MAX = 5.0
 
 
 class OutsideLog(LaurelError):  # noqa: N818 - what happened, not a fault
@@ -177,4 +178,10 @@ async def subscribe(bootstrap: str, group: str, topic: str) -> AsyncIterator[Sub
     except KafkaConnectionError:
         raise unreachable(bootstrap) from None
     finally:
-        await client.stop()
+        await leave(client)
+
+
+async def leave(client: AIOKafkaConsumer) -> None:
+    """Give the partitions back at once. A broker that is gone cannot be told, and finds out by itself."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(client.stop(), STOP_SECONDS_MAX)

@@ -11,7 +11,7 @@ from prometheus_client import Counter, Gauge, Histogram, start_http_server
 RECORDS = Counter("laurel_projected_records", "Records whose rows are committed.", ["projection"])
 BATCH_SECONDS = Histogram(
     "laurel_projection_batch_seconds",
-    "From records in memory to their rows committed.",
+    "From the first statement of a batch to its commit.",
     ["projection"],
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )

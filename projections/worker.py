@@ -26,6 +26,7 @@ from projections.user_progress import UserProgressProjection
 from schemas.errors import Precondition
 
 QUEUE_LOOK_S = 5.0
+STOP_SECONDS_MAX = 8.0  # then a batch in hand is rolled back, and read again after the next start
 
 
 async def project(settings: ProjectorSettings) -> None:
@@ -66,12 +67,16 @@ async def keep_current(settings: ProjectorSettings, projection: Projection, stop
 
 
 async def run_together(work: Sequence[Coroutine[Any, Any, None]], stopping: asyncio.Event) -> None:
+    """Until one ends, which ends all of them. Raises: what the first of them raised."""
     tasks = [asyncio.create_task(each) for each in work]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     stopping.set()
-    await asyncio.wait(tasks)
-    for task in tasks:
-        task.result()
+    _, late = await asyncio.wait(tasks, timeout=STOP_SECONDS_MAX)
+    for task in late:
+        task.cancel()
+    for ended in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(ended, Exception):
+            raise ended
 
 
 def check_schema(settings: ProjectorSettings) -> None:

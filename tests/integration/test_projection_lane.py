@@ -28,7 +28,6 @@ class Log:
     def __init__(self, records: list[PlainRecord], stopping: asyncio.Event) -> None:
         self.busy = asyncio.Lock()
         self.settled = False
-        self.taken = 0
         self._records, self._stopping = records, stopping
         self._position = 0
 
@@ -48,7 +47,6 @@ class Log:
             self._stopping.set()
             return []
         self._position = end
-        self.taken += 1
         return [Batch("outcomes", 0, start, end, self._records[start:end])]
 
     def stable_ends(self) -> dict[int, int]:
@@ -94,6 +92,7 @@ async def test_of_two_owners_of_a_partition_one_goes_on_and_the_rows_are_right(s
     with pytest.raises(TakenOver, match=r"partitions \[0\]"):
         await left._advance()
 
+    await left._drop_ahead()
     await left._disconnect()
     assert set((await given.counts(database)).values()) == {30}
     assert await given.positions(database, settings.names.outcomes) == {0: 30}
@@ -132,7 +131,6 @@ async def test_a_statement_that_was_cancelled_is_tried_again(settings, database)
         await blocker.rollback()
     await asyncio.wait_for(task, given.WAIT_S)
 
-    assert log.taken == 4
     assert set((await given.counts(database)).values()) == {30}
 
 
@@ -151,7 +149,6 @@ async def test_a_commit_whose_answer_was_lost_is_not_done_twice(settings, databa
         Lane(UserAchievementProjection(settings.names), log, connect_lossy).run(stopping), given.WAIT_S
     )
 
-    assert log.taken == 3
     assert not lost
     assert set((await given.counts(database)).values()) == {30}
 
