@@ -32,7 +32,10 @@ class Listed(NamedTuple):
 
 
 class Known(NamedTuple):
-    """What conditions and entries may name. Shapes: places is metric -> decimal places of its value."""
+    """What conditions and entries may name.
+
+    Shapes: places is metric -> decimal places of its value, without the metrics and events that have findings.
+    """
 
     metrics: Metrics
     places: Mapping[str, int]
@@ -174,18 +177,18 @@ def _unknown_metric(path: Path, name: str, known: Known, report: Report) -> None
 
 
 def read_threshold(path: Path, name: str, at: int | Decimal, known: Known, report: Report) -> int | None:
-    """A threshold in the unit of the metric's value, or None when nobody could cross it."""
-    metric, places = known.metrics.get(name), known.places.get(name, 0)
+    """A threshold in the unit of the metric's value; None when nobody could cross it, or the unit is not known."""
+    metric, places = known.metrics.get(name), known.places.get(name)
+    most = DISTINCT_MAX if metric and metric.kind == "distinct" else NUMBER_MAX
     if at <= 0:
         report.add(path, f"{at} is reached before anything happened", "write a threshold above 0")
-    elif at > NUMBER_MAX or (metric and metric.kind == "distinct" and at > DISTINCT_MAX):
-        most = DISTINCT_MAX if at <= NUMBER_MAX else NUMBER_MAX
+    elif at > most:
         report.add(path, f"nobody can reach {at}: `{name}` is counted up to {most}", f"stay at or below {most}")
-    elif scaled(at, places) is None:
+    elif places is not None and scaled(at, places) is None:
         said = f"has {places} decimal places" if places else "is a whole number"
         report.add(path, f"{at} is never reached exactly: `{name}` {said}", "round the threshold up")
     else:
-        return scaled(at, places)
+        return None if places is None else scaled(at, places)
     return None
 
 

@@ -67,6 +67,6 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean `{close[0]}`?"
     if not names:
-        return "none is declared: declare it first"
+        return "declare it first"
     more = ", …" if len(names) > NAMES_SHOWN_MAX else ""
     return "known are " + ", ".join(f"`{each}`" for each in names[:NAMES_SHOWN_MAX]) + more

@@ -74,11 +74,12 @@ def written_keys(data: dict[str, Any]) -> set[str]:
 
 
 def decimal_places(metrics: Metrics, events: Events) -> dict[str, int]:
-    """Metric -> decimal places of its value: those of the field it folds."""
+    """Metric -> decimal places of its value: those of the field it folds. Nothing of what has findings."""
     places = {}
     for name, metric in metrics.items():
-        event = events.get(metric.plus[0].type) if metric and metric.of else None
-        places[name] = event.data[metric.of].places if metric and metric.of and event else 0
+        event = events.get(metric.plus[0].type) if metric else None
+        if metric and event:
+            places[name] = event.data[metric.of].places if metric.of else 0
     return places
 
 
