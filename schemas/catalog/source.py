@@ -16,6 +16,7 @@ from schemas.catalog.findings import Path, RefusedCatalog, Report
 
 TEXT_BYTES_MAX = 2 * 1024 * 1024
 DEPTH_MAX = 32
+VALUES_MAX = 200_000  # a few lines of aliases can stand for billions
 OPTIONAL_TYPE = re.compile(
     r"(?:string|integer|boolean|decimal\(\d{1,2}\)|\[string\])\?(?=[ \t]*[,}\]\0\r\n]|[ \t]+#)"
 )
@@ -27,15 +28,9 @@ WORDS = {"true": True, "false": False, "null": None, "~": None, "": None}
 
 
 class CatalogLoader(yaml.SafeLoader):
-    """PyYAML's reader, less aliases (a few lines of them can fill the memory) and less YAML 1.1's scalars."""
+    """PyYAML's reader, less YAML 1.1's scalars."""
 
     yaml_implicit_resolvers: ClassVar[dict[Any, Any]] = {}  # type: ignore[misc]
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
-            raise yaml.composer.ComposerError(None, None, "an alias (`*name`) stands here", mark)
-        return super().compose_node(parent, index)
 
     def fetch_flow_sequence_start(self) -> None:
         if OPTIONAL_TYPE.match(self.prefix(LOOKAHEAD)):
@@ -57,6 +52,7 @@ class Source:
     def __init__(self, text: str, file: str) -> None:
         self.lines: dict[Path, int] = {}
         self.report = Report(file, self.lines)
+        self._values = 0
         self.data = self._read(self._compose(text), ())
 
     def _compose(self, text: str) -> yaml.Node | None:
@@ -85,13 +81,19 @@ class Source:
         if node is None:
             return None
         self.lines.setdefault(path, node.start_mark.line + 1)
-        if len(path) > DEPTH_MAX:
-            self._refuse(path, "it is nested too deeply", f"keep it under {DEPTH_MAX} levels")
+        self._check_size(path)
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, path)
         if isinstance(node, yaml.SequenceNode):
             return [self._read(item, (*path, place)) for place, item in enumerate(node.value)]
         return scalar(node)
+
+    def _check_size(self, path: Path) -> None:
+        self._values += 1
+        if len(path) > DEPTH_MAX:
+            self._refuse(path, "it is nested too deeply", f"keep it under {DEPTH_MAX} levels")
+        if self._values > VALUES_MAX:
+            self._refuse(path, f"the file comes to more than {VALUES_MAX} values", "write fewer, or fewer aliases")
 
     def _mapping(self, node: yaml.MappingNode, path: Path) -> dict[str, Any]:
         said: dict[str, Any] = {}

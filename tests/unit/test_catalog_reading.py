@@ -144,6 +144,12 @@ def test_words_of_yaml_1_1_are_just_words():
     }
 
 
+def test_an_alias_stands_for_what_it_names():
+    data = Source("a: &a {b: [1]}\nc: *a", "x").data
+
+    assert data == {"a": {"b": [1]}, "c": {"b": [1]}}
+
+
 # --- what is refused ---
 
 REFUSED = [
@@ -398,7 +404,12 @@ def test_the_error_names_its_author_and_reads_as_a_list():
         ("", "nothing, not a catalog", 1),
         ("- a", "a list, not a catalog", 1),
         ("a: [1,\nb: 2", "this is not YAML", 2),
-        ("a: &x 1\nb: *x", "an alias (`*name`) stands here", 2),
+        ("a: &a [*a]", "nested too deeply", 1),
+        (
+            "\n".join(["a0: &a0 [x]", *(f"a{n}: &a{n} [{f'*a{n - 1}, ' * 9}]" for n in range(1, 12))]),
+            "more than",
+            7,
+        ),
         ("a: 1\n---\nb: 2", "another document", 2),
         ("[a]: 1", "a key is no plain word", 1),
         ("[" * 100_000, "nested too deeply", 1),
