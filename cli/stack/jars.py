@@ -31,10 +31,14 @@ ATTEMPTS = 3
 
 def class_path() -> str:
     """All jars, downloaded if need be. Raises: Precondition without a network or a cache to write to."""
-    kept = cache_folder() / f"kafka-{KAFKA_VERSION}"
+    kept = class_folder()
     if not all((kept / jar_name(coordinate)).exists() for coordinate in locked()):
         _fetch_into(kept)
     return str(kept / "*")
+
+
+def class_folder() -> Path:
+    return cache_folder() / f"kafka-{KAFKA_VERSION}"
 
 
 def locked() -> dict[str, str]:

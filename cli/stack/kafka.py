@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import os
 import re
 import secrets
+import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aiokafka.admin import AIOKafkaAdminClient
@@ -30,6 +32,9 @@ POLL_SECONDS = 0.1
 PORT_ATTEMPTS = 3
 PORT_TAKEN = re.compile(r"Address already in use|BindException")
 RECORD_BYTES_MAX = 4 * 1024 * 1024
+META = "meta.properties"
+META_LINES = "version=1\nnode.id=1\ncluster.id={cluster}\ndirectory.id={folder}\n"
+FEATURE_LEVELS = "bootstrap.checkpoint"
 LOGGING = Path(__file__).with_name("log4j2.properties")
 
 QUIET_FLAGS = ("-XX:-UsePerfData", "-Djava.awt.headless=true", f"-Dlog4j2.configurationFile={LOGGING}")
@@ -109,10 +114,21 @@ class Kafka:
         return Order(name, tuple(argv), self._log, core=self._core, stop=stop)
 
     def _format(self, keeper: Keeper, java: list[str], config: Path) -> None:
-        if (self._data / "log" / "meta.properties").exists():
+        """Kafka's own tool once; then by hand, with the feature levels that the tool wrote: a second saved."""
+        storage, levels = self._data / "log", jars.class_folder() / FEATURE_LEVELS
+        if (storage / META).exists():
             return
-        tool = ["kafka.tools.StorageTool", "format", "-t", cluster_id(), "-c", str(config)]
+        if levels.exists():
+            storage.mkdir(exist_ok=True)
+            shutil.copy(levels, storage / FEATURE_LEVELS)
+            (storage / META).write_text(META_LINES.format(cluster=new_id(), folder=new_id()))
+            return
+        tool = ["kafka.tools.StorageTool", "format", "-t", new_id(), "-c", str(config)]
         keeper.run_to_end(Child(self._order("kafka format", [*java, *tool])), READY_SECONDS)
+        with suppress(OSError):  # a cache that cannot be written costs the second again
+            draft = levels.with_name(f"{FEATURE_LEVELS}.{os.getpid()}")
+            shutil.copy(storage / FEATURE_LEVELS, draft)
+            draft.replace(levels)
 
     def _await_ready(self, child: Child, address: str) -> str:
         deadline = time.monotonic() + READY_SECONDS
@@ -124,7 +140,7 @@ class Kafka:
         raise LaurelError(f"Kafka {what} at {address}, log {self._log}:\n{child.last_lines()}")
 
 
-def cluster_id() -> str:
+def new_id() -> str:
     """16 bytes as Kafka writes them; the first is fixed, since a leading '-' would read as an option."""
     return base64.urlsafe_b64encode(b"L" + secrets.token_bytes(15)).decode().rstrip("=")
 

