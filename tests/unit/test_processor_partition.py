@@ -1,0 +1,190 @@
+"""One owned partition: what it takes, what it keeps, when it is committed. No server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import pytest
+
+from processor.evaluator.partition import Cut, Folded
+from processor.kafka.fetch import Chunk
+from processor.kafka.pace import SLICE_S, Pace, fitting_slice, is_due, until_next
+from processor.kafka.partition import OwnedPartition, slices
+from schemas.errors import BadRecord, LaurelError
+from schemas.records import PlainRecord, Record
+from schemas.state import Control
+
+SONGS, LOGINS = "songs", "logins"
+
+
+class Counting:
+    """An evaluator that counts the records of each key, and refuses those without one."""
+
+    def __init__(self) -> None:
+        self.counts: dict[bytes, int] = {}
+        self._dirty: set[bytes] = set()
+
+    def __len__(self) -> int:
+        return len(self.counts)
+
+    def load(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None:
+        self.counts.update((key, int(value or b"0")) for key, value in rows)
+
+    def fold(self, topic: str, records: Sequence[Record]) -> Folded:
+        keys = [record.key for record in records if record.key is not None]
+        for key in keys:
+            self.counts[key] = self.counts.get(key, 0) + 1
+        self._dirty.update(keys)
+        refused = [(record, BadRecord("wrong_key", "no key")) for record in records if record.key is None]
+        return Folded(len(keys), 0, 0, refused, 0, 0)
+
+    def cut(self) -> Cut:
+        dirty, self._dirty = sorted(self._dirty), set()
+        return Cut([(key, b"%d" % self.counts[key]) for key in dirty], [], [])
+
+    def get(self, user: bytes) -> bytes | None:
+        return b"%d" % self.counts[user] if user in self.counts else None
+
+
+def record(offset: int, key: bytes | None = b"ann") -> PlainRecord:
+    return PlainRecord(offset, 0, key, b"")
+
+
+def chunk(topic: str, start: int, end: int, *offsets: int, stable_end: int | None = None) -> Chunk:
+    return Chunk(
+        topic, 3, start, end, end if stable_end is None else stable_end, [record(each) for each in offsets]
+    )
+
+
+@pytest.fixture
+def partition() -> OwnedPartition:
+    made = OwnedPartition(3, Counting(), {"toy": 2})
+    made.open({SONGS: 0, LOGINS: 10}, {SONGS: 0, LOGINS: 10})
+    return made
+
+
+def fold(partition: OwnedPartition, chunk: Chunk, now: float = 0.0) -> bool:
+    taken = partition.begin(chunk)
+    if taken:
+        partition.fold(chunk.topic, chunk.records, chunk.end, now)
+    return taken
+
+
+def test_a_snapshot_holds_positions_of_all_topics_and_the_versions_that_ran(partition: OwnedPartition) -> None:
+    """Also of the topic that did not move: the group and the control record must know the same topics."""
+    fold(partition, chunk(SONGS, 0, 2, 0, 1))
+
+    snapshot = partition.snapshot()
+
+    assert snapshot is not None
+    assert snapshot.positions == {SONGS: 2, LOGINS: 10}
+    assert snapshot.control == Control(catalogs={"toy": 2}, positions={SONGS: 2, LOGINS: 10})
+    assert snapshot.cut.states == [(b"ann", b"2")]
+    assert +snapshot.tally == {(SONGS, "applied"): 2}
+
+
+def test_a_topic_that_is_read_elsewhere_keeps_its_recorded_position(partition: OwnedPartition) -> None:
+    partition.written(Control(positions={"older": 7, SONGS: 0}), 5)
+    fold(partition, chunk(SONGS, 0, 1, 0))
+
+    snapshot = partition.snapshot()
+
+    assert snapshot is not None
+    assert snapshot.control.positions == {"older": 7, SONGS: 1, LOGINS: 10}
+    assert "older" not in snapshot.positions
+
+
+def test_a_chunk_without_records_moves_the_position(partition: OwnedPartition) -> None:
+    """Markers and aborted batches: nothing to fold, but the next chunk begins behind them."""
+    fold(partition, chunk(SONGS, 0, 4))
+
+    assert fold(partition, chunk(SONGS, 4, 5, 4))
+    snapshot = partition.snapshot()
+    assert snapshot is not None
+    assert snapshot.positions[SONGS] == 5
+
+
+def test_nothing_is_cut_when_nothing_moved(partition: OwnedPartition) -> None:
+    fold(partition, chunk(SONGS, 0, 1, 0))
+    assert partition.snapshot() is not None
+
+    assert partition.snapshot() is None
+
+
+@pytest.mark.parametrize(("start", "end"), [(3, 4), (1, 4)])
+def test_a_gap_or_an_overlap_is_an_error_that_says_where(partition: OwnedPartition, start: int, end: int) -> None:
+    fold(partition, chunk(SONGS, 0, 2, 0, 1))
+
+    with pytest.raises(LaurelError, match=f"songs-3 was read up to 2, but the next chunk begins at {start}"):
+        partition.begin(chunk(SONGS, start, end))
+
+
+def test_a_chunk_that_waited_over_a_release_is_left_to_the_next_owner(partition: OwnedPartition) -> None:
+    partition.is_open = False
+
+    assert not fold(partition, chunk(SONGS, 0, 1, 0))
+    assert partition.snapshot() is None
+
+
+def test_refused_records_are_kept_with_where_they_were(partition: OwnedPartition) -> None:
+    bad = record(0, key=None)
+    partition.fold(SONGS, [bad, record(1)], 2, 0.0)
+
+    snapshot = partition.snapshot()
+
+    assert snapshot is not None
+    ((topic, number, kept, why),) = snapshot.refusals
+    assert (topic, number, kept, why.cause) == (SONGS, 3, bad, "wrong_key")
+    assert +snapshot.tally == {(SONGS, "applied"): 1, (SONGS, "dead_letter"): 1}
+
+
+def test_lag_is_what_lies_behind_the_position(partition: OwnedPartition) -> None:
+    fold(partition, chunk(SONGS, 0, 2, 0, 1, stable_end=9))
+
+    assert partition.lags == {SONGS: 7, LOGINS: 0}
+
+
+def test_slices_meet_and_the_last_ends_where_the_chunk_does() -> None:
+    """Offsets have holes; a slice ends where the next record is, so that a release between two loses nothing."""
+    made = [
+        ([each.offset for each in records], end) for records, end in slices(chunk(SONGS, 0, 20, 0, 1, 5, 6, 12), 2)
+    ]
+
+    assert made == [([0, 1], 5), ([5, 6], 12), ([12], 20)]
+    assert [*slices(chunk(SONGS, 20, 23), 2)] == [((), 23)]
+
+
+PACE = Pace(head_s=0.1, backlog_s=1.0, records_max=100)
+
+
+def test_at_the_head_a_partition_is_due_at_once(partition: OwnedPartition) -> None:
+    assert not is_due(partition, PACE, now=5.0)
+
+    fold(partition, chunk(SONGS, 0, 1, 0), now=5.0)
+
+    assert is_due(partition, PACE, now=5.0)
+
+
+def test_under_backlog_a_cut_waits_for_more(partition: OwnedPartition) -> None:
+    fold(partition, chunk(SONGS, 0, 1, 0, stable_end=50_000), now=5.0)
+    fold(partition, chunk(SONGS, 1, 2, 1, stable_end=50_000), now=5.8)
+
+    assert not is_due(partition, PACE, now=5.9)
+    assert is_due(partition, PACE, now=6.0)
+
+
+def test_partitions_are_committed_at_different_moments() -> None:
+    moments = {until_next(now=100.0, interval=0.1, phase=0.1 * number / 8) for number in range(8)}
+
+    assert len({round(moment, 4) for moment in moments}) == 8
+    assert all(0 < moment <= 0.1 for moment in moments)
+
+
+@pytest.mark.parametrize(
+    ("size", "seconds", "next_size"), [(1_000, SLICE_S, 1_000), (1_000, 1.0, 500), (64, 1.0, 64)]
+)
+def test_slices_grow_and_shrink_towards_what_the_event_loop_can_wait(
+    size: int, seconds: float, next_size: int
+) -> None:
+    assert fitting_slice(size, seconds) == next_size
+    assert fitting_slice(size, 0.0) == min(2 * size, 4_096)
