@@ -16,7 +16,7 @@ INTERRUPTED = 130
 
 
 class Verb(NamedTuple):
-    """`module` has a function `command`, or, for a group of verbs, a Typer `app`."""
+    """`module` has a function `command` (and perhaps its `command_settings`) or, for a group of verbs, an `app`."""
 
     name: str
     module: str
@@ -60,7 +60,7 @@ def load(name: str) -> Any:
     if hasattr(module, "app"):
         return get_group(module.app)  # a group even while it has one verb only
     single = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    single.command(name)(module.command)
+    single.command(name, context_settings=getattr(module, "command_settings", None))(module.command)
     return get_command(single)
 
 

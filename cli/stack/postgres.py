@@ -18,7 +18,7 @@ import psycopg
 
 from cli.stack.child import Child, Order
 from cli.stack.keeper import Keeper
-from cli.stack.ports import LOCALHOST, free_ports
+from cli.stack.ports import LOCALHOST, free_port
 from schemas.errors import LaurelError, Precondition
 
 VERSIONS = range(15, 19)
@@ -161,7 +161,7 @@ class Postgres:
 
     def _boot(self, keeper: Keeper, binaries: Path, password: str) -> tuple[Child, str]:
         """On TCP alone: a socket's path would have to stay under 107 bytes."""
-        (port,) = free_ports(1)
+        port = free_port()
         settings = {"listen_addresses": LOCALHOST, "port": port, "unix_socket_directories": "", "timezone": "UTC"}
         options = [f"--{name}={value}" for name, value in settings.items()]
         child = Child(self._order("postgres", [str(binaries / "postgres"), "-D", str(self._cluster()), *options]))

@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cli.stack import LocalStack, kafka, postgres
 from cli.stack.identity import still_runs
-from cli.stack.ports import LOCALHOST, free_ports
+from cli.stack.ports import LOCALHOST, free_port
 from schemas.errors import LaurelError
 
 pytestmark = pytest.mark.server
@@ -103,15 +103,10 @@ def test_ports_that_somebody_took_in_between_are_replaced_by_others(
         somebody.bind((LOCALHOST, 0))
         somebody.listen()
         taken = somebody.getsockname()[1]
-        for module in (kafka, postgres):
-            first = iter([True])
-            monkeypatch.setattr(
-                module,
-                "free_ports",
-                lambda count, first=first: (
-                    [taken, *free_ports(count - 1)] if next(first, False) else free_ports(count)
-                ),
-            )
+        first = iter([taken])
+        monkeypatch.setattr(kafka, "free_ports", lambda count: [next(first, free_port()), free_port()])
+        other = iter([taken])
+        monkeypatch.setattr(postgres, "free_port", lambda: next(other, free_port()))
         with LocalStack(data, environ={}) as stack:
             assert f":{taken}" not in stack.kafka + stack.postgres
             assert str(taken) in stack.log_of("kafka").read_text()
