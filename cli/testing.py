@@ -82,14 +82,13 @@ def run_undisturbed(argv: list[str]) -> int:
     def hand_on(number: int, frame: FrameType | None) -> None:
         process.send_signal(signal.SIGINT)
 
-    with ExitStack() as handlers:
-        for number, handler in [
-            (signal.SIGINT, signal.SIG_IGN),
-            (signal.SIGTERM, hand_on),
-            (signal.SIGHUP, hand_on),
-        ]:
-            handlers.callback(signal.signal, number, signal.signal(number, handler))
+    before = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
         return process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def summarize(results: list[Result]) -> int:
