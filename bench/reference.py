@@ -32,7 +32,7 @@ POINTS_BY_RARITY = {"common": 10, "uncommon": 25, "rare": 50, "epic": 100, "lege
 OPTIONAL_TYPE = re.compile(
     r"(:\s*)((?:\[string\]|string|integer|boolean|decimal\(\d+\))\?)(?=\s*(?:[,}#]|$))", re.MULTILINE
 )
-AT_LEAST = re.compile(r"\s*(\w+)\s*>=\s*([\d.]+)\s*")
+AT_LEAST = re.compile(r"\s*(\w+)\s*>=\s*\+?([\d.]+)\s*")
 RFC_3339 = re.compile(r"(.{19})(?:\.(\d+))?(Z|[+-]\d\d:\d\d)")
 ONE_DAY = timedelta(days=1)
 
@@ -280,6 +280,8 @@ class Happening:
     def passes(self, test: Test, fields: Mapping[str, str]) -> bool:
         name, word, operand = test
         value = plain(self.data.get(name), fields.get(name, ""))
+        if word == "not":
+            return value is not None and value != self.user
         return value is not None and bool(COMPARE[word](operand, value))
 
 

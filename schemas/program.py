@@ -12,7 +12,7 @@ import msgspec
 
 FieldType = Literal["string", "integer", "boolean", "decimal", "strings"]
 MetricKind = Literal["count", "sum", "max", "latest", "distinct", "streak"]
-Comparison = Literal["eq", "gte", "gt", "lte", "lt", "in"]
+Comparison = Literal["eq", "gte", "gt", "lte", "lt", "in", "not"]
 Scalar = str | int | bool
 Default = Literal["mark", "zero", "none", "bytes"]
 
@@ -27,7 +27,10 @@ class FieldSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Test(msgspec.Struct, frozen=True, kw_only=True):
-    """One comparison of a `where`; `value` of a decimal field is scaled as the field is."""
+    """One comparison of a `where`; `value` of a decimal field is scaled as the field is.
+
+    `not` has one operand, `subject`: the field names somebody else than the user.
+    """
 
     __test__ = False
 

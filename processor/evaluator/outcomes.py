@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -127,5 +128,13 @@ def path_reader(event: EventSpec, path: str) -> Callable[[Envelope, Any], Any]:
     """What reads `subject` or `data.<field>` of an event."""
     if path == "subject":
         return lambda envelope, data: envelope.subject
-    field = attribute_of(event, path.removeprefix("data."))
+    name = path.removeprefix("data.")
+    field, places = attribute_of(event, name), next(each.places for each in event.fields if each.name == name)
+    if places:  # kept scaled, published as it was
+        return lambda envelope, data: written_decimal(getattr(data, field), places)
     return lambda envelope, data: getattr(data, field)
+
+
+def written_decimal(scaled: int | None, places: int) -> msgspec.Raw | None:
+    """A scaled decimal as a JSON number."""
+    return None if scaled is None else msgspec.Raw(str(Decimal(scaled).scaleb(-places)).encode())

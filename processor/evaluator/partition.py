@@ -130,7 +130,7 @@ class PartitionEvaluator:
             dirty[key] = state
             crossings: Crossings | None = None
             for where, step, waiting in moves:
-                if where is None or where(data):
+                if where is None or where(data, envelope):
                     crossed = step(state, data, at, envelope)
                     if crossed is not None:
                         crossings = crossings or []

@@ -10,11 +10,11 @@ from processor.evaluator.entries import Board, Waiting
 from processor.evaluator.metrics import KINDS, Step, Thresholds
 from processor.evaluator.metrics.kind import FeedContext
 from processor.evaluator.outcomes import Derivation, UnlockTemplate
-from schemas.events import EventKey, attribute_of, event_key, event_specs
+from schemas.events import Envelope, EventKey, attribute_of, event_key, event_specs
 from schemas.program import CatalogProgram, EventSpec, Feed, MetricSpec, Program, Test
 from schemas.state import storage_of
 
-Where = Callable[[Any], bool]
+Where = Callable[[Any, Envelope], bool]
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
@@ -82,13 +82,15 @@ def where_of(event: EventSpec, tests: list[Test]) -> Where | None:
     checks = [_check(attribute_of(event, test.field), test) for test in tests]
     if len(checks) < 2:
         return checks[0] if checks else None
-    return lambda data: all(check(data) for check in checks)
+    return lambda data, envelope: all(check(data, envelope) for check in checks)
 
 
 def _check(field: str, test: Test) -> Where:
+    if test.op == "not":
+        return lambda data, envelope: getattr(data, field) not in (None, envelope.subject)
     compare, wanted = COMPARE[test.op], test.value
 
-    def check(data: Any) -> bool:
+    def check(data: Any, envelope: Envelope) -> bool:
         value = getattr(data, field)
         return value is not None and compare(value, wanted)
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 FieldType = Literal["string", "integer", "boolean", "decimal", "strings"]
 MetricKind = Literal["count", "sum", "max", "latest", "distinct", "streak"]
-Comparison = Literal["eq", "gte", "gt", "lte", "lt", "in"]
+Comparison = Literal["eq", "gte", "gt", "lte", "lt", "in", "not"]
 Rarity = Literal["common", "uncommon", "rare", "epic", "legendary"]
 Scalar = bool | int | str
 

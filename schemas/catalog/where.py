@@ -12,6 +12,7 @@ from schemas.catalog.model import Comparison, EventType, Field, Scalar, Test
 from schemas.catalog.shape import shown
 
 NUMBERS = ("integer", "decimal")
+SUBJECT = "subject"
 ORDERED: tuple[Comparison, ...] = ("gte", "gt", "lte", "lt")
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -77,6 +78,8 @@ def read_value(
 
 def _mismatch(field: Field, op: Comparison, value: Any) -> tuple[str, str] | None:
     """What is wrong, and the remedy."""
+    if op == "not":
+        return _not_somebody(field, value)
     if field.type == "strings":
         return "a list of strings cannot be tested", "test a field with one value"
     if op in ORDERED and field.type not in NUMBERS:
@@ -87,6 +90,12 @@ def _mismatch(field: Field, op: Comparison, value: Any) -> tuple[str, str] | Non
     wrong = next((each for each in (value if op == "in" else [value]) if not fits(field, each)), None)
     remedy = LIKES[field.type].format(places=field.places)
     return None if wrong is None else (f"{shown(wrong)} is compared with {articled(field)}", remedy)
+
+
+def _not_somebody(field: Field, value: Any) -> tuple[str, str] | None:
+    if field.type == "string" and value == SUBJECT:
+        return None
+    return f"`not` is given {shown(value)}", "write `not: subject`, of a string field that names a user"
 
 
 def fits(field: Field, value: object) -> bool:
@@ -128,7 +137,7 @@ def _excluded(tests: list[Test]) -> bool:
     """Values and bounds are integers here, decimals being scaled."""
     lowest = [cast(int, test.value) + (test.op == "gt") for test in tests if test.op in ("gte", "gt")]
     highest = [cast(int, test.value) - (test.op == "lt") for test in tests if test.op in ("lte", "lt")]
-    named = [_named(test) for test in tests if test.op not in ORDERED]
+    named = [_named(test) for test in tests if test.op in ("eq", "in")]
     if not named:
         return bool(lowest and highest) and max(lowest) > min(highest)
     left = set.intersection(*named)

@@ -20,6 +20,7 @@ from schemas.catalog.model import (
     Feed,
     Field,
     Metric,
+    Test,
 )
 from schemas.catalog.model import (
     Any as AnyOf,
@@ -36,13 +37,17 @@ APPENDED_MS = 1_780_000_000_000
 EVENTS = {
     "released": EventType(
         topic=TOPIC,
-        data={"song_id": Field(type="string"), "with": Field(type="string", optional=True)},
+        data={
+            "song_id": Field(type="string"),
+            "with": Field(type="string", optional=True),
+            "share": Field(type="decimal", places=2, optional=True),
+        },
         derive=[
             Derivation(
                 type="joined",
                 subject="data.with",
                 unless_self=True,
-                data={"song_id": "data.song_id", "by": "subject"},
+                data={"song_id": "data.song_id", "by": "subject", "share": "data.share"},
             )
         ],
     ),
@@ -176,7 +181,7 @@ def test_a_derived_event_goes_to_the_other_user_and_never_to_oneself() -> None:
     folded = fold.fold(
         TOPIC,
         [
-            event("released", 1, data={"with": "bob"}),
+            event("released", 1, data={"with": "bob", "share": 9.5}),
             event("released", 2, data={"with": "ann"}),
             event("released", 3, data={"with": " "}),
             event("released", 4),
@@ -188,7 +193,7 @@ def test_a_derived_event_goes_to_the_other_user_and_never_to_oneself() -> None:
     assert folded.derived_skipped == 3
     assert key == b"bob"
     assert (made["subject"], made["source"], made["type"]) == ("bob", "laurel/music", "joined")
-    assert (made["time"], made["data"]) == ("2026-05-01T10:01:00Z", {"song_id": "s1", "by": "ann"})
+    assert (made["time"], made["data"]) == ("2026-05-01T10:01:00Z", {"song_id": "s1", "by": "ann", "share": 9.5})
 
 
 def test_a_derived_event_counts_for_the_other_user_and_its_repetition_does_not() -> None:
@@ -271,3 +276,19 @@ def test_two_programs_on_one_type_must_not_contradict_each_other() -> None:
 
     with pytest.raises(BadCatalog):
         PartitionEvaluator(Program(catalogs=catalogs, ledger=one.ledger, derived=DERIVED), 0, 1)
+
+
+def test_a_metric_may_count_only_what_names_somebody_else() -> None:
+    others = Metric(
+        kind="distinct",
+        plus=(Feed(type="released", where=(Test(field="with", op="not", value="subject"),)),),
+        by=("song_id",),
+    )
+    of = program(metrics=METRICS | {"others": others})
+    fold = evaluator(of)
+
+    fold.fold(
+        TOPIC, [event("released", n, data={"with": who}) for n, who in enumerate(["bob", "ann", None, "cid"])]
+    )
+
+    assert values(fold, of)["others"] == 2
