@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -106,11 +107,16 @@ class SignalledWorker(faust.Worker):  # type: ignore[misc]
 
 def run_worker(settings: ProcessorSettings) -> NoReturn:
     """Run a worker until a signal. Raises: Precondition when it cannot start, SystemExit in the end."""
+    signal.signal(signal.SIGTERM, _leave)  # until Faust's worker drains on it
     require_pinned_versions()
     plan = asyncio.run(prepare(settings.kafka, Names(settings.namespace), settings.start_timeout_s))
     run_app(
         AchievementsApp(settings, plan, lambda number: PartitionEvaluator(plan.program, number, plan.partitions))
     )
+
+
+def _leave(*_: Any) -> NoReturn:
+    raise SystemExit(0)
 
 
 def run_app(app: AchievementsApp) -> NoReturn:

@@ -69,7 +69,8 @@ class Ownership:
                 self.acquiring = False
             seconds = time.perf_counter() - started
             self._telemetry.restored(seconds)
-            log.info("acquired", partitions=sorted(numbers), restored=records, seconds=round(seconds, 3))
+            done = "acquired" if not self._abandoned else "a rebalance came in between"
+            log.info(done, partitions=sorted(numbers), restored=records, seconds=round(seconds, 3))
             return not self._abandoned
 
     async def _take(self, wanted: Sequence[OwnedPartition], open_partition: Open) -> int:

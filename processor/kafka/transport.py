@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
@@ -25,6 +25,13 @@ from processor.kafka.positions import Bounds
 CHUNK_RECORDS = 2_000
 POLL_S = 1.0
 FETCH_WAIT_MS = 100  # also how long a partition that has just been resumed may wait for a fetch under way
+
+
+class Fetched(NamedTuple):
+    """Chunks, and the generation of the group in which they were taken."""
+
+    generation: int
+    chunks: list[Chunk]
 
 
 class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
@@ -41,13 +48,13 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         self._consumer.pause(*as_partitions(assigned))
         await super().on_partitions_assigned(assigned, generation_id)
 
-    async def chunks(self, wanted: Collection[TP]) -> list[Chunk]:
+    async def chunks(self, wanted: Collection[TP]) -> Fetched:
         """Chunks of the wanted partitions that moved, after waiting for the first."""
-        chunks: list[Chunk] = await self.call_thread(self._chunks, wanted)
-        return chunks
+        fetched: Fetched = await self.call_thread(self._chunks, wanted)
+        return fetched
 
-    async def _chunks(self, wanted: Collection[TP]) -> list[Chunk]:
-        return await fetch_chunks(
+    async def _chunks(self, wanted: Collection[TP]) -> Fetched:
+        chunks = await fetch_chunks(
             self._consumer,
             wanted,
             records_max=CHUNK_RECORDS,
@@ -55,6 +62,8 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             go_on=lambda: self.consumer.flow_active,
             profile=self.app.telemetry.profile,
         )
+        # Read in this thread, where generations begin, and in the same turn as the fetch: a wait may outlive one.
+        return Fetched(self.app.consumer_generation_id, chunks)
 
     async def bounds(self, places: Iterable[TP]) -> dict[TP, Bounds]:
         """First offsets, ends and committed positions of partitions of ours."""
@@ -113,8 +122,8 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
     async def _deliver_some(self) -> None:
         if not self.flow_active:
             await self.wait(self.can_resume_flow)
-        generation = self.app.consumer_generation_id
-        for chunk in await self._thread.chunks(self._get_active_partitions()):
+        generation, chunks = await self._thread.chunks(self._get_active_partitions())
+        for chunk in chunks:
             if not self.flow_active or generation != self.app.consumer_generation_id:
                 return  # dropped: after a rebalance every partition starts at its committed position again
             await self.callback(_message(chunk, generation))  # waits while the agent's queue is full
