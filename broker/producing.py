@@ -69,17 +69,17 @@ class Publisher:
     async def commit(self, records: Iterable[Outgoing]) -> None:
         """Publish records in a transaction of their own."""
         async with self._client.transaction():
-            await self._send_all(records)
+            await self.send_all(records)
 
     async def abort(self, records: Iterable[Outgoing]) -> None:
         """Write records that no reader of committed records may ever see."""
         await self._client.begin_transaction()
         try:
-            await self._send_all(records)
+            await self.send_all(records)
         finally:
             await self._client.abort_transaction()
 
-    async def _send_all(self, records: Iterable[Outgoing]) -> None:
+    async def send_all(self, records: Iterable[Outgoing]) -> None:
         for record in records:
             await self.send(record)
         await self.flush()
