@@ -1,0 +1,154 @@
+"""`laurel demo`: equal to the reference, or an exit code that says so; and nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from broker.connections import producer
+from broker.topics import create_topics
+from schemas.topics import SOURCE_CONFIG, TopicSpec
+from tests.integration.demos import (
+    catalog_on_own_topic,
+    environment,
+    laurel,
+    runs,
+    some_events,
+    write_lines,
+)
+
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc"),
+]
+
+BAD = {
+    2: (b'{"specversion":"1.0","id":"1"', "malformed_json"),
+    5: (b'{"specversion":"1.0","id":"1","source":"t","type":"login","subject":"u","time":"then"}', "bad_time"),
+}
+
+
+@pytest.fixture
+def catalog(namespace: str, tmp_path: Path) -> Path:
+    return catalog_on_own_topic(namespace, tmp_path)
+
+
+def test_good_lines_equal_the_reference_and_bad_ones_are_named(servers, namespace, catalog, tmp_path):
+    lines = some_events()
+    for number, (line, _) in BAD.items():
+        lines.insert(number - 1, line)
+    events, awards = write_lines(tmp_path / "events.jsonl", lines), tmp_path / "awards.jsonl"
+    arguments = ["--catalog", f"{catalog}", "--events", f"{events}", "--awards-out", f"{awards}"]
+
+    with laurel(["demo", "--json", *arguments], environment(servers, namespace), tmp_path) as demo:
+        assert demo.end() == 3
+
+    answer = demo.answer()
+    assert (answer["equal"], answer["bad_lines"], answer["events"]) == (True, 2, len(lines) - 2)
+    for number, (_, cause) in BAD.items():
+        assert f"{events}:{number}: {cause}: " in demo.said
+    exported = [json.loads(line) for line in awards.read_text().splitlines()]
+    assert len(exported) == answer["awards"] > 50
+    assert all(set(award) == {"user", "achievement", "scope", "earned_at"} for award in exported)
+    assert exported == sorted(exported, key=lambda award: (award["user"], award["achievement"], award["scope"]))
+
+
+def test_killing_processors_and_projector_changes_nothing(servers, namespace, catalog, tmp_path):
+    """One row and one notification an award, though whoever wrote them died in the middle, twice."""
+    events = write_lines(tmp_path / "events.jsonl", some_events(users=60, days=120))
+    arguments = ["--workers", "2", "--catalog", f"{catalog}", "--events", f"{events}"]
+
+    with laurel(["demo", "--json", *arguments], environment(servers, namespace), tmp_path) as demo:
+        for said in ('"published": ', '"newest": ["'):
+            demo.wait_until(lambda said=said: said in demo.said, f"it said {said}")
+            for command in ("cli.main worker", "cli.main projector"):
+                for pid in demo.children(command):
+                    os.kill(pid, signal.SIGKILL)
+        assert demo.end() == 0
+
+    answer = demo.answer()
+    assert answer["equal"]
+    assert answer["restarts"] >= 3
+    with psycopg.connect(servers.postgres) as connection:
+        for table in ("user_achievement", "notification"):
+            (count,) = connection.execute(f"select count(*) from {namespace}.{table}").fetchone()
+            assert count == answer["awards"]
+
+
+def test_the_history_of_a_repository_is_input(servers, namespace, tmp_path):
+    catalog = catalog_on_own_topic(namespace, tmp_path, "git")
+    arguments = ["--catalog", f"{catalog}", "--git", f"{repository(tmp_path)}"]
+
+    with laurel(["demo", "--json", *arguments], environment(servers, namespace), tmp_path) as demo:
+        assert demo.end() == 0
+
+    assert demo.answer()["equal"]
+    assert demo.answer()["events"] == 3
+    assert demo.answer()["awards"] >= 1
+
+
+async def test_events_that_others_published_are_not_taken_for_the_demos_own(servers, namespace, catalog, tmp_path):
+    topic = f"{namespace}.activity"
+    await create_topics(servers.kafka, [TopicSpec(topic, 4, SOURCE_CONFIG)])
+    async with producer(servers.kafka) as client:
+        await client.send_and_wait(topic, b"an event of somebody else's", key=b"somebody")
+
+    arguments = ["--catalog", f"{catalog}", "--events", f"{write_lines(tmp_path / 'events.jsonl', [])}"]
+    with laurel(["demo", *arguments], environment(servers, namespace), tmp_path) as demo:
+        assert demo.end() == 4
+
+    assert f"topic {topic} at {servers.kafka} has events already" in demo.said
+
+
+def test_an_interrupted_demo_leaves_nothing_running(tmp_path):
+    """With servers of its own: Kafka and Postgres end too."""
+    with laurel(["demo", "--json"], {"LAUREL_PARTITIONS": "2"}, tmp_path) as demo:
+        demo.wait_until(lambda: demo.children("cli.main worker"), "the worker ran")
+        children = demo.children()
+        demo.process.send_signal(signal.SIGINT)
+        assert demo.end() == 130
+
+    assert len(children) >= 3
+    deadline = time.monotonic() + 5
+    while [pid for pid in children if runs(pid)]:
+        assert time.monotonic() < deadline, f"still there: {[pid for pid in children if runs(pid)]}"
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["--events", "no-such-file"], 4, "there is no file 'no-such-file'"),
+        (["--catalog", "no-such-catalog"], 4, "catalog 'no-such-catalog' is no file"),
+        (["--git", "/"], 1, "git cannot read the history of '/'"),
+        (["--events", "-", "--git", "."], 2, "not both"),
+    ],
+)
+def test_what_cannot_work_is_said_before_anything_starts(arguments, code, said, tmp_path):
+    with laurel(["demo", *arguments], {}, tmp_path) as demo:
+        assert demo.end() == code
+
+    assert said in demo.said
+    assert "starting Kafka" not in demo.said
+
+
+def repository(folder: Path) -> Path:
+    path = folder / "repository"
+    who = {"GIT_CONFIG_GLOBAL": "/dev/null", "HOME": f"{folder}"}
+    who |= {
+        f"GIT_{role}_{what}": "somebody@example.org"
+        for role in ("AUTHOR", "COMMITTER")
+        for what in ("NAME", "EMAIL")
+    }
+    subprocess.run(["git", "init", "-q", path], check=True, env=os.environ | who)
+    for message in ("one", "two", "three"):
+        commit = ["git", "-C", path, "commit", "-q", "--allow-empty", "-m", message]
+        subprocess.run(commit, check=True, env=os.environ | who)
+    return path
