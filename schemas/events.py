@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
@@ -26,6 +26,7 @@ DERIVED_SOURCE = "laurel/"
 BINARY_PREFIX = "ce_"
 FIRST_PRINTABLE = " "  # Laurel's own keys begin below it
 DAY_SECONDS = 86_400
+EXACT = Context(traps=[Inexact, InvalidOperation, Overflow])
 OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d:\d\d)$")
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
@@ -120,9 +121,9 @@ def _scaler(decimals: list[tuple[str, FieldSpec]]) -> Callable[[Any], None]:
 def scaled(value: Decimal, field: FieldSpec) -> int:
     """A decimal as an integer times 10**places. Raises: ValueError when it has more places, or is too large."""
     try:
-        whole = value.scaleb(field.places)
+        whole = EXACT.scaleb(value, field.places)
         exact = whole == whole.to_integral_value()
-    except InvalidOperation:
+    except ArithmeticError:  # more digits than a decimal keeps, or a power beyond its bounds
         exact = False
     if not exact or abs(whole) > INTEGER_MAX:
         raise ValueError(f"`{field.name}` is {value}, not a number of at most {field.places} decimal places")
@@ -218,12 +219,12 @@ def is_binary(record: Record) -> bool:
 def structured(record: Record) -> bytes:
     """The structured form of a binary-mode event: attributes from `ce_` headers, data from the value."""
     try:
-        attributes: dict[str, Any] = {
-            name.removeprefix(BINARY_PREFIX): value.decode()
+        attributes: dict[str, Any] = {  # a header may come without a value: as an attribute that is null
+            name.removeprefix(BINARY_PREFIX): None if value is None else value.decode()
             for name, value in record.headers
             if name.startswith(BINARY_PREFIX)
         }
-        if "schemaversion" in attributes:
+        if attributes.get("schemaversion") is not None:
             attributes["schemaversion"] = int(attributes["schemaversion"])
         if record.value is not None:
             record.value.decode()
