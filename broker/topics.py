@@ -98,7 +98,7 @@ async def places_of(bootstrap: str, topics: Iterable[str]) -> list[Place]:
 
 
 def missing(topic: str) -> Precondition:
-    return Precondition(f"topic {topic} does not exist: create it with `laurel topics create`")
+    return Precondition(f"topic {topic} does not exist: create it with `laurel topics create --catalog FILE`")
 
 
 async def check_topics(bootstrap: str, specs: Iterable[TopicSpec]) -> list[Fault]:

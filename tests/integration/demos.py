@@ -73,19 +73,30 @@ class Laurel:
         return [pid for pid, parent in parents() if parent == self.process.pid and command in command_line(pid)]
 
     def wait_until(self, true: Callable[[], object], what: str) -> None:
-        deadline = time.monotonic() + WAIT_S
-        while not true():
+        def seen() -> object:
             assert self.process.poll() is None, f"it ended before {what}:\n{self.said}"
-            assert time.monotonic() < deadline, f"not {what} after {WAIT_S:.0f} s:\n{self.said}"
-            time.sleep(POLL_S)
+            return true()
+
+        wait_until(seen, what)
 
     def end(self) -> int:
         code = self.process.wait(WAIT_S)
         print(self.said)  # pytest shows it when a test fails
         return code
 
+    @property
+    def out(self) -> str:
+        return self._out.read_text()
+
     def answer(self) -> Any:
-        return json.loads(self._out.read_text().splitlines()[-1])
+        return json.loads(self.out.splitlines()[-1])
+
+
+def wait_until(true: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not true():
+        assert time.monotonic() < deadline, f"not {what} after {WAIT_S:.0f} s"
+        time.sleep(POLL_S)
 
 
 @contextmanager

@@ -145,7 +145,7 @@ async def test_before_any_catalog_the_reader_is_told_what_to_do(servers, names):
 async def test_before_any_topic_reader_and_publisher_are_told_what_to_do(servers, namespace):
     names = Names(namespace)
     for work in (read_program(servers.kafka, names), submitted(servers, names, text())):
-        with pytest.raises(Precondition, match=r"\.catalogs does not exist: create it with `laurel topics create`"):
+        with pytest.raises(Precondition, match=r"\.catalogs does not exist: create it with `laurel topics create"):
             await work
 
 

@@ -134,7 +134,9 @@ async def test_a_group_that_never_committed_stands_at_the_beginning(servers, top
 
 
 async def test_a_missing_topic_is_said_so_with_the_remedy(servers):
-    with pytest.raises(Precondition, match=r"no\.such\.topic does not exist: .* `laurel topics create`"):
+    with pytest.raises(
+        Precondition, match=r"no\.such\.topic does not exist: .* `laurel topics create --catalog FILE`"
+    ):
         await places_of(servers.kafka, ["no.such.topic"])
 
 
