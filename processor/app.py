@@ -49,6 +49,7 @@ class AchievementsApp(faust.App):  # type: ignore[misc]
         self.ownership = Ownership(
             settings.kafka, names, plan.program, plan.partitions, evaluator, pace_of(settings), self.telemetry
         )
+        self.telemetry.show(lambda: [*self.ownership.partitions.values()])
         super().__init__(names.processor, **faust_options(settings, plan.partitions))
         self.user_state = add_table(self, names.changelog, plan.partitions)
         add_agent(self)
@@ -60,8 +61,6 @@ class AchievementsApp(faust.App):  # type: ignore[misc]
         """None: nothing of a worker outlives it on disk."""
 
     async def on_started(self) -> None:
-        self.telemetry.show(lambda: [*self.ownership.partitions.values()])
-        log.info("metrics are served", port=self.telemetry.serve(self.settings.metrics_port))
         Watchdog(self.look, self.settings.watchdog_s).start()
         await super().on_started()
 
@@ -120,7 +119,8 @@ def _leave(*_: Any) -> NoReturn:
 
 
 def run_app(app: AchievementsApp) -> NoReturn:
-    """Serve until a signal, and end with what it means. Raises: SystemExit."""
+    """Run until a signal, and end with what it means. Raises: SystemExit; Precondition on a port that is taken."""
+    log.info("metrics are served", port=app.telemetry.serve(app.settings.metrics_port))
     failed = False
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)

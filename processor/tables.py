@@ -16,9 +16,16 @@ NAME = "user-state"
 class OwnedStore(Store):  # type: ignore[misc]
     """A view of the owned partitions: user -> state in wire form. Only events change it."""
 
-    def __getitem__(self, user: bytes) -> bytes:
+    def get(self, user: bytes, default: bytes | None = None) -> bytes | None:
         partition = self.app.ownership.partitions.get(partition_of(user, self.app.partitions))
         state: bytes | None = partition and partition.evaluator.get(user)
+        return default if state is None else state
+
+    def __contains__(self, user: object) -> bool:
+        return isinstance(user, bytes) and self.get(user) is not None
+
+    def __getitem__(self, user: bytes) -> bytes:
+        state = self.get(user)
         if state is None:
             raise KeyError(user)
         return state

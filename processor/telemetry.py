@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 
 from processor.kafka.partition import Snapshot
 from processor.profile import Profile
+from schemas.errors import Precondition
 
 CHECKPOINT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 RESTORE_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -72,8 +73,14 @@ class Telemetry:
         self._restores.observe(seconds)
 
     def serve(self, port: int) -> int:
-        """Serve the metrics over HTTP; 0 takes a free port. Returns the port."""
-        server, _ = start_http_server(port, registry=self.registry)
+        """Serve the metrics over HTTP; 0 takes a free port. Returns the port. Raises: Precondition."""
+        try:
+            server, _ = start_http_server(port, registry=self.registry)
+        except OSError as error:
+            raise Precondition(
+                f"metrics cannot be served at port {port} ({error.strerror}): set LAUREL_METRICS_PORT to another, "
+                "or to 0 for a free one"
+            ) from None
         bound: int = server.server_port
         return bound
 

@@ -69,7 +69,7 @@ class Ownership:
                 self.acquiring = False
             seconds = time.perf_counter() - started
             self._telemetry.restored(seconds)
-            done = "acquired" if not self._abandoned else "a rebalance came in between"
+            done = "acquired" if not self._abandoned else "released before all was acquired"
             log.info(done, partitions=sorted(numbers), restored=records, seconds=round(seconds, 3))
             return not self._abandoned
 

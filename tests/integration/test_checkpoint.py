@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from msgspec.structs import replace
 
 from broker.catalogs import read_program
 from processor.evaluator.partition import PartitionEvaluator
@@ -19,6 +20,7 @@ from processor.kafka.pace import Pace
 from processor.kafka.partition import OwnedPartition
 from processor.profile import Profile
 from processor.telemetry import Telemetry
+from schemas.errors import Precondition
 from schemas.program import Program
 from schemas.records import PlainRecord, Record
 from schemas.topics import partition_of
@@ -103,8 +105,8 @@ class Process:
 
 
 @asynccontextmanager
-async def process(stage: Stage) -> AsyncIterator[Process]:
-    started = Process(stage, await read_program(stage.kafka, stage.names))
+async def process(stage: Stage, program: Program | None = None) -> AsyncIterator[Process]:
+    started = Process(stage, program or await read_program(stage.kafka, stage.names))
     try:
         yield started
     finally:
@@ -220,6 +222,7 @@ async def test_a_release_in_the_middle_of_a_chunk_commits_up_to_a_slice(stage: S
         await first.owned.release()
         await folding
 
+        assert first.partition.snapshot() is None, "memory ran ahead of the log after the last checkpoint"
         await second.acquire()
         read = second.partition.positions[stage.source]
         assert 0 < read < len(events)
@@ -266,6 +269,19 @@ async def test_a_release_during_an_acquire_ends_with_nothing_owned(stage: Stage)
         await releasing
         assert only.owned.is_released
         assert not only.partition.is_open
+
+
+async def test_a_worker_that_knows_an_older_catalog_than_has_run_is_refused(stage: Stage) -> None:
+    """It started before the newest catalog was published; its numbering is not that of the states."""
+    program = await read_program(stage.kafka, stage.names)
+    newer = replace(program, catalogs=[replace(program.catalogs[0], version=2)])
+    async with process(stage, newer) as first, process(stage) as second:
+        await first.acquire()
+        await first.play(own_events(3))
+        await first.commit()
+
+        with pytest.raises(Precondition, match=r"has run version 2 of catalog 'toy'.*was 1: restart it"):
+            await second.acquire()
 
 
 async def test_a_refused_record_becomes_a_dead_letter_in_the_same_transaction(stage: Stage) -> None:

@@ -28,10 +28,7 @@ from tests.servers import Servers
 pytestmark = pytest.mark.server
 
 STOPS_WITHIN_S = 10.0
-SLOW = {
-    "LAUREL_CHECKPOINT_RECORDS": "500",
-    "LAUREL_CHECKPOINT_BACKLOG_MS": "100",
-}  # many checkpoints to fall between
+SLOW = {"LAUREL_CHECKPOINT_RECORDS": "50"}  # many checkpoints, to fall between them
 
 
 async def test_a_transactional_source_is_read_to_its_end(servers: Servers, namespace: str, tmp_path: Path) -> None:
@@ -54,11 +51,11 @@ async def test_a_worker_told_to_stop_commits_what_it_folded_and_ends_with_0(
 ) -> None:
     """What is in the topics then is what the events below the positions give, no more and no less."""
     stage = await set_up(servers.kafka, namespace)
-    events = some_events(40_000, users=3_000)
+    events = some_events(12_000, users=1_000)
     await play(stage, events)
     with workers_of(stage, tmp_path) as workers:
         worker = workers.start(**SLOW)
-        await some_progress(stage, 2_000)
+        await some_progress(stage, 1_000)
         began = time.monotonic()
 
         assert await worker.stop() == 0
@@ -76,12 +73,12 @@ async def test_kill_9_and_a_rebalance_under_load_lose_and_double_nothing(
 ) -> None:
     """One worker of two is killed between two of its lines; a third joins while the second takes over."""
     stage = await set_up(servers.kafka, namespace)
-    events = some_events(60_000, users=3_000)
-    await play(stage, events[:30_000])
+    events = some_events(24_000, users=1_000)
+    await play(stage, events[:12_000])
     with workers_of(stage, tmp_path) as workers:
         first, second = workers.start(**SLOW), workers.start(**SLOW)
-        await some_progress(stage, 3_000)
-        await play(stage, events[30_000:])
+        await some_progress(stage, 2_000)
+        await play(stage, events[12_000:])
 
         first.process.send_signal(signal.SIGKILL)
         third = workers.start(**SLOW)
