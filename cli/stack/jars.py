@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import shutil
+import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ LOCK = Path(__file__).with_name("kafka_jars.json")
 DOWNLOADS_AT_ONCE = 6
 DOWNLOAD_SECONDS = 60
 ATTEMPTS = 3
+CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
 def class_path() -> str:
@@ -83,7 +85,12 @@ def _put_in_place(jars: Path, kept: Path) -> None:
 def _download_all(draft: Path) -> None:
     (draft / "jars").mkdir()
     lock = locked()
-    with _log_to_file(), ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool, _counter(len(lock)) as count:
+    with (
+        _log_to_file(),
+        _trust_of_the_system(),
+        ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool,
+        _counter(len(lock)) as count,
+    ):
         for _ in pool.map(lambda row: _download(draft, *row), lock.items()):
             next(count)
 
@@ -136,6 +143,21 @@ def _log_to_file() -> Iterator[None]:
     finally:
         log.removeHandler(to_file)
         to_file.close()
+
+
+@contextmanager
+def _trust_of_the_system() -> Iterator[None]:
+    """The system knows its company's certificates; the bundle that comes with `requests` does not."""
+    paths = ssl.get_default_verify_paths()
+    bundle = paths.cafile or paths.capath
+    if bundle is None or any(name in os.environ for name in CERTIFICATE_VARIABLES):
+        yield
+        return
+    os.environ[CERTIFICATE_VARIABLES[0]] = bundle
+    try:
+        yield
+    finally:
+        del os.environ[CERTIFICATE_VARIABLES[0]]
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from cli.stack.kafka import QUICK_START, Kafka
 from cli.stack.keeper import Keeper
 from cli.stack.postgres import Postgres
 
-ENDINGS = (signal.SIGTERM, signal.SIGHUP)
+ENDINGS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # SIGINT too: a shell ignores it for `laurel dev &`
 
 
 class LocalStack:

@@ -158,6 +158,17 @@ def test_a_polite_end_stops_everything(tmp_path: Path, number: signal.Signals) -
     assert not (tmp_path / "run.json").exists()
 
 
+def test_an_interruption_ends_it_also_where_a_script_started_it_in_the_background(tmp_path: Path) -> None:
+    """A shell without job control starts `laurel dev &` with SIGINT ignored."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        supervisor = Supervisor(tmp_path, SLEEPER)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    supervisor.end(signal.SIGINT)
+    assert supervisor.childless()
+
+
 def test_a_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
     supervisor = Supervisor(tmp_path, STUBBORN)
     until(lambda: "deaf" in supervisor.log.read_text(), "the child")
