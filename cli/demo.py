@@ -68,7 +68,7 @@ def command(
         stage = demonstration.set_up(stack, files, workers)
         say("publishing")
         outcome = demonstration.demonstrate(stage, files, activity(events, git), awards_out, started)
-    tell(outcome, as_json, folder)
+        tell(outcome, as_json, folder)
     raise typer.Exit(exit_code(outcome))
 
 

@@ -31,7 +31,7 @@ from cli.stack import LocalStack
 from cli.stack.pipeline import Process, prepare, refuse_final_exit, settings_on, start_processes
 from cli.visibility import wait_until_visible
 from projections.database import connect, connect_async
-from schemas.errors import Precondition
+from schemas.errors import LaurelError, Precondition
 
 BUSIEST = 5
 Answer = TypeVar("Answer")
@@ -132,7 +132,11 @@ def demonstrate(
 ) -> Outcome:
     """Publish everything, wait until it is visible, compare. Raises: LaurelError when a process is stuck."""
     journal, watch = Journal(), Watch(stage, started)
-    published, expected = kafka.run(_beside(_work(stage.settings, catalogs, activity, journal, watch), watch.run()))
+    try:
+        work = _work(stage.settings, catalogs, activity, journal, watch)
+        published, expected = kafka.run(_beside(work, watch.run()))
+    except LaurelError as error:
+        raise LaurelError(f"{error}\n{last_words(stage.processes)}") from error
     with connect(stage.settings.database) as connection:
         differences = compare(connection, expected)
         busiest = busiest_users(connection, journal.of_user)
@@ -140,6 +144,14 @@ def demonstrate(
             write_awards(connection, awards_out)
     restarts = sum(process.child.restarts for process in stage.processes)
     return Outcome(published, watch.look, watch.first_unlock_s, busiest, differences, restarts)
+
+
+def last_words(processes: Sequence[Process]) -> str:
+    """The ends of the logs, which go with a temporary folder."""
+    return "\n".join(
+        f"--- {process.child.name}, started again {process.child.restarts} times:\n{process.child.last_lines()}"
+        for process in processes
+    )
 
 
 async def _work(
