@@ -141,7 +141,7 @@ def faust_options(settings: ProcessorSettings, partitions: int) -> dict[str, Any
     """What Faust is told. Its own producer, stores, web server and commits stay idle."""
     session_s = settings.session_timeout_s
     return {
-        "broker": [f"kafka://{server}" for server in settings.kafka.split(",")],
+        "broker": [f"kafka://{server.strip()}" for server in settings.kafka.split(",")],
         "TableManager": RecoveringTableManager,
         "Table": UserStateTable,
         "agent_supervisor": "mode.CrashingSupervisor",

@@ -21,6 +21,7 @@ from processor.telemetry import Telemetry
 from schemas.errors import LaurelError, Precondition
 from schemas.program import Program
 from schemas.records import Record
+from schemas.state import CONTROL_FORMAT, Control
 from schemas.topics import Names
 
 FENCE_TIMEOUT_S = 60.0
@@ -104,19 +105,24 @@ class Ownership:
                 records += await reader.restore(partition)
                 if self._abandoned:
                     return records
-                self._refuse_older_catalogs(partition)
+                self._refuse_what_is_newer(partition.number, partition.control)
                 await open_partition(partition)
                 self.progress += 1
                 self._timers[partition.number] = asyncio.create_task(self._commit_in_time(partition))
         settle_memory()
         return records
 
-    def _refuse_older_catalogs(self, partition: OwnedPartition) -> None:
-        for catalog, version in partition.control.catalogs.items():
+    def _refuse_what_is_newer(self, number: int, control: Control) -> None:
+        if control.format > CONTROL_FORMAT:
+            raise Precondition(
+                f"the control record of partition {number} has format {control.format}, this worker knows "
+                f"{CONTROL_FORMAT}: upgrade it to the version that wrote the record"
+            )
+        for catalog, version in control.catalogs.items():
             if self._catalogs.get(catalog, version) < version:
                 raise Precondition(
-                    f"partition {partition.number} has run version {version} of catalog '{catalog}'; when this "
-                    f"worker started, the newest was {self._catalogs[catalog]}: restart it"
+                    f"partition {number} has run version {version} of catalog '{catalog}'; when this worker "
+                    f"started, the newest was {self._catalogs[catalog]}: restart it"
                 )
 
     @property

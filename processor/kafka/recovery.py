@@ -20,7 +20,6 @@ from processor.kafka.partition import OwnedPartition
 from processor.kafka.positions import Bounds, starting_positions
 from schemas.errors import Precondition
 
-RECOVERY_TIMEOUT_S = 600.0
 LOOK_AT_ENDS_EVERY_S = 10.0
 LOOK_AT_ENDS_TIMEOUT_S = 60.0
 
@@ -51,7 +50,7 @@ class Recovery(Service):  # type: ignore[misc]
         while not await self.wait_for_stopped(self._wanted):
             self._wanted.clear()
             try:
-                await asyncio.wait_for(self._recover(self._generation), RECOVERY_TIMEOUT_S)
+                await self._recover(self._generation)
             except Precondition as refused:
                 exit_now(str(refused), code=refused.exit_code)
             except IllegalStateError:  # a partition was taken away under our hands: the next rebalance tells
