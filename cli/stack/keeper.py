@@ -19,6 +19,7 @@ from schemas.errors import LaurelError
 LOOK_SECONDS = 0.1
 BACKOFF_SECONDS_FIRST = 0.2
 BACKOFF_SECONDS_MAX = 10.0
+DOUBLINGS_MAX = 10
 HEALTHY_SECONDS = 30.0
 
 
@@ -29,7 +30,7 @@ class Keeper:
         self.children: dict[str, Child] = {}
         self._on_change = on_change
         self._orders: queue.Queue[tuple[Child, Future[None]] | None] = queue.Queue()
-        self._pauses: dict[str, float] = {}
+        self._falls: dict[str, int] = {}
         self._due: dict[str, float] = {}
         self._refusing = False
         self._starting = threading.Lock()
@@ -101,10 +102,14 @@ class Keeper:
         now = time.monotonic()
         if child.name not in self._due:
             healthy = now - child.started > HEALTHY_SECONDS
-            pause = BACKOFF_SECONDS_FIRST if healthy else self._pauses.get(child.name, BACKOFF_SECONDS_FIRST)
-            self._pauses[child.name] = min(pause * 2, BACKOFF_SECONDS_MAX)
-            self._due[child.name] = now + pause
+            self._falls[child.name] = 0 if healthy else self._falls.get(child.name, -1) + 1
+            self._due[child.name] = now + pause_after(self._falls[child.name])
         if now < self._due[child.name]:
             return False
         del self._due[child.name]
         return True
+
+
+def pause_after(falls: int) -> float:
+    """Seconds before a restart; `falls` counts those before it in a row."""
+    return min(BACKOFF_SECONDS_FIRST * 2.0 ** min(falls, DOUBLINGS_MAX), BACKOFF_SECONDS_MAX)

@@ -9,15 +9,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
-from cli.stack import LocalStack, keeper
+from cli.stack import LocalStack
 from cli.stack.child import Child, Order
 from cli.stack.folder import DataFolder
 from cli.stack.identity import started_at, still_runs
+from cli.stack.keeper import pause_after
 from schemas.errors import LaurelError, Precondition
 
 CONFIGURED = {"LAUREL_KAFKA": "127.0.0.1:1", "LAUREL_POSTGRES": "postgresql://127.0.0.1:1/x"}
@@ -31,7 +31,7 @@ STUBBORN = [
 SUPERVISOR = """
 import sys, time
 from pathlib import Path
-from cli.stack import LocalStack, keeper
+from cli.stack import LocalStack
 from cli.stack.child import Child, Order
 
 data, watched, *argv = sys.argv[1:]
@@ -91,14 +91,16 @@ def test_a_child_that_falls_is_started_again_and_counted(stack: LocalStack) -> N
     assert stack.children["processor"].pid != first
 
 
-def test_the_pause_between_restarts_grows(stack: LocalStack, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(keeper, "BACKOFF_SECONDS_FIRST", 0.05)
-    monkeypatch.setattr(keeper, "LOOK_SECONDS", 0.01)
-    child = stack.run("processor", ["sh", "-c", "date +%s.%N; exit 70"])
-    until(lambda: child.restarts >= 4, "four restarts")
-    times = [float(line) for line in stack.log_of("processor").read_text().split()][:5]
-    first, *_, last = [after - before for before, after in pairwise(times)]
-    assert last > 2 * first
+def test_the_pause_before_a_restart_doubles_up_to_a_bound() -> None:
+    assert [pause_after(falls) for falls in range(4)] == [0.2, 0.4, 0.8, 1.6]
+    assert pause_after(10_000) == 10
+
+
+def test_a_child_that_keeps_falling_waits_longer_each_time(stack: LocalStack) -> None:
+    child = stack.run("processor", ["sh", "-c", "exit 70"])
+    began = time.monotonic()
+    until(lambda: child.restarts == 3, "three restarts")
+    assert time.monotonic() - began > pause_after(0) + pause_after(1) + pause_after(2)
 
 
 @pytest.mark.parametrize("code", [0, Precondition.exit_code])

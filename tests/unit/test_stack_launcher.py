@@ -84,11 +84,16 @@ def test_what_was_not_made_here_is_left_alone(checkout: Path) -> None:
 
 
 def test_a_failing_install_says_what_to_do_and_the_next_start_mends_it(checkout: Path) -> None:
+    """Neither uv, for want of a hash, nor pip, for want of ensurepip."""
     lock = checkout / "requirements" / "runtime.txt"
     lock.write_text("a-package-without-a-hash==1\n")
-    failed = launch(checkout, UV_OFFLINE="1", PIP_NO_INDEX="1")
+    broken = checkout.parent / "broken"
+    broken.mkdir()
+    (broken / "ensurepip.py").write_text("raise SystemExit('not on this system')")
+    failed = launch(checkout, UV_OFFLINE="1", PYTHONPATH=str(broken))
     assert failed.returncode == 1
-    assert "could not be installed: check the network" in failed.stderr
+    assert "not on this system" in failed.stderr
+    assert "install python3-venv" in failed.stderr
     lock.write_text("# nothing\n")
     assert launch(checkout).returncode == 0
 
