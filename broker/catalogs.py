@@ -20,6 +20,7 @@ from broker.reading import read_to_end
 from broker.topics import missing, partition_counts, places_of
 from schemas.catalog import Catalog, read_catalog
 from schemas.errors import BadCatalog, LaurelError, Precondition
+from schemas.events import event_specs
 from schemas.program import (
     CatalogProgram,
     CatalogRecord,
@@ -92,8 +93,8 @@ async def submit(
 ) -> Submission:
     """Publish a catalog unless this version with this content is there.
 
-    Raises: BadCatalog on a text that fails the check, a version that sank, or other content under a published
-    version; Precondition when the topic is missing, or a new metric would start without its past.
+    Raises: BadCatalog on a text that fails the check, a version that sank, other content under a published
+    version, or an event that another catalog declares differently; Precondition when the topic is missing, or a new metric would start without its past.
     """
     draft = Draft(read_catalog(text, file_name), text, file_name, compile_catalog, from_now)
     for attempt in range(FENCED_ATTEMPTS_MAX):
@@ -120,6 +121,7 @@ async def _submit_once(bootstrap: str, names: Names, draft: Draft) -> Submission
         if not draft.from_now and any(record.catalog == program.catalog for record in records):
             await _refuse_a_past_nobody_fills(bootstrap, names, program, new_metrics(program, before, after))
         record = _record(draft, program, after)
+        event_specs(program_of([*records, record], names))  # raises when it contradicts a catalog that runs
         await _append(client, names, record)
     return Submission(record, fresh=True)
 

@@ -137,6 +137,18 @@ async def test_a_catalog_that_fails_its_check_never_reaches_the_topic(servers, n
     assert await read_records(servers.kafka, names) == []
 
 
+async def test_a_catalog_that_declares_an_event_otherwise_than_a_running_one_is_refused(servers, names):
+    await submitted(servers, names, text())
+    other = (
+        text("covers").replace("covers.activity", "songs.activity").replace("song_id: string,", "song_id: integer,")
+    )
+
+    with pytest.raises(BadCatalog, match="declare it alike in both"):
+        await submitted(servers, names, other)
+
+    assert [record.catalog for record in await read_records(servers.kafka, names)] == ["songs"]
+
+
 async def test_before_any_catalog_the_reader_is_told_what_to_do(servers, names):
     with pytest.raises(Precondition, match="holds no catalog: publish one with `laurel catalog publish FILE`"):
         await read_program(servers.kafka, names)
