@@ -35,6 +35,6 @@ def _connect(database: DatabaseSettings) -> Connection:
         told = conninfo_to_dict(database.postgres.get_secret_value())
         where = f"{told.get('host', 'its default host')}, port {told.get('port', 5432)}"
         raise Precondition(
-            f"Postgres at {where} refuses a session ({str(error).strip().splitlines()[-1]}): "
+            f"Postgres at {where} refuses a session ({str(error).strip().splitlines()[0]}): "
             "start one with `laurel dev`, or set LAUREL_POSTGRES to one that runs"
         ) from None
