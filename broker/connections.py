@@ -13,7 +13,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 from schemas.errors import Precondition
 
 START_TIMEOUT_S = 20.0
-COMPRESSION = None  # "lz4" needs cramjam, through which aiokafka compresses; it is not in the lock
+COMPRESSION = None  # as the worker's: what is published here is measured, not shipped across a network
 BATCH_BYTES_MAX = 256 * 1024  # of one partition; a single larger record still goes, alone in its batch
 REQUEST_BYTES_MAX = 5 * 1024 * 1024  # the largest record of the catalogs topic and its envelope
 
