@@ -149,6 +149,15 @@ async def test_a_catalog_that_declares_an_event_otherwise_than_a_running_one_is_
     assert [record.catalog for record in await read_records(servers.kafka, names)] == ["songs"]
 
 
+async def test_a_catalog_that_contradicts_a_running_one_about_an_event_never_reaches_the_topic(servers, names):
+    await submitted(servers, names, text("songs"))
+    other = text("poems").replace("poems.activity", "songs.activity").replace("song_id: string", "song_id: integer")
+
+    with pytest.raises(BadCatalog, match="song_released"):
+        await submitted(servers, names, other)
+    assert [record.catalog for record in await read_records(servers.kafka, names)] == ["songs"]
+
+
 async def test_before_any_catalog_the_reader_is_told_what_to_do(servers, names):
     with pytest.raises(Precondition, match="holds no catalog: publish one with `laurel catalog publish FILE`"):
         await read_program(servers.kafka, names)
