@@ -94,8 +94,8 @@ async def submit(
     """Publish a catalog unless this version with this content is there.
 
     Raises: BadCatalog on a text that fails the check, a version that sank, other content under a published
-    version, or an event that another catalog declares differently; Precondition when the topic is missing, or
-    a new metric would start without its past.
+    version, or an event that another catalog declares differently; Precondition when the topic is missing, or a
+    new metric would start without its past.
     """
     draft = Draft(read_catalog(text, file_name), text, file_name, compile_catalog, from_now)
     for attempt in range(FENCED_ATTEMPTS_MAX):
