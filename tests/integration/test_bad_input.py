@@ -19,6 +19,7 @@ from typing import Any, Literal, NamedTuple
 import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.codec import has_zstd
+from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 
 from broker.catalogs import publish
 from broker.connections import producer
@@ -415,5 +416,30 @@ async def test_a_publisher_may_compress(servers: Servers, namespace: str, codec:
         await client.send_and_wait(topic, lent("ann").value)
 
     ((_, record),) = await records(stage, topic)
+
+    assert record.value == lent("ann").value
+
+
+class NoText(str):
+    """A header's name as only a client in C can write it."""
+
+    def encode(self, encoding: str = "utf-8", errors: str = "strict") -> bytes:
+        return b"\xff"
+
+
+@pytest.mark.xfail(
+    reason="aiokafka decodes the names of headers while it reads", raises=UnicodeDecodeError, strict=True
+)
+async def test_a_header_may_have_a_name_that_is_no_utf8(servers: Servers, namespace: str) -> None:
+    """Until it does, such a record stops the workers of its partition for good: it has to be deleted by hand."""
+    stage = Stage(servers.kafka, Names(namespace), f"{namespace}.loans")
+    await create_topics(servers.kafka, [TopicSpec(stage.source, 1, SOURCE_CONFIG)])
+    async with AIOKafkaProducer(bootstrap_servers=servers.kafka) as client:
+        batch = client.create_batch()
+        batch._builder = _DefaultRecordBatchBuilderPy(2, 0, 0, -1, -1, -1, MEGABYTE)
+        batch.append(timestamp=None, key=b"ann", value=lent("ann").value, headers=[(NoText("x"), b"")])
+        await (await client.send_batch(batch, stage.source, partition=0))
+
+    ((_, record),) = await records(stage, stage.source)
 
     assert record.value == lent("ann").value
