@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import secrets
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -27,6 +29,14 @@ def servers(request: pytest.FixtureRequest) -> Servers:
 def namespace() -> str:
     """A namespace that no other test has."""
     return f"t{secrets.token_hex(6)}"
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that the database's user may pass through, as pytest's own is not when the tests run as root."""
+    with tempfile.TemporaryDirectory(prefix="laurel-test-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
 
 
 @pytest.fixture(autouse=True)

@@ -35,12 +35,8 @@ with LocalStack(Path(sys.argv[1]), environ={}) as stack:
 
 
 @pytest.fixture
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that the database's own user may pass through, when the tests run as root."""
-    folder = tmp_path_factory.mktemp("data")
-    for each in (folder, folder.parent, folder.parent.parent):
-        each.chmod(0o711)
-    return folder / "stack"
+def data(open_folder: Path) -> Path:
+    return open_folder / "stack"
 
 
 def until(holds: Callable[[], bool], what: str) -> None:
