@@ -13,6 +13,7 @@ import msgspec
 UNLOCKED: Literal["achievement_unlocked"] = "achievement_unlocked"
 ID_PREFIX = b"laurel/outcome/1:"
 SOURCE_PREFIX = "laurel/"
+VARIANT_OF = {digit: "89ab"[value & 3] for value, digit in enumerate("0123456789abcdef")}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -92,6 +93,6 @@ def id_start(catalog: str, key: str, tier: str | None = None) -> hashlib._Hash:
 
 def uuid_of(digits: str) -> bytes:
     """The first 128 bits of a sha1 as a version 5 UUID in JSON. Source: RFC 9562, section 5.5."""
-    variant = "89ab"[int(digits[16], 16) & 3]
+    variant = VARIANT_OF[digits[16]]
     uuid = f'"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"'
     return uuid.encode()

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from heapq import heapify, heappop, heappush
 
 from schemas.program import AchievementSpec, All, AtLeast, CatalogProgram, Condition, MetricSpec
-from schemas.state import AWARDS, State, award_entry, awarded_at, value_reader, with_award
+from schemas.state import AWARD_NUMBER, AWARDS, State, award_entry, awarded_at, value_reader, with_award
 
 Since = Callable[[State], int | None]  # microseconds since 1970, None while it does not hold
 
@@ -18,13 +18,14 @@ Since = Callable[[State], int | None]  # microseconds since 1970, None while it 
 class Entry:
     """An achievement at run time. Entries are compared by their place in the program."""
 
-    __slots__ = ("dependants", "holds_since", "place", "progress_of", "required", "simple", "spec")
+    __slots__ = ("dependants", "holds_since", "mark", "place", "progress_of", "required", "simple", "spec")
 
     def __init__(
         self, place: int, spec: AchievementSpec, metrics: dict[str, MetricSpec], numbers: dict[str, int]
     ) -> None:
         self.place = place
         self.spec = spec
+        self.mark = AWARD_NUMBER.pack(spec.number)
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
         self.holds_since = evaluation(spec.when, metrics)
         self.required = [numbers[key] for key in spec.requires]
@@ -135,7 +136,7 @@ def decide(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
         entry, at = crossing[0].only, crossing[1]
         if entry is None:
             involved.append(crossing)
-        elif awarded_at(state[AWARDS], entry.spec.number) is None:
+        elif entry.mark not in state[AWARDS] or awarded_at(state[AWARDS], entry.spec.number) is None:
             state[AWARDS] += award_entry(entry.spec.number, at)
             won.append((entry, at))
     return won + cascade(state, involved) if involved else won

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import msgspec
@@ -22,22 +23,69 @@ encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 GAP = "\x1a"
 ID_END = b"," + encode(["", 0])[1:]  # scope and n, behind the user
+SECONDS_CACHED = 65_536
 
 
 class UnlockTemplate:
     """The outcome of one achievement, ready but for who, when and why."""
 
     def __init__(self, catalog: CatalogProgram, spec: AchievementSpec) -> None:
-        self._example = _with_gaps(_example(catalog, spec))
+        self._pieces = _pieces(_with_gaps(_example(catalog, spec)))
         self._id_start = id_start(catalog.catalog, spec.key)
 
     def render(self, user: bytes, earned_at: int, progress: int | None, evidence: bytes) -> bytes:
         """Shapes: user and evidence are JSON. Units: earned_at, microseconds since 1970."""
-        moment = encode(moment_of(earned_at))
+        start, to_user, to_time, to_earned_at, to_progress, to_evidence, end = self._pieces
         identity = self._id_start.copy()
         identity.update(user + ID_END)
+        moment = written_moment(earned_at)
         shown = b"null" if progress is None else b"%d" % progress
-        return self._example % (uuid_of(identity.hexdigest()), user, moment, moment, shown, evidence)
+        return b"".join(
+            (
+                start,
+                uuid_of(identity.hexdigest()),
+                to_user,
+                user,
+                to_time,
+                moment,
+                to_earned_at,
+                moment,
+                to_progress,
+                shown,
+                to_evidence,
+                evidence,
+                end,
+            )
+        )
+
+
+class EvidenceTemplate:
+    """The record that crossed a condition, ready but for its offset and event."""
+
+    def __init__(self, topic: str, partition: int) -> None:
+        example = Evidence(topic=topic, partition=partition, offset=0, event_id="")
+        open_fields = dict.fromkeys(("offset", "event_id"), GAP)
+        self._pieces = _pieces(encode(msgspec.to_builtins(example) | open_fields))
+
+    def render(self, offset: int, event_id: str) -> bytes:
+        start, to_event, end = self._pieces
+        return b"".join((start, b"%d" % offset, to_event, encode(event_id), end))
+
+
+def written_moment(at: int) -> bytes:
+    """Microseconds since 1970 as msgspec writes a datetime in UTC."""
+    second, fraction = divmod(at, 1_000_000)
+    return _written_second(second) + (b'.%06dZ"' % fraction if fraction else b'Z"')
+
+
+@lru_cache(maxsize=SECONDS_CACHED)
+def _written_second(second: int) -> bytes:
+    return encode(moment_of(second * 1_000_000))[:-2]
+
+
+def _pieces(encoded: bytes) -> list[bytes]:
+    """What stands between the gaps."""
+    return encoded.split(encode(GAP))
 
 
 def _example(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
@@ -77,15 +125,11 @@ def _example(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
 
 
 def _with_gaps(example: Outcome) -> bytes:
-    """The JSON of an outcome as a format: id, subject, time, earned_at, progress_at_unlock, evidence are open."""
+    """The JSON of an outcome: id, subject, time, earned_at, progress_at_unlock and evidence are gaps."""
     fields = msgspec.to_builtins(example)
     fields.update(dict.fromkeys(("id", "subject", "time"), GAP))
     fields["data"].update(dict.fromkeys(("earned_at", "progress_at_unlock", "evidence"), GAP))
-    return encode(fields).replace(b"%", b"%%").replace(encode(GAP), b"%b")
-
-
-def evidence_of(topic: str, partition: int, offset: int, event_id: str) -> bytes:
-    return encode(Evidence(topic=topic, partition=partition, offset=offset, event_id=event_id))
+    return encode(fields)
 
 
 class Derivation:

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
-from processor.evaluator.entries import Waiting, decide
-from processor.evaluator.outcomes import Derivation, encode, evidence_of
+from processor.evaluator.entries import decide
+from processor.evaluator.metrics import Crossed
+from processor.evaluator.outcomes import Derivation, EvidenceTemplate, encode
 from processor.evaluator.plan import Plans
 from schemas.errors import BadRecord
 from schemas.events import Envelope, readers
@@ -24,7 +25,6 @@ from schemas.topics import partition_of
 SOURCES_CACHED = 4096
 WINDOW_BYTES = WINDOW_IDS * ID_BYTES
 Rows = list[tuple[bytes, bytes]]
-Crossings = list[tuple[Waiting, int]]
 
 
 class Folded(NamedTuple):
@@ -59,6 +59,7 @@ class PartitionEvaluator:
         plans = Plans(program)
         self._templates = plans.templates
         self._readers = readers(program)
+        self._evidence = {topic: EvidenceTemplate(topic, partition) for topic in self._readers}
         self._plans = {
             topic: [plans.by_event[topic, *key] for key in reader.keys] for topic, reader in self._readers.items()
         }
@@ -128,15 +129,14 @@ class PartitionEvaluator:
             if envelope.timezone is not None:
                 state[ZONE] = envelope.timezone
             dirty[key] = state
-            crossings: Crossings | None = None
-            for where, step, waiting in moves:
+            crossings: Crossed | None = None
+            for where, step in moves:
                 if where is None or where(data, envelope):
                     crossed = step(state, data, at, envelope)
                     if crossed is not None:
-                        crossings = crossings or []
-                        crossings += [(waiting[value], crossed_at) for value, crossed_at in crossed]
+                        crossings = crossed if crossings is None else crossings + crossed
             if crossings is not None:
-                unlocked += self._unlock(topic, record, envelope.id, state, crossings)
+                unlocked += self._unlock(topic, record, envelope, state, crossings)
             if derivations:
                 derived_skipped += self._derive(derivations, envelope, data)
         return Folded(applied, duplicate, skipped, refused, unlocked, derived_skipped)
@@ -160,11 +160,11 @@ class PartitionEvaluator:
                 "set partitioner=murmur2_random in the publisher (librdkafka's own default is another)",
             )
 
-    def _unlock(self, topic: str, record: Record, event_id: str, state: State, crossings: Crossings) -> int:
+    def _unlock(self, topic: str, record: Record, envelope: Envelope, state: State, crossings: Crossed) -> int:
         won = decide(state, crossings)
         if won:
             key: bytes = record.key  # type: ignore[assignment]
-            user, evidence = encode(key.decode()), evidence_of(topic, self._partition, record.offset, event_id)
+            user, evidence = encode(envelope.subject), self._evidence[topic].render(record.offset, envelope.id)
             for entry, earned_at in won:
                 template = self._templates[entry.place]
                 unlock = template.render(user, earned_at, entry.progress_of(state), evidence)

@@ -6,7 +6,7 @@ import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from processor.evaluator.entries import Board, Waiting
+from processor.evaluator.entries import Board
 from processor.evaluator.metrics import KINDS, Step, Thresholds
 from processor.evaluator.metrics.kind import FeedContext
 from processor.evaluator.outcomes import Derivation, UnlockTemplate
@@ -31,7 +31,6 @@ class Move(NamedTuple):
 
     where: Where | None
     step: Step
-    waiting: dict[int, Waiting]
 
 
 class Plan(NamedTuple):
@@ -72,9 +71,9 @@ def _moves(catalog: CatalogProgram, event_type: str, event: EventSpec, board: Bo
 
 
 def _move(catalog: CatalogProgram, metric: MetricSpec, feed: Feed, event: EventSpec, board: Board) -> Move:
-    waiting = board.waiting[metric.key]
-    context = FeedContext(metric, feed, event, Thresholds(list(waiting)), catalog.timezone)
-    return Move(where_of(event, feed.where), KINDS[storage_of(metric)].step(context), waiting)
+    thresholds = Thresholds(board.waiting[metric.key])
+    context = FeedContext(metric, feed, event, thresholds, catalog.timezone)
+    return Move(where_of(event, feed.where), KINDS[storage_of(metric)].step(context))
 
 
 def where_of(event: EventSpec, tests: list[Test]) -> Where | None:

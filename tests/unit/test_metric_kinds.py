@@ -46,7 +46,7 @@ def empty(storage: str) -> list[Any]:
 def fold(storage: str, events: list[dict[str, Any]], thresholds: list[int] | None = None) -> list[Any]:
     """The slots after these events; with thresholds also what was crossed, as the last item."""
     slots, crossed = empty(storage), []
-    waiting = Thresholds(thresholds or [])
+    waiting = Thresholds({value: value for value in thresholds or []})
     steps = {
         feed.sign: KINDS[storage].step(FeedContext(metric(storage), feed, EVENT, waiting, "UTC"))
         for feed in metric(storage).feeds
@@ -155,20 +155,20 @@ def played(**said: Any) -> dict[str, Any]:
 def test_a_sum_reports_every_threshold_that_one_event_jumps_over() -> None:
     slots = fold("sum", [played(amount=7, at=5)], thresholds=[1, 5, 7, 8])
 
-    assert [(1, 5), (5, 5), (7, 5)] == slots[-1]
+    assert slots[-1] == [(1, 5), (5, 5), (7, 5)]
 
 
 def test_a_threshold_is_crossed_at_the_latest_event_time_seen_so_far() -> None:
     """A late event that completes a count does not date it back before the events it was counted with."""
     slots = fold("count", [played(at=90), played(at=10)], thresholds=[2])
 
-    assert [(2, 90)] == slots[-1]
+    assert slots[-1] == [(2, 90)]
 
 
 def test_an_undone_count_crosses_again_when_it_comes_back() -> None:
     events = [played(at=1), played(at=2, sign=-1), played(at=3)]
 
-    assert [(1, 1), (1, 3)] == fold("count", events, thresholds=[1])[-1]
+    assert fold("count", events, thresholds=[1])[-1] == [(1, 1), (1, 3)]
 
 
 def test_a_streak_is_earned_at_the_start_of_the_day_that_completes_it_in_the_zone_of_its_event() -> None:
@@ -182,25 +182,28 @@ def test_a_streak_is_earned_at_the_start_of_the_day_that_completes_it_in_the_zon
 def test_a_late_day_joins_two_runs_and_crosses_what_lies_between() -> None:
     events = [played(at=day * DAY_US) for day in (1, 2, 4, 5, 3)]
 
-    assert [(2, 2 * DAY_US), (3, 3 * DAY_US), (4, 4 * DAY_US), (5, 5 * DAY_US)] == fold(
-        "streak", events, thresholds=[2, 3, 4, 5]
-    )[-1]
+    assert fold("streak", events, thresholds=[2, 3, 4, 5])[-1] == [
+        (2, 2 * DAY_US),
+        (3, 3 * DAY_US),
+        (4, 4 * DAY_US),
+        (5, 5 * DAY_US),
+    ]
 
 
 def test_a_distinct_takes_no_more_values_than_its_bound() -> None:
     events = [played(artist=f"artist {n}") for n in range(DISTINCT_MAX + 5)]
 
-    assert DISTINCT_MAX == len(fold("distinct", events)[0]) // ID_BYTES
-    assert DISTINCT_MAX == fold("distinct with minus", events)[1]
+    assert len(fold("distinct", events)[0]) // ID_BYTES == DISTINCT_MAX
+    assert fold("distinct with minus", events)[1] == DISTINCT_MAX
 
 
 def test_a_streak_at_its_bound_still_takes_a_day_that_extends_a_run() -> None:
     isolated = [played(at=2 * day * DAY_US) for day in range(STREAK_RUNS_MAX + 3)]
     extending = [played(at=DAY_US)]
 
-    assert 1 == fold("streak", isolated)[3]
-    assert 3 == fold("streak", isolated + extending)[3]
+    assert fold("streak", isolated)[3] == 1
+    assert fold("streak", isolated + extending)[3] == 3
 
 
 def test_times_are_exact_to_the_microsecond() -> None:
-    assert 1_700_000_000_123_457 == (moment_of(1_700_000_000_123_457) - EPOCH) // (moment_of(1) - EPOCH)
+    assert (moment_of(1_700_000_000_123_457) - EPOCH) // (moment_of(1) - EPOCH) == 1_700_000_000_123_457

@@ -21,7 +21,7 @@ def _plain(context: FeedContext) -> Step:
         state[plus] = count = state[plus] + 1
         if at > state[time]:
             state[time] = at
-        return [(count, state[time])] if count in reached else None
+        return [(reached[count], state[time])] if count in reached else None
 
     return step
 
@@ -35,7 +35,7 @@ def _back_and_forth(context: FeedContext) -> Step:
         if at > state[time]:
             state[time] = at
         count = state[plus] - state[minus]
-        return [(count, state[time])] if count in reached else None
+        return [(reached[count], state[time])] if count in reached else None
 
     return step
 

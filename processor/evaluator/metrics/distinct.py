@@ -36,11 +36,11 @@ def make_step(context: FeedContext) -> Step:
         if at > state[time]:
             state[time] = at
         known = state[hashes]
-        if place_of(known, digest, ID_BYTES) >= 0 or len(known) >= HASHES_BYTES_MAX:
+        if (digest in known and place_of(known, digest, ID_BYTES) >= 0) or len(known) >= HASHES_BYTES_MAX:
             return None
         state[hashes] = known = known + digest
         size = len(known) // ID_BYTES
-        return [(size, state[time])] if size in reached else None
+        return [(reached[size], state[time])] if size in reached else None
 
     return step
 
@@ -58,7 +58,7 @@ def make_counted_step(context: FeedContext) -> Step:
             state[time] = at
         state[entries], change = moved(state[entries], digest, sign)
         state[size] += change
-        return [(state[size], state[time])] if change > 0 and state[size] in reached else None
+        return [(reached[state[size]], state[time])] if change > 0 and state[size] in reached else None
 
     return step
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from schemas.events import Envelope, attribute_of
@@ -11,27 +11,32 @@ from schemas.program import EventSpec, Feed, MetricSpec
 from schemas.state import State
 
 Data = Any
-Crossed = Sequence[tuple[int, int]]  # (threshold, microseconds since 1970)
+Crossed = list[tuple[Any, int]]  # (what waits for a threshold, microseconds since 1970)
 Step = Callable[[State, Data, int, Envelope], Crossed | None]
 Slots = tuple[Any, ...]
 
 
 class Thresholds:
-    """The values of a metric that some condition waits for.
+    """What waits for which values of a metric.
 
     A count moves by one, so it looks up the value it reached; what jumps asks for all between two values.
     """
 
-    def __init__(self, values: Sequence[int]) -> None:
-        self.ordered = sorted(set(values))
-        self.reached = frozenset(values)
+    def __init__(self, waiting: Mapping[int, Any]) -> None:
+        self.reached = dict(waiting)
+        self.ordered = sorted(waiting)
 
-    def between(self, before: int, after: int, at: int) -> Crossed | None:
-        """The thresholds in (before, after], each crossed at this time."""
+    def values_between(self, before: int, after: int) -> list[int]:
+        """The thresholds in (before, after]."""
         ordered = self.ordered
         low = bisect_right(ordered, before)
-        high = bisect_right(ordered, after, low) if after > before else low
-        return [(value, at) for value in ordered[low:high]] if high > low else None
+        if low == len(ordered) or ordered[low] > after:
+            return []
+        return ordered[low : bisect_right(ordered, after, low)]
+
+    def between(self, before: int, after: int, at: int) -> Crossed | None:
+        """What waits for the thresholds in (before, after], each crossed at this time."""
+        return [(self.reached[value], at) for value in self.values_between(before, after)] or None
 
 
 class FeedContext(NamedTuple):

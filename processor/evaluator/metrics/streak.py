@@ -36,8 +36,8 @@ def make_step(context: FeedContext) -> Step:
             return None
         state[longest] = length
         return [
-            (value, day_start(run_first + value - 1, own_zone))
-            for value, _ in thresholds.between(before, length, at) or ()
+            (thresholds.reached[value], day_start(run_first + value - 1, own_zone))
+            for value in thresholds.values_between(before, length)
         ] or None
 
     return step

@@ -22,7 +22,8 @@ def make_step(context: FeedContext) -> Step:
         if amount is None:
             return None
         before = max(0, state[plus] - state[minus])
-        state[moved] = saturated(state[moved] + amount)
+        total = state[moved] + amount
+        state[moved] = total if -VALUE_MAX <= total <= VALUE_MAX else saturated(total)
         if at > state[time]:
             state[time] = at
         return between(before, state[plus] - state[minus], state[time])
