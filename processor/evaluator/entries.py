@@ -18,7 +18,7 @@ Since = Callable[[State], int | None]  # microseconds since 1970, None while it 
 class Entry:
     """An achievement at run time. Entries are compared by their place in the program."""
 
-    __slots__ = ("dependants", "holds_since", "mark", "place", "progress_of", "required", "simple", "spec")
+    __slots__ = ("dependants", "holds_since", "mark", "place", "progress_of", "simple", "spec")
 
     def __init__(
         self, place: int, spec: AchievementSpec, metrics: dict[str, MetricSpec], numbers: dict[str, int]
@@ -27,8 +27,9 @@ class Entry:
         self.spec = spec
         self.mark = AWARD_NUMBER.pack(spec.number)
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
-        self.holds_since = evaluation(spec.when, metrics)
-        self.required = [numbers[key] for key in spec.requires]
+        self.holds_since = _all(
+            [*map(_award, (numbers[key] for key in spec.requires)), evaluation(spec.when, metrics)]
+        )
         self.progress_of = _progress(spec.when, metrics)
         self.dependants: list[Entry] = []
 
@@ -55,10 +56,20 @@ def _comparison(condition: AtLeast, metric: MetricSpec) -> Since:
     return since
 
 
+def _award(number: int) -> Since:
+    """When an award that is required was earned."""
+    return lambda state: awarded_at(state[AWARDS], number)
+
+
 def _all(parts: list[Since]) -> Since:
     def since(state: State) -> int | None:
-        moments = [moment for moment in (part(state) for part in parts) if moment is not None]
-        return max(moments) if len(moments) == len(parts) else None
+        latest = 0
+        for part in parts:
+            moment = part(state)
+            if moment is None:
+                return None
+            latest = max(latest, moment)
+        return latest
 
     return since
 
@@ -164,10 +175,6 @@ def cascade(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
 
 def _earned_at(entry: Entry, state: State, crossed_at: int) -> int | None:
     awards = state[AWARDS]
-    if awarded_at(awards, entry.spec.number) is not None:
+    if entry.mark in awards and awarded_at(awards, entry.spec.number) is not None:
         return None
-    if entry.simple:
-        return crossed_at
-    moments = [entry.holds_since(state), *(awarded_at(awards, number) for number in entry.required)]
-    known = [moment for moment in moments if moment is not None]
-    return max(known) if len(known) == len(moments) else None
+    return crossed_at if entry.simple else entry.holds_since(state)

@@ -11,11 +11,13 @@ from schemas.events import Envelope
 from schemas.state import RUN, STREAK_RUNS_MAX, State
 from schemas.zones import day_start, local_day
 
+OLDER_BYTES_MAX = (STREAK_RUNS_MAX - 1) * RUN.size
+
 Runs = list[tuple[int, int]]
 
 
 def make_step(context: FeedContext) -> Step:
-    """The usual day is the last one again or the one after it; anything else goes the long way."""
+    """The usual day is the last one again or a later one; only a late one goes the long way."""
     slot = context.metric.slot
     first, last, longest = slot + 1, slot + 2, slot + 3
     zone, thresholds = context.zone, context.thresholds
@@ -29,6 +31,9 @@ def make_step(context: FeedContext) -> Step:
         if present is not None and day == present + 1:
             state[last] = day
             run_first, run_last = state[first], day
+        elif present is not None and day > present and len(state[slot]) < OLDER_BYTES_MAX:
+            state[slot] += RUN.pack(state[first], present)
+            run_first = run_last = state[first] = state[last] = day
         else:
             run_first, run_last = insert(state, slot, day)
         before, length = state[longest], run_last - run_first + 1
