@@ -63,7 +63,11 @@ def event(kind: str, at: str, *, user: str = "ann", event_id: str = "", **rest: 
         "source": "/test",
         "type": kind,
     }
-    return written | {"subject": user, "time": at if "T" in at.upper() else f"{at}T12:00:00Z", "data": rest} | attributes
+    return (
+        written
+        | {"subject": user, "time": at if "T" in at.upper() else f"{at}T12:00:00Z", "data": rest}
+        | attributes
+    )
 
 
 def folded(*events: dict[str, Any]) -> Result:
