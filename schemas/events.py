@@ -30,7 +30,8 @@ EXACT = Context(traps=[Inexact, InvalidOperation, Overflow])
 OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d:\d\d)$")
 
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
-UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=256)]
+USER_LENGTH_MAX = 256
+UserId = Annotated[str, msgspec.Meta(min_length=1, max_length=USER_LENGTH_MAX)]
 Moment = Annotated[datetime, msgspec.Meta(tz=True)]
 Integer = Annotated[int, msgspec.Meta(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 
@@ -209,6 +210,11 @@ def _unknown_schemaversion(envelope: Envelope, kind: EventKind) -> BadRecord:
         f"schemaversion {envelope.schemaversion} of '{envelope.type}' is not known: "
         f"the catalog declares {kind.schemaversion}",
     )
+
+
+def is_user(name: str) -> bool:
+    """Whether a name may be a subject: one that the reader would take, and that is not blank."""
+    return bool(name.strip()) and name >= FIRST_PRINTABLE and len(name) <= USER_LENGTH_MAX
 
 
 def is_binary(record: Record) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 
-from schemas.events import DERIVED_SOURCE, Envelope, attribute_of
+from schemas.events import DERIVED_SOURCE, Envelope, attribute_of, is_user
 from schemas.outcomes import SOURCE_PREFIX, Evidence, Outcome, Unlocked, id_start, uuid_of
 from schemas.program import AchievementSpec, CatalogProgram, DeriveSpec, EventSpec
 from schemas.zones import EPOCH, moment_of
@@ -144,7 +144,7 @@ class Derivation:
     def derive(self, envelope: Envelope, data: Any) -> tuple[bytes, bytes] | None:
         """(key, value) of the derived event, or None where there is nobody else to give it to."""
         subject = self._subject(envelope, data)
-        if not isinstance(subject, str) or not subject.strip():
+        if not isinstance(subject, str) or not is_user(subject):
             return None
         if self._rule.unless_self and subject == envelope.subject:
             return None

@@ -36,7 +36,10 @@ def test_every_shorter_example_is_good_in_its_place():
 
 SONG = {"from_status": "string"}
 EVENTS = {
-    "e": {"topic": "t", "data": {"kind": "string", "hour": "integer", "percent": "integer", "helped_id": "string?"}},
+    "e": {
+        "topic": "t",
+        "data": {"kind": "string", "hour": "integer", "percent": "integer", "helped_id": "string?"},
+    },
     "comment": {"topic": "t"},
     "vote": {"topic": "t", "data": {"kind": "string"}},
     "song_released": {"topic": "t", "data": SONG},

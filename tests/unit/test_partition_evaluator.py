@@ -185,12 +185,14 @@ def test_a_derived_event_goes_to_the_other_user_and_never_to_oneself() -> None:
             event("released", 2, data={"with": "ann"}),
             event("released", 3, data={"with": " "}),
             event("released", 4),
+            event("released", 5, data={"with": "\x00control"}),
+            event("released", 6, data={"with": "b" * 257}),
         ],
     )
 
     [(key, value)] = fold.cut().derived
     made = json.loads(value)
-    assert folded.derived_skipped == 3
+    assert folded.derived_skipped == 5
     assert key == b"bob"
     assert (made["subject"], made["source"], made["type"]) == ("bob", "laurel/music", "joined")
     assert (made["time"], made["data"]) == ("2026-05-01T10:01:00Z", {"song_id": "s1", "by": "ann", "share": 9.5})

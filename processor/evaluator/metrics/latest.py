@@ -27,7 +27,7 @@ def make_step(context: FeedContext) -> Step:
 
 
 def merge(earlier: Slots, later: Slots) -> Slots:
-    return max(earlier, later, key=lambda slots: (slots[1], slots[2] or ""))
+    return later if (later[1], later[2] or "") >= (earlier[1], earlier[2] or "") else earlier
 
 
 KIND = Kind(make_step, merge)
