@@ -39,6 +39,9 @@ class Telemetry:
             "laurel_events", "Records, by what became of them", ["topic", "outcome"], registry=registry
         )
         self._unlocks = Counter("laurel_unlocks", "Awards sent", registry=registry)
+        self._derived_skipped = Counter(
+            "laurel_derived_skipped", "Derived events that had nobody to go to", registry=registry
+        )
         self._dead_letters = Counter(
             "laurel_dead_letters", "Records refused, by cause", ["class"], registry=registry
         )
@@ -64,6 +67,7 @@ class Telemetry:
         for refusal in snapshot.refusals:
             self._dead_letters.labels(refusal.bad.cause).inc()
         self._unlocks.inc(snapshot.unlocked)
+        self._derived_skipped.inc(snapshot.derived_skipped)
         self._checkpoints.observe(seconds)
         self.profile.counts["checkpoints"] += 1
         self.profile.counts["states"] += len(snapshot.cut.states)

@@ -46,6 +46,7 @@ class Snapshot(NamedTuple):
     positions: dict[str, int]
     tally: Tally
     unlocked: int
+    derived_skipped: int
 
 
 class OwnedPartition:
@@ -74,7 +75,7 @@ class OwnedPartition:
         self.moved_at: float | None = None
         self._refusals: list[Refusal] = []
         self._tally: Tally = Counter()
-        self._unlocked = 0
+        self._unlocked = self._derived_skipped = 0
         self.full.clear()
 
     def open(self, positions: Mapping[str, int], stable_ends: Mapping[str, int]) -> None:
@@ -109,6 +110,7 @@ class OwnedPartition:
         self._tally[topic, "skipped"] += folded.skipped
         self._tally[topic, "dead_letter"] += len(folded.refused)
         self._unlocked += folded.unlocked
+        self._derived_skipped += folded.derived_skipped
         self._refusals += [Refusal(topic, self.number, record, bad) for record, bad in folded.refused]
 
     def snapshot(self) -> Snapshot | None:
@@ -118,7 +120,13 @@ class OwnedPartition:
         # a topic that this process does not read keeps the position that was last known
         control = Control(catalogs=self.catalogs, positions={**self.control.positions, **self.positions})
         made = Snapshot(
-            self.evaluator.cut(), self._refusals, control, dict(self.positions), self._tally, self._unlocked
+            self.evaluator.cut(),
+            self._refusals,
+            control,
+            dict(self.positions),
+            self._tally,
+            self._unlocked,
+            self._derived_skipped,
         )
         self._forget_pending()
         return made
