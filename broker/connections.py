@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
+from broker.parsing import tolerate_header_names
 from schemas.errors import Precondition
 
 START_TIMEOUT_S = 20.0
@@ -33,6 +34,7 @@ async def consumer(
     bootstrap: str, *, group: str | None = None, isolation: str = "read_committed"
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer that is assigned its partitions by hand and never commits; `group` is for looking only."""
+    tolerate_header_names()
     client = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=group,

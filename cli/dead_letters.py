@@ -129,7 +129,9 @@ async def _letters(
 
 def dead_letter(partition: int, record: Record) -> DeadLetter:
     """A record of the dead-letter topic, read by its headers."""
-    said = {name.removeprefix(PREFIX): value.decode() for name, value in record.headers if name.startswith(PREFIX)}
+    said = {
+        name.removeprefix(PREFIX): _text(value) or "" for name, value in record.headers if name.startswith(PREFIX)
+    }
     return DeadLetter(
         id=f"{partition}-{record.offset}",
         cause=said["class"],

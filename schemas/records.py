@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-Headers = Sequence[tuple[str, bytes]]
+Header = tuple[str, bytes | None]
+Headers = Sequence[Header]
 
 
 class Record(Protocol):

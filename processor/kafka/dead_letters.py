@@ -7,7 +7,7 @@ import time
 
 from processor.kafka.batches import Row
 from processor.kafka.partition import Refusal
-from schemas.records import Headers, Record
+from schemas.records import Header, Headers, Record
 from schemas.topics import DEAD_LETTER_BYTES_MAX
 
 PREFIX = "laurel.error."
@@ -18,7 +18,11 @@ FUTURE_MS_MAX = 60 * 60 * 1000  # a broker refuses records stamped later than th
 
 
 def dead_letter(refusal: Refusal) -> Row:
-    """The row for a refused record: key, value, headers and timestamp untouched as long as they fit."""
+    """The row for a refused record: key, value, headers and timestamp untouched as long as they fit.
+
+    Only the bytes of a header's name that are no UTF-8 are lost, since our client takes text for a name: they are
+    written as \\x escapes. The value of such a header, and the place of the original, are untouched.
+    """
     record = refusal.record
     key, headers, cut = record.key, [*record.headers], _explanation(refusal)
     if _size(key, headers + cut) > ROOM:  # what is this large came compressed; it may not stop the partition
@@ -31,7 +35,7 @@ def dead_letter(refusal: Refusal) -> Row:
     return key, value, _accepted_timestamp(record), headers + cut
 
 
-def _explanation(refusal: Refusal) -> list[tuple[str, bytes]]:
+def _explanation(refusal: Refusal) -> list[Header]:
     record = refusal.record
     facts = {
         "topic": refusal.topic,
@@ -45,14 +49,14 @@ def _explanation(refusal: Refusal) -> list[tuple[str, bytes]]:
     return [(PREFIX + name, str(fact).encode(errors="replace")) for name, fact in facts.items()]
 
 
-def _marks(part: str, whole: bytes) -> list[tuple[str, bytes]]:
+def _marks(part: str, whole: bytes) -> list[Header]:
     """What tells a part that was cut, and lets its original be recognised."""
     facts = {"bytes": str(len(whole)), "sha256": hashlib.sha256(whole).hexdigest()}
     return [(f"{PREFIX}{part}.{name}", fact.encode()) for name, fact in facts.items()]
 
 
 def _size(key: bytes | None, headers: Headers) -> int:
-    lengths = (len(name) + len(value or b"") + 10 for name, value in headers)
+    lengths = (len(name.encode()) + len(value or b"") + 10 for name, value in headers)
     return len(key or b"") + sum(lengths)
 
 

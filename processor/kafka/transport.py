@@ -19,6 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from broker.parsing import tolerate_header_names
 from processor.kafka.fetch import Chunk, fetch_chunks
 from processor.kafka.positions import Bounds
 
@@ -38,6 +39,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
     """Faust's consumer thread; every method with a docstring that says so runs in it."""
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
+        tolerate_header_names()
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"  # Faust offers it with its exactly_once only
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS

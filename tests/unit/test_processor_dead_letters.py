@@ -11,22 +11,22 @@ from processor.kafka.batches import Row
 from processor.kafka.dead_letters import dead_letter
 from processor.kafka.partition import Refusal
 from schemas.errors import BadRecord
-from schemas.records import PlainRecord
+from schemas.records import Header, PlainRecord
 from schemas.topics import DEAD_LETTER_BYTES_MAX, SOURCE_RECORD_BYTES_MAX
 
 STAMP_MS = 1_780_000_000_000
 
 
-def letter(
-    key: bytes | None, value: bytes | None, headers: tuple[tuple[str, bytes], ...] = (), **stamp: int
-) -> Row:
+def letter(key: bytes | None, value: bytes | None, headers: tuple[Header, ...] = (), **stamp: int) -> Row:
     record = PlainRecord(12, stamp.get("stamp_ms", STAMP_MS), key, value, headers)
     return dead_letter(Refusal("songs", 3, record, BadRecord("bad_data", "no such field")))
 
 
 def size(row: Row) -> int:
     key, value, _, headers = row
-    return len(key or b"") + len(value or b"") + sum(len(name) + len(each) for name, each in headers)
+    return (
+        len(key or b"") + len(value or b"") + sum(len(name.encode()) + len(each or b"") for name, each in headers)
+    )
 
 
 def test_the_largest_source_record_fits_untouched() -> None:
@@ -62,6 +62,20 @@ def test_a_key_beyond_the_limit_is_replaced_by_its_hash() -> None:
 
     assert row[:2] == (None, b"value")
     assert dict(row[3])["laurel.error.key.sha256"] == hashlib.sha256(key).hexdigest().encode()
+
+
+def test_headers_whose_names_are_beyond_the_limit_are_replaced_by_their_hash() -> None:
+    """Measured in bytes, of which a letter may have several."""
+    headers = (("ß" * (DEAD_LETTER_BYTES_MAX // 2), None),)
+
+    row = letter(b"ann", b"value", headers)
+
+    assert row[1] == b"value"
+    assert (
+        dict(row[3])["laurel.error.headers.sha256"]
+        == hashlib.sha256(repr([*headers]).encode()).hexdigest().encode()
+    )
+    assert size(row) < DEAD_LETTER_BYTES_MAX
 
 
 @pytest.mark.parametrize("key", [None, b""])

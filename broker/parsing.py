@@ -1,0 +1,103 @@
+"""What Kafka takes and aiokafka's parser does not: a header whose name is no UTF-8, as any client in C can write.
+
+Left alone, such a record raises wherever it is read, at every start again: a publisher would stop a partition for
+good. The one place outside of processor/kafka that overrides aiokafka's insides, as everybody who reads needs it.
+What is overridden: consumer/fetcher.py MemoryRecords, PartitionRecords; record/default_records.py, its batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from aiokafka.consumer import fetcher
+from aiokafka.record.default_records import _DefaultRecordBatchPy
+from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
+
+from schemas.errors import LaurelError
+
+
+def tolerate_header_names() -> None:
+    """Let all consumers of this process read any name, from their next fetch on.
+
+    The bytes of a name that are no UTF-8 come as \\x escapes: b"a\\xff" as the five characters of "a\\xff".
+    """
+    fetcher.MemoryRecords = KeptRecords
+    fetcher.PartitionRecords = TolerantRecords
+
+
+class KeptRecords(MemoryRecords):  # type: ignore[misc]
+    """A fetch's batches, and its bytes: the compiled parser keeps those to itself."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.data = data
+
+
+class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
+    """A fetch's committed records; after a name that is no UTF-8, aiokafka's parser in Python reads the rest of it.
+
+    Raises: LaurelError for what cannot be read at all, with its place.
+    """
+
+    _records: Any
+    _records_iterator: Any
+
+    def __next__(self) -> Any:  # the hot path: as in the class above, and a try costs nothing
+        try:
+            return next(self._records_iterator)
+        except StopIteration:
+            self._records_iterator = None
+            raise
+        except UnicodeDecodeError:
+            return self._next_of_rest()
+        except Exception as error:
+            raise self._unreadable(error) from error
+
+    def _next_of_rest(self) -> Any:
+        """From the record on that was not parsed: those before it are with the caller, and do not come again."""
+        self._records = RestOfRecords(self._records.data, self.next_fetch_offset)
+        self._records_iterator = self._unpack_records()
+        return next(self)
+
+    def _unreadable(self, error: Exception) -> LaurelError:
+        return LaurelError(
+            f"{self._tp.topic}-{self._tp.partition} cannot be read at offset {self.next_fetch_offset} ({error!r}): "
+            "look at the broker's log and disk; nothing behind it is read before it is repaired or deleted"
+        )
+
+
+class RestOfRecords(_MemoryRecordsPy):  # type: ignore[misc]
+    """The batches of a fetch from an offset on, without those before it: their aborts are taken note of."""
+
+    def __init__(self, data: bytes, offset: int) -> None:
+        super().__init__(data)
+        while self.has_next() and TolerantBatch(self._next_slice).next_offset <= offset:
+            self._cache_next()
+
+    def next_batch(self) -> TolerantBatch:
+        batch = TolerantBatch(self._next_slice)
+        self._cache_next()
+        return batch
+
+
+class TolerantBatch(_DefaultRecordBatchPy):  # type: ignore[misc]
+    """Some ten times slower than the compiled one, and so only for the rest of a fetch."""
+
+    _buffer: bytearray
+
+    def __iter__(self) -> TolerantBatch:
+        super().__iter__()
+        self._buffer = TolerantBytes(self._buffer)
+        return self
+
+
+class TolerantBytes(bytearray):
+    """Bytes whose slices decode whatever they hold."""
+
+    def __getitem__(self, where: Any) -> Any:
+        found = super().__getitem__(where)
+        return TolerantBytes(found) if isinstance(where, slice) else found
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
+        """Never strictly, which is all that the parser asks for."""
+        return super().decode(encoding, "backslashreplace")
