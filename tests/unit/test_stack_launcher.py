@@ -16,10 +16,20 @@ LAUREL = Path(__file__).parents[2] / "laurel"
 COMMAND = "import json, os, sys\nprint(json.dumps([sys.prefix, os.getcwd(), sys.argv[1:]]))\n"
 DEADLINE_SECONDS = 60
 
+# Root may write everywhere. What the launcher imports comes first, as this Python may lie where only root reads.
+UNPRIVILEGED = """
+import fcntl, hashlib, os, pathlib, pkgutil, runpy, sys
+if os.geteuid() == 0:
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+runpy.run_path(sys.argv[1], run_name="__main__")
+"""
+
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
-    root = tmp_path / "checkout"
+def checkout(open_folder: Path) -> Path:
+    root = open_folder / "checkout"
     for folder in ("cli", "requirements"):
         (root / folder).mkdir(parents=True)
     for lock in ("runtime", "dev"):
@@ -31,8 +41,12 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def launch(root: Path, *args: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return run([root / "laurel", *args], root, **environ)
+
+
+def run(argv: list[str | Path], root: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, root / "laurel", *args],
+        [sys.executable, *argv],
         capture_output=True,
         text=True,
         timeout=DEADLINE_SECONDS,
@@ -108,10 +122,12 @@ def test_two_starts_at_once_install_once(checkout: Path) -> None:
 
 
 def test_a_place_that_cannot_be_written_is_named_with_the_remedy(checkout: Path) -> None:
-    if os.geteuid() == 0:
-        pytest.skip("root may write everywhere")
     checkout.chmod(0o555)
-    assert "set LAUREL_VENV to a folder that you may write" in launch(checkout).stderr
+    refused = run(["-c", UNPRIVILEGED, checkout / "laurel"], checkout)
+    assert refused.stderr == (
+        f"laurel: cannot write {checkout}/.venv: set LAUREL_VENV to a folder that you may write\n"
+    )
+    assert refused.returncode == 1
 
 
 def test_an_interrupted_install_ends_its_installer(checkout: Path) -> None:
