@@ -14,16 +14,16 @@ from typing import Any
 
 import msgspec
 
-from schemas.events import DERIVED_SOURCE, Envelope, attribute_of, is_user
+from schemas.events import DAY_SECONDS, DERIVED_SOURCE, Envelope, attribute_of, is_user
 from schemas.outcomes import SOURCE_PREFIX, Evidence, Outcome, Unlocked, id_start, uuid_of
 from schemas.program import AchievementSpec, CatalogProgram, DeriveSpec, EventSpec
-from schemas.zones import EPOCH, moment_of
+from schemas.zones import DAY_US, EPOCH, moment_of
 
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 GAP = "\x1a"
 ID_END = b"," + encode(["", 0])[1:]  # scope and n, behind the user
-SECONDS_CACHED = 65_536
+DAYS_CACHED = 65_536
 
 
 class UnlockTemplate:
@@ -74,13 +74,17 @@ class EvidenceTemplate:
 
 def written_moment(at: int) -> bytes:
     """Microseconds since 1970 as msgspec writes a datetime in UTC."""
-    second, fraction = divmod(at, 1_000_000)
-    return _written_second(second) + (b'.%06dZ"' % fraction if fraction else b'Z"')
+    seconds, fraction = divmod(at, 1_000_000)
+    day, seconds = divmod(seconds, DAY_SECONDS)
+    minutes, second = divmod(seconds, 60)
+    clock = b"%02d:%02d:%02d" % (minutes // 60, minutes % 60, second)
+    return _written_day(day) + clock + (b'.%06dZ"' % fraction if fraction else b'Z"')
 
 
-@lru_cache(maxsize=SECONDS_CACHED)
-def _written_second(second: int) -> bytes:
-    return encode(moment_of(second * 1_000_000))[:-2]
+@lru_cache(maxsize=DAYS_CACHED)
+def _written_day(day: int) -> bytes:
+    """A day since 1970 as far as its `T`."""
+    return encode(moment_of(day * DAY_US))[: len('"1970-01-01T')]
 
 
 def _pieces(encoded: bytes) -> list[bytes]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -18,8 +20,8 @@ TRANSACTION_TIMEOUT_MS = 30_000
 RETRY_BACKOFF_MS = 20
 
 
-# key, value, timestamp in milliseconds (None: now), headers; a plain tuple, since every dirty user makes one
-Row = tuple[bytes | None, bytes | None, int | None, Headers]
+# key and value; a dead letter also has the timestamp and the headers of its original
+Row = tuple[bytes | None, bytes | None] | tuple[bytes | None, bytes | None, int | None, Headers]
 Place = tuple[str, int]  # topic, partition
 Batches = dict[Place, list[Any]]
 
@@ -59,21 +61,31 @@ async def pack(producer: AIOKafkaProducer, rows: Mapping[Place, Iterable[Row]]) 
 
 
 def _filled(producer: AIOKafkaProducer, rows: Iterable[Row]) -> Iterator[Any]:
-    batch = None
-    for row in rows:
-        if batch is None or not _append(batch, row):
-            if batch is not None:
-                yield batch
-            batch = producer.create_batch()
-            _append(batch, row)  # the first record of a batch always fits
-    if batch is not None:
-        batch.close()
+    """Full batches, and the last one as it is."""
+    left: Iterator[Row] = iter(rows)
+    unfitting = next(left, None)
+    while unfitting is not None:
+        batch = producer.create_batch()
+        unfitting = _fill(batch, chain([unfitting], left))  # the first record of a batch always fits
         yield batch
 
 
-def _append(batch: Any, row: Row) -> bool:
-    key, value, timestamp, headers = row
-    return batch.append(key=key, value=value, timestamp=timestamp, headers=headers) is not None
+def _fill(batch: Any, rows: Iterable[Row]) -> Row | None:
+    """Append rows as long as they fit; returns the first that did not. Hot: past aiokafka's own checks."""
+    append, offset, now = batch._builder.append, 0, int(time.time() * 1000)
+    for row in rows:
+        if len(row) == 2:
+            fitted = append(offset, now, row[0], row[1], [])
+        else:
+            fitted = append(offset, row[2], row[0], row[1], row[3])
+        if fitted is None:
+            break
+        offset += 1
+    else:
+        row = None
+    batch._relative_offset = offset
+    batch.close()
+    return row
 
 
 async def send(producer: AIOKafkaProducer, packed: Batches) -> list[Written]:

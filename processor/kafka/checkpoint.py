@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
+from itertools import chain
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
@@ -73,7 +74,7 @@ class Checkpoints:
         names = self._names
         rows: dict[Place, Iterable[Row]] = {
             (names.changelog, number): _changelog(snapshot),
-            (names.outcomes, number): map(_row, snapshot.cut.outcomes),
+            (names.outcomes, number): snapshot.cut.outcomes,
             (names.dead_letters, number): map(dead_letter, snapshot.refusals),
         }
         return rows | self._derived(snapshot.cut.derived)
@@ -82,7 +83,7 @@ class Checkpoints:
         """Derived events go where their user lives; everything else stays in the own partition."""
         rows: dict[Place, list[Row]] = defaultdict(list)
         for event in events:
-            rows[self._names.derived, derived_partition(event[0], self._partitions)].append(_row(event))
+            rows[self._names.derived, derived_partition(event[0], self._partitions)].append(event)
         return dict(rows)
 
     def _log_end(self, partition: OwnedPartition, written: Iterable[Written]) -> int:
@@ -90,13 +91,8 @@ class Checkpoints:
         return max((each.end for each in written if each.place == place), default=partition.log_position)
 
 
-def _changelog(snapshot: Snapshot) -> Iterator[Row]:
-    yield from map(_row, snapshot.cut.states)
-    yield CONTROL_KEY, encode_control(snapshot.control), None, []
-
-
-def _row(pair: tuple[bytes, bytes | None]) -> Row:
-    return *pair, None, []
+def _changelog(snapshot: Snapshot) -> Iterable[Row]:
+    return chain(snapshot.cut.states, [(CONTROL_KEY, encode_control(snapshot.control))])
 
 
 def _positions(number: int, positions: dict[str, int]) -> dict[TopicPartition, OffsetAndMetadata]:

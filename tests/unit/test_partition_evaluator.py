@@ -6,9 +6,13 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from processor.evaluator.compile import compile_catalog
+from processor.evaluator.outcomes import written_moment
 from processor.evaluator.partition import PartitionEvaluator
 from schemas.catalog.model import (
     Achievement,
@@ -31,6 +35,7 @@ from schemas.program import Ledger, Program
 from schemas.records import PlainRecord
 from schemas.state import WINDOW_IDS, NewerState, decode_state, encode_state, fresh_state, metric_values
 from schemas.topics import partition_of
+from schemas.zones import moment_of
 
 TOPIC, DERIVED = "music", "x.derived"
 APPENDED_MS = 1_780_000_000_000
@@ -294,3 +299,8 @@ def test_a_metric_may_count_only_what_names_somebody_else() -> None:
     )
 
     assert values(fold, of)["others"] == 2
+
+
+@given(at=st.integers(0, 4_000_000_000_000_000))
+def test_a_moment_is_written_as_the_schema_writes_it(at: int) -> None:
+    assert written_moment(at) == msgspec.json.encode(moment_of(at))

@@ -28,10 +28,12 @@ def make_step(context: FeedContext) -> Step:
         present = state[last]
         if day == present:
             return None
-        if present is not None and day == present + 1:
+        if present is None:
+            run_first = run_last = state[first] = state[last] = day
+        elif day == present + 1:
             state[last] = day
             run_first, run_last = state[first], day
-        elif present is not None and day > present and len(state[slot]) < OLDER_BYTES_MAX:
+        elif day > present and len(state[slot]) < OLDER_BYTES_MAX:
             state[slot] += RUN.pack(state[first], present)
             run_first = run_last = state[first] = state[last] = day
         else:
