@@ -28,6 +28,9 @@ ID = re.compile(r"(\d+)-(\d+)")
 app = typer.Typer(no_args_is_help=True, help="List and show the records that were refused.")
 
 
+UNSAID = {"class": "unknown", "topic": "", "partition": "", "offset": "", "message": "no header says why"}
+
+
 class DeadLetter(NamedTuple):
     """A refused record: where it came from, why it was refused, and itself.
 
@@ -127,17 +130,21 @@ async def _letters(
             yield dead_letter(batch.partition, record)
 
 
+def _number(text: str) -> int:
+    return int(text) if text.isdecimal() else -1
+
+
 def dead_letter(partition: int, record: Record) -> DeadLetter:
-    """A record of the dead-letter topic, read by its headers."""
-    said = {
+    """A record of the dead-letter topic, read by its headers; what somebody else put there says less."""
+    said = UNSAID | {
         name.removeprefix(PREFIX): _text(value) or "" for name, value in record.headers if name.startswith(PREFIX)
     }
     return DeadLetter(
         id=f"{partition}-{record.offset}",
         cause=said["class"],
         topic=said["topic"],
-        partition=int(said["partition"]),
-        offset=int(said["offset"]),
+        partition=_number(said["partition"]),
+        offset=_number(said["offset"]),
         message=said["message"],
         record=record,
     )

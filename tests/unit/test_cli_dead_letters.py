@@ -33,3 +33,9 @@ def test_headers_of_a_publisher_may_look_like_ours_and_hold_anything() -> None:
     told = whole(letter)
     assert (told["key"], told["value"]) == ("ann\\xff", None)
     assert (told["headers"]["laurel.error.x"], told["headers"]["laurel.error.y"]) == (None, "\\xff")
+
+
+def test_a_record_that_somebody_else_put_there_is_shown_without_a_reason() -> None:
+    letter = dead_letter(1, PlainRecord(5, 1_780_000_000_000, b"k", b"v", [("laurel.error.offset", b"soon")]))
+
+    assert (letter.cause, letter.offset, letter.message) == ("unknown", -1, "no header says why")
