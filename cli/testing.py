@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -30,6 +31,9 @@ PYTEST = [
     *(sys.executable, "-m", "pytest"),
     *("-o", f"faulthandler_timeout={HANGING_SECONDS}", "-o", "faulthandler_exit_on_timeout=true"),
 ]
+# Without bytecode pytest parses and rewrites its plugins at every start, on which CPython before 3.11.8 dies now and
+# then: "SystemError: AST constructor recursion depth mismatch", python/cpython#106905.
+AGAINST_BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 
 command_settings = {"allow_extra_args": True, "ignore_unknown_options": True}
 
@@ -77,7 +81,8 @@ def run_tests(args: list[str]) -> Result:
 
 def run_undisturbed(argv: list[str]) -> int:
     """Wait for it whatever comes: it hears a Ctrl-C itself, and is told of other ends, to stop its servers."""
-    process = subprocess.Popen(argv, cwd=CHECKOUT)
+    env = {name: value for name, value in os.environ.items() if name not in AGAINST_BYTECODE}
+    process = subprocess.Popen(argv, cwd=CHECKOUT, env=env)
 
     def hand_on(number: int, frame: FrameType | None) -> None:
         process.send_signal(signal.SIGINT)
