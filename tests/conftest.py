@@ -6,8 +6,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from tests.servers import Servers, running_servers
+
+# A look at every run, and a search on demand: `./laurel test --fast --hypothesis-profile=long`. Neither
+# sets a time for an example: a busy machine is no bug.
+for profile, examples in (("short", 40), ("long", 1000)):
+    settings.register_profile(
+        profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    )
+settings.load_profile("short")
 
 
 @pytest.fixture(scope="session")

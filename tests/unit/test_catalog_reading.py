@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from schemas.catalog import (
@@ -431,7 +431,6 @@ SCRAPS = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, len(LINES) - 1), st.integers(0, 60), SCRAPS), min_size=1, max_size=4))
 def test_any_damage_to_a_catalog_ends_in_a_catalog_or_in_findings(damage: list[tuple[int, int, str]]):
     lines = list(LINES)

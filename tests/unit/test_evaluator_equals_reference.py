@@ -6,17 +6,15 @@ between; the reference reads the same events in one go. What they share is the t
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from itertools import groupby
 from random import Random
 from typing import Any
 
-from hypothesis import HealthCheck, assume, event, given, settings
+from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from bench.reference import Award, Result, fold
@@ -27,6 +25,7 @@ from schemas.outcomes import decode_outcome
 from schemas.program import Ledger, Program
 from schemas.records import PlainRecord
 from schemas.state import DISTINCT_MAX, STREAK_RUNS_MAX, decode_state, fresh_state, metric_values
+from tests.unit.sample import TRACKFLOW, result, sample
 
 Said = dict[str, Any]
 
@@ -364,7 +363,6 @@ def usable(texts: Sequence[str]) -> None:
 
 
 EXAMPLES = settings().max_examples  # of the profile: --hypothesis-profile says how long this may take
-SETTINGS = settings(max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 BREAKS = st.sets(st.integers(1, LENGTH_MAX), max_size=8)
 
 
@@ -374,7 +372,7 @@ def assert_equal(driver: Driver, expected: Result) -> None:
     assert driver.counts == [expected.applied, expected.duplicates, expected.skipped]
 
 
-@SETTINGS
+@settings(max_examples=EXAMPLES // 2)
 @given(SEEDS, catalogs(), BREAKS)
 def test_awards_dates_metrics_and_counts_are_those_of_the_reference(seed: int, text: str, breaks: set[int]):
     usable([text])
@@ -382,7 +380,7 @@ def test_awards_dates_metrics_and_counts_are_those_of_the_reference(seed: int, t
         assert_equal(driven([text], log, breaks, at_once=True), reference([text], log))
 
 
-@settings(SETTINGS, max_examples=EXAMPLES // 4)
+@settings(max_examples=EXAMPLES // 4)
 @given(SEEDS, catalogs("one"), catalogs("two"), BREAKS)
 def test_two_catalogs_on_the_same_topics_do_not_meet(seed: int, one: str, two: str, breaks: set[int]):
     usable([one, two])
@@ -393,7 +391,7 @@ def test_two_catalogs_on_the_same_topics_do_not_meet(seed: int, one: str, two: s
     assert together.changelog.awards == alone
 
 
-@settings(SETTINGS, max_examples=EXAMPLES // 4)
+@settings(max_examples=EXAMPLES // 4)
 @given(SEEDS, catalogs(only_grows=True), BREAKS)
 def test_what_only_grows_ends_alike_in_any_order(seed: int, text: str, breaks: set[int]):
     """Derived events arrive when they do: that alone moves no date of an award that does not hang on them."""
@@ -453,18 +451,14 @@ def test_both_stop_at_the_same_bounds():
 
 def test_the_bundled_sample_ends_alike():
     """A year of TrackFlow, with undo, derived events that come later, and states restored on the way."""
-    folder = resources.files("catalogs")
-    text = (folder / "trackflow.yaml").read_text(encoding="utf-8")
-    sample = gzip.decompress((folder / "samples" / "trackflow.jsonl.gz").read_bytes())
-    log = [json.loads(line) for line in sample.splitlines()]
-    driver = Driver([text])
+    log, expected = sample(), result()
+    driver = Driver([TRACKFLOW])
     for start in range(0, len(log), 500):
         driver.feed("trackflow.activity", [row_of(each) for each in log[start : start + 500]])
         driver.derive()
         if start % 5000 == 0:
             driver.restart()
     driver.cut()
-    expected = fold(log, [text])
     dated = {award: at for award, at in expected.awards.items() if award not in expected.undated}
     assert dated.items() <= driver.changelog.awards.items()
     assert driver.changelog.awards.keys() == expected.awards.keys()

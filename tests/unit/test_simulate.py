@@ -4,24 +4,17 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 from collections import Counter, defaultdict
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-import catalogs
-from bench.reference import fold
 from cli.simulate import command, line
 from cli.simulation.year import simulate
 from schemas.catalog import all_achievements, read_catalog
-
-CATALOGS = Path(catalogs.__path__[0])
-SAMPLE = CATALOGS / "samples" / "trackflow.jsonl.gz"
-TRACKFLOW = (CATALOGS / "trackflow.yaml").read_text(encoding="utf-8")
+from tests.unit.sample import CATALOGS, SAMPLE, TRACKFLOW, result, sample
 
 COUNTED_AS = {
     "song_planned": {"planned": True},
@@ -32,11 +25,6 @@ COUNTED_AS = {
     "song_unreleased": {"released": False},
 }
 ORIGIN = ("from_status", "artist", "year")
-
-
-@cache
-def sample() -> list[dict[str, Any]]:
-    return [json.loads(each) for each in gzip.decompress(SAMPLE.read_bytes()).splitlines()]
 
 
 def facts() -> list[dict[str, Any]]:
@@ -91,7 +79,7 @@ def test_events_name_their_topic_when_asked():
 
 
 def test_somebody_earns_every_achievement_in_the_sample():
-    earned = {achievement for _, _, achievement, _ in fold(sample(), [TRACKFLOW]).awards}
+    earned = {achievement for _, _, achievement, _ in result().awards}
     assert earned == {each.key for each in all_achievements(read_catalog(TRACKFLOW, "trackflow.yaml"))}
 
 

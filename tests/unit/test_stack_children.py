@@ -21,19 +21,21 @@ from cli.stack.keeper import pause_after
 from schemas.errors import LaurelError, Precondition
 
 CONFIGURED = {"LAUREL_KAFKA": "127.0.0.1:1", "LAUREL_POSTGRES": "postgresql://127.0.0.1:1/x"}
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 SLEEPER = ["sleep", "600"]
 STUBBORN = [
     sys.executable,
     "-c",
-    "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True); time.sleep(600)",
+    "import signal, time; signal.signal(15, lambda *_: print('asked', flush=True)); print('up', flush=True)\n"
+    "while True: time.sleep(600)",
 ]
 SUPERVISOR = """
 import sys, time
 from pathlib import Path
-from cli.stack import LocalStack
+from cli.stack import LocalStack, local
 from cli.stack.child import Child, Order
 
+local.STOP_SECONDS = 600  # a test that needs a child's time to run out hangs, and is seen
 data, watched, *argv = sys.argv[1:]
 with LocalStack(Path(data), environ={"LAUREL_KAFKA": "unused", "LAUREL_POSTGRES": "unused"}) as stack:
     stack.log_of("ours").parent.mkdir(exist_ok=True)
@@ -97,10 +99,10 @@ def test_the_pause_before_a_restart_doubles_up_to_a_bound() -> None:
 
 
 def test_a_child_that_keeps_falling_waits_longer_each_time(stack: LocalStack) -> None:
-    child = stack.run("processor", ["sh", "-c", "exit 70"])
     began = time.monotonic()
-    until(lambda: child.restarts == 3, "three restarts")
-    assert time.monotonic() - began > pause_after(0) + pause_after(1) + pause_after(2)
+    child = stack.run("processor", ["sh", "-c", "exit 70"])
+    until(lambda: child.restarts == 2, "two restarts")
+    assert time.monotonic() - began > pause_after(0) + pause_after(1)
 
 
 @pytest.mark.parametrize("code", [0, Precondition.exit_code])
@@ -147,7 +149,7 @@ def test_killing_the_supervisor_outright_leaves_nothing_behind_and_the_next_one_
     """`kernel` is Linux's parent-death signal, `pipe` what other systems use."""
     for _ in range(2):
         supervisor = Supervisor(tmp_path, STUBBORN, watched)
-        until(lambda: "deaf" in supervisor.log.read_text(), "the child")  # noqa: B023 - called at once
+        until(lambda: "up" in supervisor.log.read_text(), "the child")  # noqa: B023 - called at once
         supervisor.end(signal.SIGKILL)
         until(supervisor.childless, "the end of all children")
 
@@ -172,15 +174,14 @@ def test_an_interruption_ends_it_also_where_a_script_started_it_in_the_backgroun
 
 
 def test_a_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
+    """The first one asks, and would wait for longer than this test does."""
     supervisor = Supervisor(tmp_path, STUBBORN)
-    until(lambda: "deaf" in supervisor.log.read_text(), "the child")
-    began = time.monotonic()
+    until(lambda: "up" in supervisor.log.read_text(), "the child")
     supervisor.process.send_signal(signal.SIGINT)
-    with pytest.raises(subprocess.TimeoutExpired):
-        supervisor.process.wait(1)  # it gives the deaf child its ten seconds
+    until(lambda: "asked" in supervisor.log.read_text(), "the child's refusal")
+    assert supervisor.process.poll() is None
     supervisor.end(signal.SIGINT)
     assert supervisor.childless()
-    assert time.monotonic() - began < 8
 
 
 def test_a_second_supervisor_of_the_same_folder_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
