@@ -31,8 +31,8 @@ PYTEST = [
     *(sys.executable, "-m", "pytest"),
     *("-o", f"faulthandler_timeout={HANGING_SECONDS}", "-o", "faulthandler_exit_on_timeout=true"),
 ]
-# Without bytecode pytest parses and rewrites its plugins at every start, on which CPython before 3.11.8 dies now and
-# then: "SystemError: AST constructor recursion depth mismatch", python/cpython#106905.
+# Without bytecode pytest parses and rewrites its plugins at every start, on which CPython before 3.11.8 dies now
+# and then: "SystemError: AST constructor recursion depth mismatch", python/cpython#106905.
 AGAINST_BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
 
 command_settings = {"allow_extra_args": True, "ignore_unknown_options": True}
