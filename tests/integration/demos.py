@@ -51,14 +51,14 @@ def write_lines(file: Path, lines: Iterable[bytes]) -> Path:
 class Laurel:
     """A `laurel` process with what it says."""
 
-    def __init__(self, arguments: list[str], env: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, arguments: list[str], env: Mapping[str, str], folder: Path, *, fed: bool = False) -> None:
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("wb") as out, self._err.open("wb") as err:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", *arguments],
                 cwd=REPOSITORY,
                 env={**os.environ, **env},
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
@@ -71,6 +71,16 @@ class Laurel:
     def children(self, command: str = "") -> list[int]:
         """Pids of its children, of those that run this command."""
         return [pid for pid, parent in parents() if parent == self.process.pid and command in command_line(pid)]
+
+    def feed(self, lines: Iterable[bytes]) -> None:
+        """Write lines to its stdin, which stays open: it cannot end before `starve`."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"".join(line + b"\n" for line in lines))
+        self.process.stdin.flush()
+
+    def starve(self) -> None:
+        assert self.process.stdin is not None
+        self.process.stdin.close()
 
     def wait_until(self, true: Callable[[], object], what: str) -> None:
         def seen() -> object:
@@ -100,9 +110,9 @@ def wait_until(true: Callable[[], object], what: str) -> None:
 
 
 @contextmanager
-def laurel(arguments: list[str], env: Mapping[str, str], folder: Path) -> Iterator[Laurel]:
+def laurel(arguments: list[str], env: Mapping[str, str], folder: Path, *, fed: bool = False) -> Iterator[Laurel]:
     """Ends with the test, whatever happens in it."""
-    started = Laurel(arguments, env, folder)
+    started = Laurel(arguments, env, folder, fed=fed)
     try:
         yield started
     finally:

@@ -13,10 +13,10 @@ import sys
 import time
 import urllib.request
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -32,12 +32,18 @@ from schemas.program import Program
 from schemas.records import Record
 from schemas.state import CONTROL_KEY, Control, decode_control, decode_state, fresh_state, metric_values
 from schemas.topics import Names, TopicSpec, partition_of
+from tests.transactions import decided
 
 PARTITIONS = 4
-WAIT_S = 40.0
+WAIT_S = 60.0
+POLL_S = 0.05
 SESSION_S = 6  # the least that a broker takes by default
+LEAD = 1_000  # records that wait for workers which are kept busy
 STEPS = (1, 5, 10, 25)
 REPOSITORY = Path(__file__).parents[2]
+
+Metrics = Mapping[tuple[str, ...], float]
+Picked = TypeVar("Picked")
 
 CATALOG = """
 catalog: toy
@@ -95,6 +101,11 @@ class Stage(NamedTuple):
     def sources(self) -> list[str]:
         return [self.source, self.names.derived]
 
+    @property
+    def written(self) -> list[str]:
+        """The topics of a checkpoint."""
+        return [self.names.changelog, self.names.outcomes, self.names.derived, self.names.dead_letters]
+
 
 async def set_up(kafka: str, namespace: str, partitions: int = PARTITIONS) -> Stage:
     stage = Stage(kafka, Names(namespace), f"{namespace}.plays")
@@ -120,6 +131,46 @@ async def play_in_transactions(stage: Stage, events: Sequence[Event], size: int)
             part = events[start : start + size]
             await publisher.commit(outgoing(stage, part))
             await publisher.abort(outgoing(stage, (each._replace(id="aborted", user="ghost") for each in part)))
+
+
+@asynccontextmanager
+async def kept_busy(stage: Stage, publish_more: Callable[[], Awaitable[object]]) -> AsyncIterator[None]:
+    """While this is open there is always more for the workers to do, and when it is left there is more again.
+
+    So whoever ends in here ends in the middle, however fast the machine is.
+    """
+    leaving = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_publish_ahead(stage, publish_more, leaving))
+        yield
+        leaving.set()
+
+
+async def _publish_ahead(
+    stage: Stage, publish_more: Callable[[], Awaitable[object]], leaving: asyncio.Event
+) -> None:
+    places = await places_of(stage.kafka, [stage.source])
+    async with group_positions(stage.kafka, stage.names.processor) as group:
+        while not leaving.is_set():
+            ends, committed = await group.ends(places), await group.committed(places)
+            if sum(ends.values()) - sum(committed.values()) < LEAD:
+                await publish_more()
+            await asyncio.sleep(POLL_S / 5)
+    await publish_more()
+
+
+@asynccontextmanager
+async def endless_events(stage: Stage) -> AsyncIterator[list[Event]]:
+    """Keeps the workers busy with events. Yields those that were published so far."""
+    published: list[Event] = []
+
+    async def publish_more() -> None:
+        more = some_events(LEAD, users=1_000, seed=len(published))
+        await play(stage, more)
+        published.extend(more)
+
+    async with kept_busy(stage, publish_more):
+        yield published
 
 
 def outgoing(stage: Stage, events: Iterable[Event]) -> Iterator[Outgoing]:
@@ -234,14 +285,15 @@ async def committed_and_ends(stage: Stage) -> tuple[Positions, Positions]:
 async def settled(stage: Stage, workers: Iterable[Worker] = ()) -> Positions:
     """Wait until every position is at the end of its partition, markers included. Returns the positions."""
     deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
+    while True:
         committed, ends = await committed_and_ends(stage)
         if committed == ends:
+            await decided(stage.kafka, stage.written)
             return committed
         for worker in workers:
             worker.assert_running()
-        await asyncio.sleep(0.2)
-    raise AssertionError(f"after {WAIT_S} s positions are {committed}, ends {ends}")
+        assert time.monotonic() < deadline, f"after {WAIT_S:.0f} s positions are {committed}, ends {ends}"
+        await asyncio.sleep(4 * POLL_S)
 
 
 async def some_progress(stage: Stage, positions: int) -> None:
@@ -251,12 +303,25 @@ async def some_progress(stage: Stage, positions: int) -> None:
         committed, _ = await committed_and_ends(stage)
         if sum(committed.values()) >= positions:
             return
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(POLL_S)
     raise AssertionError(f"after {WAIT_S} s positions are {committed}")
+
+
+async def moved_on(stage: Stage, records: int = 100) -> None:
+    """Wait until the group has come so much further in every partition of the source."""
+    places = await places_of(stage.kafka, [stage.source])
+    deadline = time.monotonic() + WAIT_S
+    async with group_positions(stage.kafka, stage.names.processor) as group:
+        committed = before = await group.committed(places)
+        while any(committed[place] < at + records for place, at in before.items()):
+            assert time.monotonic() < deadline, f"{WAIT_S:.0f} s after {before} positions are {committed}"
+            await asyncio.sleep(POLL_S)
+            committed = await group.committed(places)
 
 
 async def assert_exactly(stage: Stage, totals: Totals) -> None:
     """Outcomes, derived events, states and positions are these, no more and no less."""
+    await decided(stage.kafka, stage.written)
     committed, _ = await committed_and_ends(stage)
     found = await seen(stage)
     assert found.totals == totals
@@ -273,8 +338,8 @@ async def recreate(stage: Stage, topic: str) -> None:
         await client.delete_topics([topic])
     deadline = time.monotonic() + WAIT_S
     while (await partition_counts(stage.kafka, [topic]))[topic]:
-        assert time.monotonic() < deadline, f"{topic} is still there after {WAIT_S} s"
-        await asyncio.sleep(0.1)
+        assert time.monotonic() < deadline, f"{topic} is still there after {WAIT_S:.0f} s"
+        await asyncio.sleep(POLL_S)
     await create_topics(stage.kafka, [TopicSpec(topic, PARTITIONS, {})])
 
 
@@ -312,13 +377,22 @@ class Worker:
         deadline = time.monotonic() + WAIT_S
         while not condition():
             self.assert_running()
-            assert time.monotonic() < deadline, f"no {what} after {WAIT_S} s:\n{self.log}"
-            await asyncio.sleep(0.05)
+            assert time.monotonic() < deadline, f"no {what} after {WAIT_S:.0f} s:\n{self.log}"
+            await asyncio.sleep(POLL_S)
 
-    async def acquired(self, times: int = 1) -> None:
-        await self.wait_for(lambda: len(self.lines("acquired")) >= times, f"assignment number {times}")
+    @property
+    def owned(self) -> list[int]:
+        """Its partitions, as it told last."""
+        return next((line["partitions"] for line in reversed(self.lines("acquired"))), [])
 
-    def metrics(self) -> dict[tuple[str, ...], float]:
+    async def shows(self, picked: Callable[[Metrics], Picked], expected: Picked) -> None:
+        """Wait until this of its metrics is so: others see a commit before its worker has counted it."""
+        deadline = time.monotonic() + WAIT_S
+        while (shown := picked(self.metrics())) != expected:
+            assert time.monotonic() < deadline, f"after {WAIT_S:.0f} s {shown} is shown, not {expected}"
+            await asyncio.sleep(POLL_S)
+
+    def metrics(self) -> Metrics:
         """What Prometheus reads: name and label values, in order of the labels' names -> value."""
         port = self.lines("metrics are served")[0]["port"]
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as response:
