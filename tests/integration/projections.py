@@ -12,8 +12,8 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from psycopg import AsyncConnection
 
-from broker.connections import producer
-from broker.positions import last_stable_offsets
+from broker.connections import consumer, producer
+from broker.positions import end_positions
 from broker.producing import Outgoing, Publisher
 from broker.topics import create_topics, places_of, wanted_topics
 from projections.database import connect, connect_async
@@ -35,7 +35,7 @@ from schemas.state import CONTROL_KEY, ZONE, Control, encode_control, encode_sta
 from tests.servers import Servers
 
 PARTITIONS = 2
-WAIT_S = 20.0
+WAIT_S = 60.0
 EARNED_AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 RELEASED, STREAK, STARS = 3, 6, 10  # first slots of the metrics
@@ -99,8 +99,9 @@ async def positions(connection: AsyncConnection, topic: str) -> dict[int, int]:
 
 
 async def at_the_end(settings: ProjectorSettings, connection: AsyncConnection, topic: str) -> bool:
-    """Whether the stored positions are the ends of the log."""
-    ends = await last_stable_offsets(settings.kafka, await places_of(settings.kafka, [topic]))
+    """Whether the stored positions are the ends of the log, with what is written and not decided yet."""
+    async with consumer(settings.kafka, isolation="read_uncommitted") as client:
+        ends = await end_positions(client, await places_of(settings.kafka, [topic]))
     return await positions(connection, topic) == {partition: end for (_, partition), end in ends.items()}
 
 

@@ -11,6 +11,7 @@ from broker.reading import Batch, read_to_end
 from broker.topics import create_topics, places_of
 from schemas.errors import Precondition
 from schemas.topics import SOURCE_CONFIG, TopicSpec, partition_of
+from tests.transactions import decided
 
 pytestmark = pytest.mark.server
 
@@ -67,6 +68,7 @@ async def test_aborted_records_are_never_seen_and_the_position_passes_them(serve
         await publisher.abort(records(topic, 40, of="ghost"))
         await publisher.commit(records(topic, 60))
         await publisher.abort(records(topic, 40, of="ghost"))
+    await decided(servers.kafka, [topic])
 
     found = await batches(servers.kafka, topic)
 
@@ -102,6 +104,7 @@ async def test_an_open_transaction_does_not_keep_a_reader_waiting(servers, topic
 
             assert values(await batches(servers.kafka, topic)) == [b"before"]
             await client.abort_transaction()
+    await decided(servers.kafka, [topic])
     assert values(await batches(servers.kafka, topic)) == [b"before", b"behind it"]
 
 

@@ -36,6 +36,7 @@ from tests.integration.processors import (
     some_events,
 )
 from tests.servers import Servers
+from tests.transactions import decided
 
 pytestmark = pytest.mark.server
 
@@ -65,7 +66,7 @@ class Process:
     """The partitions of what would be one worker process; it has read as far as the control record says."""
 
     def __init__(self, stage: Stage, program: Program) -> None:
-        self._source = stage.source
+        self._stage, self._source = stage, stage.source
         self.owned = Ownership(
             stage.kafka,
             stage.names,
@@ -101,7 +102,9 @@ class Process:
         await self.fold(*((event.user, event.value) for event in events))
 
     async def commit(self) -> None:
+        """Until everybody can see it."""
         await self.owned.checkpoint(self.partition)
+        await decided(self._stage.kafka, self._stage.written)
 
 
 @asynccontextmanager

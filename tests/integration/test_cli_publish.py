@@ -17,6 +17,7 @@ from cli.catalog_files import catalog_file
 from cli.settings import Settings
 from cli.stack.pipeline import prepare
 from tests.integration.demos import REPOSITORY, environment, laurel, wait_until, write_lines
+from tests.transactions import decided
 
 pytestmark = pytest.mark.server
 
@@ -66,7 +67,9 @@ def published(settings: Settings, topic: str) -> list[bytes]:
     """The committed values of a topic, in order for every key."""
 
     async def read() -> list[bytes]:
-        places = await places_of(settings.kafka, [f"{settings.namespace}.{topic}"])
+        topics = [f"{settings.namespace}.{topic}"]
+        await decided(settings.kafka, topics)
+        places = await places_of(settings.kafka, topics)
         return [
             record.value or b"" async for batch in read_to_end(settings.kafka, places) for record in batch.records
         ]

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import TopicPartition
 from psycopg import Connection
 
 from broker.connections import producer
-from broker.positions import Positions
+from broker.positions import GroupPositions, Positions, group_positions
 from broker.topics import create_topics, wanted_topics
+from cli import visibility
 from cli.settings import Settings
 from cli.visibility import wait_until_visible
 from projections.database import connect
@@ -20,6 +24,7 @@ from schemas.errors import LaurelError
 pytestmark = pytest.mark.server
 
 STILL_S_MAX = 0.5
+WAIT_S = 60.0
 PARTITIONS = 2
 PROJECTIONS = ("achievement", "user_achievement", "user_progress")
 
@@ -51,11 +56,24 @@ async def write(settings: Settings, topic: str, count: int) -> Positions:
 
 
 async def commit(settings: Settings, positions: Positions) -> None:
-    """What a checkpoint of the processor does to its group."""
+    """What a checkpoint of the processor does to its group, until everybody can see it."""
     offsets = {TopicPartition(*place): position for place, position in positions.items()}
     transactional_id = settings.names.transactional_id(1)
     async with producer(settings.kafka, transactional_id=transactional_id) as client, client.transaction():
         await client.send_offsets_to_transaction(offsets, settings.names.processor)
+    async with group_positions(settings.kafka, settings.names.processor) as group:
+        await until(lambda: shows(group, positions), f"the group stands at {positions}")
+
+
+async def shows(group: GroupPositions, positions: Positions) -> bool:
+    return await group.committed(positions) == positions
+
+
+async def until(true: Callable[[], Awaitable[bool]], what: str) -> None:
+    deadline = time.monotonic() + WAIT_S
+    while not await true():
+        assert time.monotonic() < deadline, f"not within {WAIT_S:.0f} s: {what}"
+        await asyncio.sleep(0.02)
 
 
 def project(session: Connection, projection: str, positions: Positions) -> None:
@@ -105,12 +123,22 @@ async def test_a_projector_that_does_not_move_is_named(settings, session):
         await wait(settings, published)
 
 
-async def test_a_stage_that_moves_is_given_time(settings, session):
-    """Each step is shorter than the patience, all of them together are not."""
+async def test_a_stage_that_moves_is_given_time(settings, session, monkeypatch):
+    """Each step is shorter than the patience, all of them together are not; by a clock that the test winds."""
+    clock, behind = [0.0], [5]
+    monkeypatch.setattr(visibility, "time", SimpleNamespace(monotonic=lambda: clock[0]))
     published = await write(settings, source(settings), 5)
-    waiting = asyncio.ensure_future(wait(settings, published))
+
+    def show(**figures: int) -> None:
+        behind.append(figures.get("processor_behind", 0))
+
+    async def is_seen(position: int) -> bool:
+        return behind[-1] == 5 - position or waiting.done()
+
+    waiting = asyncio.ensure_future(wait_until_visible(settings, published, show, STILL_S_MAX))
     for position in range(1, 6):
-        await asyncio.sleep(STILL_S_MAX / 2)
+        clock[0] += 0.8 * STILL_S_MAX
         await commit(settings, dict.fromkeys(published, position))
+        await until(lambda position=position: is_seen(position), f"position {position} is seen")
 
     await waiting

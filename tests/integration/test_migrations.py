@@ -88,7 +88,7 @@ def test_of_two_upgraders_at_once_one_applies_and_the_other_finds_it_done(settin
     for upgrader in upgraders:
         upgrader.start()
     for upgrader in upgraders:
-        upgrader.join(20)
+        upgrader.join(60)
 
     assert sorted(applied) == [[], [], [slow.name]]
 

@@ -13,10 +13,11 @@ from broker.topics import create_topics
 from processor.kafka.fetch import Chunk, fetch_chunks
 from schemas.topics import TopicSpec
 from tests.servers import Servers
+from tests.transactions import decided
 
 pytestmark = pytest.mark.server
 
-WAIT_S = 20.0
+WAIT_S = 60.0
 
 
 @pytest.fixture
@@ -59,12 +60,13 @@ async def read_until(reader: AIOKafkaConsumer, place: TopicPartition, end: int, 
 
 @pytest.mark.parametrize("records_max", [1, 2, 3, 1_000])
 async def test_chunks_tell_of_markers_and_aborted_batches_wherever_a_fetch_is_cut(
-    reader: AIOKafkaConsumer, publisher: AIOKafkaProducer, place: TopicPartition, records_max: int
+    servers: Servers, reader: AIOKafkaConsumer, publisher: AIOKafkaProducer, place: TopicPartition, records_max: int
 ) -> None:
     """Offsets 0, 1 are records, 2 their marker, 3, 4, 5 aborted with a marker, 6, 7 again, 8 their marker."""
     await publish(publisher, place, b"a", b"b")
     await publish(publisher, place, b"x", b"y", abort=True)
     await publish(publisher, place, b"c", b"d")
+    await decided(servers.kafka, [place.topic])
 
     chunks = await read_until(reader, place, 9, records_max)
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.server
 async def test_what_is_there_is_run(servers: Servers, namespace: str) -> None:
     stage = await set_up(servers.kafka, namespace)
 
-    plan = await prepare(stage.kafka, stage.names, timeout_s=10)
+    plan = await prepare(stage.kafka, stage.names, timeout_s=60)
 
     assert (plan.program.sources, plan.partitions) == (stage.sources, PARTITIONS)
 

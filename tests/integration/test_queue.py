@@ -150,7 +150,7 @@ def test_a_delivery_that_kills_whoever_claims_it_ends_as_dead_and_lets_others_pa
 def test_claimers_at_once_and_one_that_dies_deliver_everything_and_nothing_twice(settings, connection):
     """The one that dies leaves its claim unanswered: it comes back when its lease ends, and only then."""
     notify(connection, 400)
-    dead = queue.claim(connection, 20, 2)
+    dead = queue.claim(connection, 20, 3600)
     sent: list[UUID] = []
     guard = threading.Lock()
 
