@@ -296,17 +296,6 @@ async def settled(stage: Stage, workers: Iterable[Worker] = ()) -> Positions:
         await asyncio.sleep(4 * POLL_S)
 
 
-async def some_progress(stage: Stage, positions: int) -> None:
-    """Wait until the group's positions add up to at least this."""
-    deadline = time.monotonic() + WAIT_S
-    while time.monotonic() < deadline:
-        committed, _ = await committed_and_ends(stage)
-        if sum(committed.values()) >= positions:
-            return
-        await asyncio.sleep(POLL_S)
-    raise AssertionError(f"after {WAIT_S} s positions are {committed}")
-
-
 async def moved_on(stage: Stage, records: int = 100) -> None:
     """Wait until the group has come so much further in every partition of the source."""
     places = await places_of(stage.kafka, [stage.source])

@@ -28,7 +28,7 @@ from schemas.errors import Cause
 from schemas.events import EVENT_BYTES_MAX
 from schemas.records import Record
 from schemas.topics import DEAD_LETTER_BYTES_MAX, SOURCE_CONFIG, Names, TopicSpec, partition_of
-from tests.integration.processors import PARTITIONS, Stage, Worker, records, settled, workers_of
+from tests.integration.processors import PARTITIONS, Metrics, Stage, Worker, records, settled, workers_of
 from tests.raw_batches import RawName, send_raw
 from tests.servers import Servers
 
@@ -244,7 +244,7 @@ class Run(NamedTuple):
     applied: Counter[str]
     read: dict[str, int]
     position: int
-    shown: dict[tuple[str, ...], float]
+    shown: Metrics
 
     def letters_of(self, case: Case) -> list[Record]:
         return self.letters.get((self.stage.source, self.sent[case.title].offset), [])
@@ -290,7 +290,8 @@ async def send(stage: Stage, client: AIOKafkaProducer, message: Message) -> None
 
 async def outcome(stage: Stage, worker: Worker) -> Run:
     positions = await settled(stage, [worker])
-    shown = worker.metrics()
+    read = {topic: len(await records(stage, topic)) for topic in stage.sources}
+    await worker.shows(counted, sum(read.values()))
     source = [record for _, record in await records(stage, stage.source)]
     titles = [case.title for case in PUBLISHED]
     unlocks = await records(stage, stage.names.outcomes)
@@ -300,10 +301,14 @@ async def outcome(stage: Stage, worker: Worker) -> Run:
         behind=dict(zip(titles, source[1::2], strict=True)),
         letters=by_origin([record for _, record in await records(stage, stage.names.dead_letters)]),
         applied=Counter(json.loads(record.value or b"")["subject"] for _, record in unlocks),
-        read={topic: len(await records(stage, topic)) for topic in stage.sources},
+        read=read,
         position=sum(position for (topic, _), position in positions.items() if topic == stage.source),
-        shown=shown,
+        shown=worker.metrics(),
     )
+
+
+def counted(shown: Metrics) -> float:
+    return sum(value for name, value in shown.items() if name[0] == "laurel_events_total")
 
 
 def by_origin(letters: list[Record]) -> dict[tuple[str, int], list[Record]]:
