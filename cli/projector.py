@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from broker.failpoints import arm_from_environment
 from cli.settings import Settings
 from projections.settings import ProjectorSettings
 from projections.telemetry import configure_logs
@@ -13,6 +14,7 @@ from projections.worker import project
 def command() -> None:
     """Run one projector. It ends with 70 when it must be started again; a supervisor does that."""
     configure_logs()
+    arm_from_environment()
     asyncio.run(project(settings()))
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from broker.failpoints import arm_from_environment
 from processor.app import run_worker
 from processor.logs import configure_logs
 from processor.settings import read_settings
@@ -29,4 +30,5 @@ def command(
     """
     settings = read_settings(kafka=kafka, namespace=namespace, metrics_port=metrics_port, profile=profile)
     configure_logs(settings.log_level)
+    arm_from_environment()
     run_worker(settings)

@@ -9,6 +9,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, OperationalError
 
+from broker.failpoints import reach
 from broker.reading import Batch
 from projections.checkpoints import Checkpoints
 from projections.projection import Projection
@@ -25,8 +26,15 @@ Connect = Callable[[], Awaitable[AsyncConnection]]
 class Lane:
     """Moves one projection along its topic, a batch in each transaction.
 
-    A crash before the commit shows nothing and is read again from the position in Postgres; after it the rows
-    and the position are there. A commit whose answer was lost is either: the position says which.
+    1. Read a batch and decode it; the next one is read while this one is written.
+    2. Begin a transaction.
+    3. Compare and set the positions: a partition that another projector has moved ends this process.
+    4. Write the rows, and the notifications of awards that appeared.
+    5. Commit.
+    6. Tell the group how far the rows are, for displays only.
+
+    A crash before 5 shows nothing and is read again from the position in Postgres; after it the rows and the
+    position are there. A commit whose answer was lost is either: the position says which.
     """
 
     def __init__(self, projection: Projection, subscription: Subscription, connect: Connect) -> None:
@@ -64,7 +72,7 @@ class Lane:
         if not self._subscription.settled:
             await self._settle(self._connection)
             return
-        batches, rows = await (self._ahead or self._read())
+        batches, rows = await (self._ahead or self._read())  # 1
         self._ahead = asyncio.create_task(self._read())  # reads on while Postgres writes
         if batches:
             await self._project(self._connection, batches, rows)
@@ -94,10 +102,15 @@ class Lane:
         async with self._subscription.busy:
             if not self._subscription.settled:
                 return  # a rebalance came first
+            reach("projection.1")
             with BATCH_SECONDS.labels(self._projection.name).time():
-                async with connection.transaction():
-                    await self._checkpoints.move(connection, batches)
-                    notifications = await self._projection.write(connection, rows)
+                async with connection.transaction():  # 2; 5 where it ends
+                    reach("projection.2")
+                    await self._checkpoints.move(connection, batches)  # 3
+                    reach("projection.3")
+                    notifications = await self._projection.write(connection, rows)  # 4
+                    reach("projection.4")
+            reach("projection.5")
         self._failures = 0
         self._count(batches, notifications)
 
@@ -142,4 +155,5 @@ class Lane:
         self._shown = set(ends)
         if self._unreported:
             reported, self._unreported = self._unreported, {}
-            await self._subscription.commit(reported)
+            await self._subscription.commit(reported)  # 6
+            reach("projection.6")

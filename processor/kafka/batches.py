@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -88,19 +88,25 @@ def _fill(batch: Any, rows: Iterable[Row]) -> Row | None:
     return row
 
 
-async def send(producer: AIOKafkaProducer, packed: Batches) -> list[Written]:
-    """Send all batches and wait until each is acknowledged.
+async def send(producer: AIOKafkaProducer, packed: Batches, reached: Callable[[Place], None]) -> list[Written]:
+    """Send all batches and wait until each is acknowledged; `reached` is told of every place that is.
 
     Places are begun in the same turn of the event loop, so that one request adds them all to the transaction.
     """
-    sent = await asyncio.gather(*(_send_place(producer, place, batches) for place, batches in packed.items()))
+    sent = await asyncio.gather(
+        *(_send_place(producer, place, batches, reached) for place, batches in packed.items())
+    )
     return [written for place in sent for written in place]
 
 
-async def _send_place(producer: AIOKafkaProducer, place: Place, batches: Sequence[Any]) -> list[Written]:
+async def _send_place(
+    producer: AIOKafkaProducer, place: Place, batches: Sequence[Any], reached: Callable[[Place], None]
+) -> list[Written]:
     topic, partition = place
     sent = [await producer.send_batch(batch, topic, partition=partition) for batch in batches]
-    return [
+    written = [
         Written(place, (await future).offset + batch.record_count())
         for batch, future in zip(batches, sent, strict=True)
     ]
+    reached(place)
+    return written

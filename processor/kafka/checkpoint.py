@@ -12,6 +12,7 @@ from itertools import chain
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from broker.failpoints import reach
 from processor.kafka.batches import Place, Row, Written, pack, send
 from processor.kafka.dead_letters import dead_letter
 from processor.kafka.partition import OwnedPartition, Snapshot
@@ -51,6 +52,7 @@ class Checkpoints:
             snapshot = partition.snapshot()  # 1
             if snapshot is None:
                 return
+            reach("checkpoint.1")
             self._profile.add("encode", started)
             written = await self._transact(partition, snapshot)
             partition.written(snapshot.control, self._log_end(partition, written))
@@ -61,14 +63,22 @@ class Checkpoints:
         began = time.perf_counter()
         packed = await pack(producer, self._rows(partition.number, snapshot))
         await producer.begin_transaction()  # 2
-        written = await send(producer, packed)  # 3, 4 and 5: one request after the other, in whatever order
+        reach("checkpoint.2")
+        written = await send(producer, packed, self._reached)  # 3, 4: side by side; 5: all have been
+        reach("checkpoint.5")
         self._profile.add("produce", began)
         began = time.perf_counter()
         positions = _positions(partition.number, snapshot.positions)
         await producer.send_offsets_to_transaction(positions, self._names.processor)  # 6
+        reach("checkpoint.6")
         await producer.commit_transaction()  # 7
+        reach("checkpoint.7")
         self._profile.add("commit", began)
         return written
+
+    def _reached(self, place: Place) -> None:
+        """A place has acknowledged its batches."""
+        reach("checkpoint.3" if place[0] == self._names.changelog else "checkpoint.4")
 
     def _rows(self, number: int, snapshot: Snapshot) -> dict[Place, Iterable[Row]]:
         names = self._names
