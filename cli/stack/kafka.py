@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -42,7 +43,14 @@ QUICK_START = ("-Xmx512m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
 BENCH = ("-Xms1g", "-Xmx1g", "-XX:+UseG1GC")
 
 
-def properties(data: Path, port: int, controller_port: int) -> str:
+class SecondWay(NamedTuple):
+    """Another listener of the broker, whose clients are told to come to `told` instead: a proxy stands there."""
+
+    port: int
+    told: int
+
+
+def properties(data: Path, port: int, controller_port: int, second: SecondWay | None = None) -> str:
     """One node, internal topics of 8 partitions (50 are slow to create), nothing created by accident.
 
     After a kill the broker is let in again when its old session has ended: 4 s, not 9.
@@ -72,18 +80,37 @@ def properties(data: Path, port: int, controller_port: int) -> str:
         "log.retention.ms": -1,
         "log.cleaner.dedupe.buffer.size": 32 * 1024 * 1024,
     }
+    if second is not None:
+        settings |= {
+            "listeners": f"{settings['listeners']},PROXIED://{LOCALHOST}:{second.port}",
+            "advertised.listeners": f"{settings['advertised.listeners']},PROXIED://{LOCALHOST}:{second.told}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT,PROXIED:PLAINTEXT",
+        }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
 
 class Kafka:
-    """Start, and be sure that it answers. `flags` are the JVM's; `core` pins it to one core."""
+    """Start, and be sure that it answers. `flags` are the JVM's; `core` pins it to one core.
 
-    def __init__(self, data: Path, log: Path, flags: tuple[str, ...], core: int | None, temporary: bool) -> None:
+    With a `proxy_port` the broker has a second listener, at `behind_proxy`, for a proxy of the caller's.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        log: Path,
+        flags: tuple[str, ...],
+        core: int | None,
+        temporary: bool,
+        proxy_port: int | None = None,
+    ) -> None:
         self._data = data
         self._log = log
         self._flags = flags
         self._core = core
         self._temporary = temporary
+        self._proxy_port = proxy_port
+        self.behind_proxy = ""
 
     def start(self, keeper: Keeper) -> tuple[Child, str]:
         """The broker and its address. Raises: LaurelError with what it said last."""
@@ -91,8 +118,8 @@ class Kafka:
         java = [str(find_java()), *QUIET_FLAGS, f"-Djava.io.tmpdir={self._data / 'tmp'}", *self._flags]
         java += ["-cp", jars.class_path()]
         for attempt in range(1, PORT_ATTEMPTS + 1):
-            port, controller_port = free_ports(2)
-            config = self._configure(port, controller_port)
+            port, controller_port, second_port = free_ports(3)
+            config = self._configure(port, controller_port, second_port)
             self._format(keeper, java, config)
             child = Child(self._order("kafka", [*java, "kafka.Kafka", str(config)]))
             keeper.start(child)
@@ -104,9 +131,12 @@ class Kafka:
                     raise
         raise AssertionError("the last attempt returns or raises")
 
-    def _configure(self, port: int, controller_port: int) -> Path:
-        config = self._data / "server.properties"
-        config.write_text(properties(self._data, port, controller_port))
+    def _configure(self, port: int, controller_port: int, second_port: int) -> Path:
+        config, second = self._data / "server.properties", None
+        if self._proxy_port is not None:
+            second = SecondWay(second_port, self._proxy_port)
+            self.behind_proxy = f"{LOCALHOST}:{second_port}"
+        config.write_text(properties(self._data, port, controller_port, second))
         return config
 
     def _order(self, name: str, argv: list[str]) -> Order:

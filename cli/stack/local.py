@@ -26,6 +26,7 @@ class LocalStack:
 
     `kafka` and `postgres` are addresses. What is configured (LAUREL_KAFKA, LAUREL_POSTGRES in `environ`) is
     used as it is, and nothing is started for it. Without a data folder the stack lives in a temporary one.
+    Whoever comes to the broker by `kafka_behind_proxy` is sent to `kafka_proxy_port`, where the caller has a proxy.
     """
 
     def __init__(
@@ -36,12 +37,15 @@ class LocalStack:
         kafka_flags: tuple[str, ...] = QUICK_START,
         kafka_core: int | None = None,
         environ: Mapping[str, str] | None = None,
+        kafka_proxy_port: int | None = None,
     ) -> None:
         self._environ = os.environ if environ is None else environ
         self._kafka_flags = kafka_flags
         self._kafka_core = kafka_core
+        self._kafka_proxy_port = kafka_proxy_port
         self._folder = DataFolder(None if ephemeral else data_dir)
         self._handlers: dict[int, Any] = {}
+        self.kafka_behind_proxy = ""
         self.kafka = self._environ.get("LAUREL_KAFKA", "")
         self.postgres = self._environ.get("LAUREL_POSTGRES", "")
 
@@ -78,6 +82,10 @@ class LocalStack:
         self._keeper.start(child)
         return child
 
+    def run_again(self, child: Child) -> None:
+        """Start a child that ended, whatever its exit code."""
+        self._keeper.start(child)
+
     def log_of(self, name: str) -> Path:
         return self.data_dir / "logs" / f"{name}.log"
 
@@ -107,8 +115,10 @@ class LocalStack:
 
     def _start_kafka(self) -> None:
         data, log = self.data_dir / "kafka", self._fresh_log("kafka")
-        server = Kafka(data, log, self._kafka_flags, self._kafka_core, self._folder.temporary)
+        flags, core, proxy = self._kafka_flags, self._kafka_core, self._kafka_proxy_port
+        server = Kafka(data, log, flags, core, self._folder.temporary, proxy)
         child, self.kafka = server.start(self._keeper)
+        self.kafka_behind_proxy = server.behind_proxy
         child.restart = True
 
     def _start_postgres(self) -> None:
