@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.benches import processor
+from cli.benches import processor, projection
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -14,3 +14,4 @@ def _group() -> None: ...
 
 
 app.command("quick")(processor.quick)
+app.command("projection")(projection.measure)
