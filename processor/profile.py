@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import math
 import resource
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Iterable
 from pathlib import Path
+
+CHECKPOINTS_REMEMBERED = 65_536
+SHARES = {"p50": 0.5, "p99": 0.99}
 
 
 class Profile:
@@ -23,6 +28,7 @@ class Profile:
         self._starting_cpu_s: float | None = None
         self.seconds: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
+        self._checkpoints_s: deque[float] = deque(maxlen=CHECKPOINTS_REMEMBERED)
 
     def add(self, what: str, started: float) -> float:
         """Count the seconds since `started`, a value of perf_counter, and return them."""
@@ -31,6 +37,11 @@ class Profile:
             self._starting_cpu_s = time.process_time()
         self.seconds[what] += seconds  # type: ignore[assignment]  # a Counter counts fractions too
         return seconds
+
+    def checkpoint(self, seconds: float) -> None:
+        """Count a checkpoint that took so long; of the last ones it is known how long each took."""
+        self.counts["checkpoints"] += 1
+        self._checkpoints_s.append(seconds)
 
     def write(self) -> None:
         """Append one JSON line to the file that was asked for, if one was."""
@@ -42,8 +53,17 @@ class Profile:
         return {
             "seconds": {what: round(seconds, 6) for what, seconds in self.seconds.items()},
             "counts": dict(self.counts),
+            "checkpoint_ms": {
+                name: round(percentile(self._checkpoints_s, share) * 1000, 1) for name, share in SHARES.items()
+            },
             "wall_s": round(time.perf_counter() - self._began, 6),
             "cpu_s": round(time.process_time(), 6),
             "starting_cpu_s": round(self._starting_cpu_s or 0, 6),
             "peak_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
         }
+
+
+def percentile(values: Iterable[float], share: float) -> float:
+    """The least value that so large a share of them does not exceed; 0 of none."""
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)] if ordered else 0.0

@@ -69,7 +69,7 @@ class Telemetry:
         self._unlocks.inc(snapshot.unlocked)
         self._derived_skipped.inc(snapshot.derived_skipped)
         self._checkpoints.observe(seconds)
-        self.profile.counts["checkpoints"] += 1
+        self.profile.checkpoint(seconds)
         self.profile.counts["states"] += len(snapshot.cut.states)
         self.profile.counts["outcomes"] += len(snapshot.cut.outcomes)
 
