@@ -40,6 +40,7 @@ VERBS = [
     Verb("queue", "cli.queue", OPERATE, "Claim and acknowledge notifications, without any library."),
     Verb("db", "cli.database", OPERATE, "Upgrade the read models' schema, and show its state."),
     Verb("topics", "cli.topics", OPERATE, "Create and check topics."),
+    Verb("skip", "cli.skip", OPERATE, "Let a partition go on that is parked at a record."),
     Verb("worker", "cli.worker", OPERATE, "Run one processor."),
     Verb("projector", "cli.projector", OPERATE, "Run one projector."),
     Verb("bench", "cli.bench", BUILD, "Measure the processor."),

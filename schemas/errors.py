@@ -19,6 +19,7 @@ Cause = Literal[
     "bad_data",
     "wrong_key",
     "wrong_partition",
+    "skipped",
 ]
 
 

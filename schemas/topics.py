@@ -77,6 +77,7 @@ class Names:
             TopicSpec(self.outcomes, None, SOURCE_CONFIG),
             TopicSpec(self.derived, None, SOURCE_CONFIG),
             TopicSpec(self.dead_letters, None, dead_letters),
+            TopicSpec(self.control, None, {"cleanup.policy": "compact"}),
             TopicSpec(self.catalogs, 1, catalogs),
         ]
 

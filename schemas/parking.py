@@ -1,0 +1,54 @@
+"""What the control topic says about records that made our own code raise.
+
+Each note lies in the partition it is about, under a key of its kind and source topic, so that the latest counts.
+A worker notes every exit at a record; an operator orders the record to be skipped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+EXITS_MAX = 3  # then the record stays where it is, and the worker alive
+
+
+class Suspect(msgspec.Struct, frozen=True, kw_only=True, tag="suspect"):
+    """Records at which a worker exited, one of them the culprit.
+
+    Shapes: start <= offset < end; exits counts those at these records; error names the exception's type, and not
+    its text, which may quote an event.
+    """
+
+    topic: str
+    start: int
+    end: int
+    exits: int
+    error: str
+
+    @property
+    def is_parked(self) -> bool:
+        return self.end - self.start == 1 and self.exits >= EXITS_MAX
+
+
+class SkipOrder(msgspec.Struct, frozen=True, kw_only=True, tag="skip"):
+    """An operator's word that a parked record shall become a dead letter."""
+
+    topic: str
+    offset: int
+
+
+Note = Suspect | SkipOrder
+encode_note: Callable[[Note], bytes] = msgspec.json.Encoder().encode
+decode_note = msgspec.json.Decoder(Note).decode
+
+
+def key_of(note: Note) -> bytes:
+    kind = "suspect" if isinstance(note, Suspect) else "skip"
+    return f"{kind}/{note.topic}".encode()
+
+
+def after_exit(known: Suspect | None, topic: str, start: int, end: int, error: str) -> Suspect:
+    """What to note of an exit at these records, when this was known of the topic before."""
+    again = known is not None and known.start <= start and end <= known.end
+    return Suspect(topic=topic, start=start, end=end, exits=known.exits + 1 if again and known else 1, error=error)
