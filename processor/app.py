@@ -16,6 +16,7 @@ import structlog
 from processor.agents import add_agent
 from processor.evaluator.partition import PartitionEvaluator
 from processor.kafka.exit import EX_SOFTWARE, exit_now
+from processor.kafka.kafka_log import KafkaLog
 from processor.kafka.ownership import Ownership
 from processor.kafka.pace import Pace
 from processor.kafka.partition import Evaluator
@@ -47,7 +48,14 @@ class AchievementsApp(faust.App):  # type: ignore[misc]
         self.settings, self.sources, self.partitions = settings, plan.program.sources, plan.partitions
         self.telemetry = Telemetry(Profile(settings.profile))
         self.ownership = Ownership(
-            settings.kafka, names, plan.program, plan.partitions, evaluator, pace_of(settings), self.telemetry
+            KafkaLog(settings.kafka),
+            names,
+            plan.program,
+            plan.partitions,
+            evaluator,
+            pace_of(settings),
+            self.telemetry,
+            exit_now,
         )
         self.telemetry.show(lambda: [*self.ownership.partitions.values()])
         super().__init__(names.processor, **faust_options(settings, plan.partitions))

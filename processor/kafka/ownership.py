@@ -7,13 +7,14 @@ import gc
 import time
 import traceback
 from collections.abc import Awaitable, Callable, Sequence
+from typing import NoReturn, Protocol
 
 import structlog
 
-from processor.kafka.batches import transactional_producer
 from processor.kafka.checkpoint import Checkpoints
-from processor.kafka.exit import exit_now
+from processor.kafka.exit import EX_SOFTWARE
 from processor.kafka.fetch import Chunk
+from processor.kafka.log import Log
 from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, is_due, until_next
 from processor.kafka.partition import Evaluator, OwnedPartition, slices
 from processor.kafka.restore import changelog_reader
@@ -30,22 +31,30 @@ log = structlog.get_logger(__name__)
 Open = Callable[[OwnedPartition], Awaitable[None]]
 
 
+class Leave(Protocol):
+    """Ends the process at once; processor/kafka/exit.py does."""
+
+    def __call__(self, why: str, *, code: int = EX_SOFTWARE) -> NoReturn: ...
+
+
 class Ownership:
     """Owns partitions from acquire to release."""
 
     def __init__(
         self,
-        bootstrap: str,
+        log: Log,
         names: Names,
         program: Program,
         partitions: int,
         evaluator: Callable[[int], Evaluator],
         pace: Pace,
         telemetry: Telemetry,
+        leave: Leave,
     ) -> None:
-        self._bootstrap, self._names, self._evaluator = bootstrap, names, evaluator
+        self._log, self._names, self._evaluator = log, names, evaluator
         self._catalogs = {catalog.catalog: catalog.version for catalog in program.catalogs}
         self._count, self._pace, self._telemetry = partitions, pace, telemetry
+        self._leave = leave
         self._checkpoints = Checkpoints(names, partitions, telemetry)
         self._gate = asyncio.Lock()  # a producer that is stopped while it starts would spin for ever
         self._abandoned = False
@@ -93,23 +102,22 @@ class Ownership:
     async def _fence(self, wanted: Sequence[OwnedPartition]) -> None:
         """From here on no earlier owner can commit; what it had begun is finished or aborted."""
         ids = [self._names.transactional_id(partition.number) for partition in wanted]
-        producers = [transactional_producer(self._bootstrap, transactional_id) for transactional_id in ids]
-        for partition, producer in zip(wanted, producers, strict=True):
-            partition.producer = producer
-        await asyncio.gather(*(producer.start() for producer in producers))
+        writers = await asyncio.gather(*(self._log.writer(each) for each in ids))
+        for partition, writer in zip(wanted, writers, strict=True):
+            partition.writer = writer
 
     async def _restore(self, wanted: Sequence[OwnedPartition], open_partition: Open) -> int:
         records, changelog = 0, self._names.changelog
-        async with changelog_reader(self._bootstrap, changelog, wanted, lambda: not self._abandoned) as reader:
+        async with self._log.reader() as reader:
+            states = await changelog_reader(reader, changelog, wanted, lambda: not self._abandoned)
             for partition in wanted:
-                records += await reader.restore(partition)
+                records += await states.restore(partition)
                 if self._abandoned:
                     return records
                 self._refuse_what_is_newer(partition.number, partition.control)
                 await open_partition(partition)
                 self.progress += 1
                 self._timers[partition.number] = asyncio.create_task(self._commit_in_time(partition))
-        settle_memory()
         return records
 
     def _refuse_what_is_newer(self, number: int, control: Control) -> None:
@@ -131,25 +139,25 @@ class Ownership:
         return self._abandoned
 
     async def release(self) -> None:
-        """Commit what was folded, then close the producers; memory is kept. Safe to call again."""
+        """Commit what was folded, then close the writers; memory is kept. Safe to call again."""
         self._abandoned = True
         async with self._gate:
             await asyncio.gather(*(self._close(partition) for partition in self.partitions.values()))
 
     @property
     def is_released(self) -> bool:
-        """Whether everything that was folded is committed, and no producer is open."""
-        return all(partition.producer is None for partition in self.partitions.values())
+        """Whether everything that was folded is committed, and no writer is open."""
+        return all(partition.writer is None for partition in self.partitions.values())
 
     async def _close(self, partition: OwnedPartition) -> None:
         partition.is_open = False  # a fold in progress stops behind its present slice
-        if partition.producer is None:
+        if partition.writer is None:
             return
         await self.checkpoint(partition)
         if timer := self._timers.pop(partition.number, None):
             timer.cancel()
-        await partition.producer.stop()
-        partition.producer = None
+        await partition.writer.close()
+        partition.writer = None
         partition.positions = {}
 
     async def fold(self, chunk: Chunk) -> None:
@@ -159,13 +167,13 @@ class Ownership:
             if partition is not None and partition.begin(chunk):
                 await self._fold_slices(partition, chunk)
         except Precondition as refused:
-            exit_now(str(refused), code=refused.exit_code)
+            self._leave(str(refused), code=refused.exit_code)
         except LaurelError as broken:
-            exit_now(str(broken))
+            self._leave(str(broken))
         except Exception as bug:  # its text may quote an event: only its type and place are logged
             log.critical("folding failed", frames=traceback.format_tb(bug.__traceback__))
             place = f"{chunk.topic}-{chunk.partition} between {chunk.start} and {chunk.end}"
-            exit_now(f"folding {place} raised {type(bug).__name__}")
+            self._leave(f"folding {place} raised {type(bug).__name__}")
 
     async def _fold_slices(self, partition: OwnedPartition, chunk: Chunk) -> None:
         for records, end in slices(chunk, self._slice_records):
@@ -180,7 +188,7 @@ class Ownership:
 
     def _fold_slice(self, partition: OwnedPartition, topic: str, records: Sequence[Record], end: int) -> None:
         started = time.perf_counter()
-        partition.fold(topic, records, end, time.monotonic())
+        partition.fold(topic, records, end, asyncio.get_running_loop().time())
         seconds = self._telemetry.profile.add("fold", started)
         self.progress += 1
         if len(records) == self._slice_records:
@@ -189,9 +197,10 @@ class Ownership:
     async def _commit_in_time(self, partition: OwnedPartition) -> None:
         """Commit at the partition's own moment of every interval, so that not all commit at once."""
         phase = self._pace.head_s * partition.number / self._count
-        while partition.producer is not None:
-            wait_s = until_next(time.monotonic(), self._pace.head_s, phase)
-            if await is_set(partition.full, wait_s) or is_due(partition, self._pace, time.monotonic()):
+        clock = asyncio.get_running_loop().time
+        while partition.writer is not None:
+            wait_s = until_next(clock(), self._pace.head_s, phase)
+            if await is_set(partition.full, wait_s) or is_due(partition, self._pace, clock()):
                 await self.checkpoint(partition)
 
     async def checkpoint(self, partition: OwnedPartition) -> None:
@@ -199,7 +208,7 @@ class Ownership:
         try:
             await self._checkpoints.write(partition)
         except Exception as error:
-            exit_now(f"the checkpoint of partition {partition.number} failed: {error!r}")
+            self._leave(f"the checkpoint of partition {partition.number} failed: {error!r}")
         self.progress += 1
 
 

@@ -7,10 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
-from aiokafka import AIOKafkaProducer
-
 from processor.evaluator.partition import Cut, Folded
 from processor.kafka.fetch import Chunk
+from processor.kafka.log import Writer
 from schemas.errors import BadRecord, LaurelError
 from schemas.records import Record
 from schemas.state import Control
@@ -62,7 +61,7 @@ class OwnedPartition:
         self.catalogs = dict(catalogs)
         self.control = Control()  # as last written or restored
         self.log_position = 0
-        self.producer: AIOKafkaProducer | None = None
+        self.writer: Writer | None = None
         self.is_open = False
         self.positions: dict[str, int] = {}
         self.stable_ends: dict[str, int] = {}

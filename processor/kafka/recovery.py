@@ -16,6 +16,7 @@ from faust.types import TP
 from mode import Service
 
 from processor.kafka.exit import exit_now
+from processor.kafka.ownership import settle_memory
 from processor.kafka.partition import OwnedPartition
 from processor.kafka.positions import Bounds, starting_positions
 from schemas.errors import Precondition
@@ -66,6 +67,7 @@ class Recovery(Service):  # type: ignore[misc]
         opener = Opener(self.app, assigned)
         if self._is_stale(generation) or not await self.app.ownership.acquire(owned, opener.open):
             return
+        settle_memory()
         await opener.let_flow()  # a spare member, too, is ready
         await self.app.on_rebalance_complete.send()
         self.completed.set()

@@ -5,16 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from aiokafka import AIOKafkaProducer
 from msgspec.structs import replace
 
 from broker.catalogs import read_program
 from processor.evaluator.partition import PartitionEvaluator
-from processor.kafka import ownership as ownership_module
 from processor.kafka.fetch import Chunk
+from processor.kafka.kafka_log import KafkaLog, KafkaWriter
 from processor.kafka.ownership import Ownership
 from processor.kafka.pace import Pace
 from processor.kafka.partition import OwnedPartition
@@ -49,12 +48,8 @@ class Exited(Exception):  # noqa: N818 - not an error of the test
     """Stands for the end of the process."""
 
 
-@pytest.fixture(autouse=True)
-def _exits(monkeypatch: pytest.MonkeyPatch) -> None:
-    def exit_now(why: str, *, code: int = 70) -> None:
-        raise Exited(f"{why} ({code})")
-
-    monkeypatch.setattr(ownership_module, "exit_now", exit_now)
+def leave(why: str, *, code: int = 70) -> NoReturn:
+    raise Exited(f"{why} ({code})")
 
 
 @pytest.fixture
@@ -68,13 +63,14 @@ class Process:
     def __init__(self, stage: Stage, program: Program) -> None:
         self._stage, self._source = stage, stage.source
         self.owned = Ownership(
-            stage.kafka,
+            KafkaLog(stage.kafka),
             stage.names,
             program,
             PARTITIONS,
             lambda number: PartitionEvaluator(program, number, PARTITIONS),
             NEVER,
             Telemetry(Profile()),
+            leave,
         )
 
     @property
@@ -114,8 +110,8 @@ async def process(stage: Stage, program: Program | None = None) -> AsyncIterator
         yield started
     finally:
         for partition in started.owned.partitions.values():
-            if partition.producer is not None:
-                await partition.producer.stop()
+            if partition.writer is not None:
+                await partition.writer.close()
 
 
 def own_events(count: int) -> list[Event]:
@@ -131,7 +127,7 @@ async def assert_holds(stage: Stage, events: Sequence[Event]) -> None:
     assert positions == ([{stage.source: len(events)}] if events else [])
 
 
-FAILURES = ["begin_transaction", "send_batch", "send_offsets_to_transaction", "commit_transaction"]
+FAILURES = ["begin", "append", "move", "commit"]
 
 
 @pytest.mark.parametrize("step", FAILURES)
@@ -143,7 +139,7 @@ async def test_a_checkpoint_that_fails_shows_nothing(
     async with process(stage) as first, process(stage) as second:
         await first.acquire()
         await first.play(events)
-        monkeypatch.setattr(first.partition.producer, step, failing)
+        monkeypatch.setattr(first.partition.writer, step, failing)
         with pytest.raises(Exited, match="checkpoint of partition 2 failed"):
             await first.commit()
         await assert_holds(stage, [])
@@ -167,10 +163,10 @@ async def test_a_commit_whose_answer_was_lost_counts_once(stage: Stage, monkeypa
         await first.play(events)
 
         async def commit_and_hear_nothing() -> None:
-            await AIOKafkaProducer.commit_transaction(first.partition.producer)
+            await KafkaWriter.commit(first.partition.writer)
             raise ConnectionError("the line went dead")
 
-        monkeypatch.setattr(first.partition.producer, "commit_transaction", commit_and_hear_nothing)
+        monkeypatch.setattr(first.partition.writer, "commit", commit_and_hear_nothing)
         with pytest.raises(Exited):
             await first.commit()
         await second.acquire()

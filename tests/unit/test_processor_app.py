@@ -14,7 +14,6 @@ import pytest
 
 from processor import app as app_module
 from processor.app import AchievementsApp
-from processor.kafka import ownership as ownership_module
 from processor.kafka.fetch import Chunk
 from processor.kafka.partition import OwnedPartition
 from processor.preflight import Plan
@@ -51,7 +50,6 @@ def exit_now(why: str, *, code: int = 70) -> None:
 
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AchievementsApp:
-    monkeypatch.setattr(ownership_module, "exit_now", exit_now)
     monkeypatch.setattr(app_module, "exit_now", exit_now)
     settings = ProcessorSettings(stop_timeout_s=0.01, profile=tmp_path / "profile.jsonl")
     return AchievementsApp(settings, PLAN, lambda number: Counting())
@@ -126,7 +124,7 @@ def test_a_stop_that_hangs_is_cut_short_with_what_became_of_it(
 ) -> None:
     """Faust's threads can hang after the last checkpoint, and then everything is safe."""
     monkeypatch.setattr(os, "_exit", exit_with)
-    own(app, 2, Counting()).producer = None if released else object()
+    own(app, 2, Counting()).writer = None if released else object()
 
     with pytest.raises(Exited) as ended:
         app._stop_in_time()
