@@ -1,7 +1,7 @@
-"""What a run must come to, by the reference, worked out once for a load and kept.
+"""What a run must come to, worked out once for a load and kept: by bench/straight.py.
 
-Users do not touch each other in these jobs, so the reference folds them in shards, one process a core. The
-expectation is lines of text, one an award and one a user's metrics: easy to compare, easy to look at.
+Users do not touch each other in these jobs, so they are folded in shards, one process a core. The expectation is
+lines of text, one an award and one a user's metrics: easy to compare, easy to look at.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ import os
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from pathlib import Path
+from typing import Any
 from zlib import crc32
 
-from bench import reference
-from bench.load import Load, events
+from bench import straight
+from bench.load import Load, values
 
 
-def expected(job: Path, load: Load, cache: Path) -> list[str]:
+def expected(job: str, load: Load, cache: Path) -> list[str]:
     """The lines of a job over a load, in order; from the cache when this very question was answered before."""
     kept = cache / f"oracle-{_question(job, load)}.gz"
     if not kept.exists():
@@ -35,26 +37,27 @@ def award_line(user: str, achievement: str, earned_at: datetime) -> str:
     return f"{user} earned {achievement} at {earned_at.isoformat()}"
 
 
-def metrics_line(user: str, values: dict[str, int | None]) -> str:
-    return f"{user} has {json.dumps(values, sort_keys=True)}"
+def metrics_line(user: str, metrics: dict[str, Any]) -> str:
+    return f"{user} has {json.dumps(metrics, sort_keys=True)}"
 
 
-def _question(job: Path, load: Load) -> str:
+def is_award(line: str) -> bool:
+    return " earned " in line
+
+
+def _question(job: str, load: Load) -> str:
     """A hash of all that the answer depends on."""
-    sources = [Path(reference.__file__), Path(__file__).with_name("load.py"), job]
-    content = b"".join(source.read_bytes() for source in sources) + repr(load).encode()
+    sources = [Path(straight.__file__), Path(__file__), Path(__file__).with_name("load.py")]
+    content = b"".join(source.read_bytes() for source in sources) + repr((job, load)).encode()
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def _fold(job: Path, load: Load) -> list[str]:
+def _fold(job: str, load: Load) -> list[str]:
     shards = os.cpu_count() or 1
     with ProcessPoolExecutor(shards) as pool:
-        parts = pool.map(partial(_fold_shard, job.read_text(), load, shards), range(shards))
-        return sorted(line for part in parts for line in part)
+        return sorted(chain.from_iterable(pool.map(partial(_fold_shard, job, load, shards), range(shards))))
 
 
 def _fold_shard(job: str, load: Load, shards: int, shard: int) -> list[str]:
-    own = (event for event in events(load) if crc32(event["subject"].encode()) % shards == shard)
-    result = reference.fold(own, [job])
-    awards = [award_line(user, key, at) for (user, _, key, _), at in result.awards.items()]
-    return awards + [metrics_line(user, values["bench"]) for user, values in result.metrics.items()]
+    own = (value for key, value in values(load) if crc32(key) % shards == shard)
+    return [*straight.fold(job, own, award_line, metrics_line)]

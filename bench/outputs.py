@@ -1,9 +1,9 @@
-"""What a run came to: its outcomes and its changelog, read committed from the broker, as the oracle's lines."""
+"""What a run came to: what it wrote, read committed from the broker, as the oracle's lines."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
 
 from bench.oracle import award_line, metrics_line
 from broker.reading import read_to_end
@@ -13,30 +13,34 @@ from schemas.records import Record
 from schemas.state import CONTROL_KEY, decode_state, fresh_state, metric_values
 from schemas.topics import Names
 
-
-class Outputs(NamedTuple):
-    """Shapes: lines as the oracle's, in order; repeated counts awards that stand in the topic more than once."""
-
-    lines: list[str]
-    awards: int
-    repeated: int
+DIFFERENCES_TOLD = 3
 
 
-async def read_outputs(bootstrap: str, names: Names, program: Program, partitions: int) -> Outputs:
-    awards = [_award(record) async for record in _records(bootstrap, names.outcomes, partitions)]
+async def read_outputs(bootstrap: str, names: Names, program: Program, partitions: int) -> list[str]:
+    """Every outcome, and the last state of every user: lines as the oracle's, in order."""
+    lines = [_award(record) async for record in records_of(bootstrap, names.outcomes, partitions)]
     states: dict[bytes, bytes] = {}
-    async for record in _records(bootstrap, names.changelog, partitions):
+    async for record in records_of(bootstrap, names.changelog, partitions):
         if record.key and record.value and record.key != CONTROL_KEY:
             states[record.key] = record.value
-    lines = awards + [_metrics(user, row, program) for user, row in states.items()]
-    return Outputs(sorted(lines), len(awards), len(awards) - len(set(awards)))
+    lines += [_metrics(user, row, program) for user, row in states.items()]
+    return sorted(lines)
 
 
-async def _records(bootstrap: str, topic: str, partitions: int) -> AsyncIterator[Record]:
+async def records_of(bootstrap: str, topic: str, partitions: int) -> AsyncIterator[Record]:
     places = [(topic, partition) for partition in range(partitions)]
     async for batch in read_to_end(bootstrap, places):
         for record in batch.records:
             yield record
+
+
+def differences(wanted: Sequence[str], found: Sequence[str]) -> list[str]:
+    """The first lines that are missing, or there too often. Shapes: both in order."""
+    if wanted == found:
+        return []
+    due, there = Counter(wanted), Counter(found)
+    missing = [f"missing: {line}" for line in sorted(due - there)[:DIFFERENCES_TOLD]]
+    return missing + [f"too much: {line}" for line in sorted(there - due)[:DIFFERENCES_TOLD]]
 
 
 def _award(record: Record) -> str:

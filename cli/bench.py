@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from cli.benches import processor, projection
+from cli.benches import processor
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
-
-@app.callback()
-def _group() -> None: ...
-
-
+app.command("run")(processor.run)
 app.command("quick")(processor.quick)
-app.command("projection")(projection.measure)

@@ -1,0 +1,100 @@
+"""An engine draining the load: its CPU, sampled beside how many events it has behind it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+from cli.stack.child import Child
+from schemas.errors import LaurelError
+
+DRAIN_TIMEOUT_S = 1800.0
+LOOK_S = 0.2
+SUSTAINED_FROM = 0.2
+TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+SESSION = 3  # field of /proc/PID/stat, counted after the command's name
+TICKS = (11, 12, 13, 14)  # user, system, and both of children that have ended
+PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
+
+Done = Callable[[], Awaitable[int]]
+
+
+class Sample(NamedTuple):
+    """Events that were durably dealt with, and what the engine had cost by then."""
+
+    at: float
+    done: int
+    cpu_s: float
+
+
+class Drained(NamedTuple):
+    """Units: cpu_s from the start of the process to its last event; sustained_cpu_s from 20 % of the events on,
+    scaled to all of them; wall_s from the first sample with progress to the last event."""
+
+    cpu_s: float
+    sustained_cpu_s: float
+    wall_s: float
+    peak_rss_mb: int
+
+
+async def drain(child: Child, done: Done, events: int) -> Drained:
+    """Watch an engine until all events are behind it. Raises: LaurelError when it ends or takes too long."""
+    deadline, samples = time.monotonic() + DRAIN_TIMEOUT_S, [Sample(time.monotonic(), 0, 0.0)]
+    while samples[-1].done < events:
+        if not child.alive or time.monotonic() > deadline:
+            raise LaurelError(
+                f"'{child.name}' stopped at {samples[-1].done:,} of {events:,} events, its log ends with\n"
+                f"{child.last_lines()}"
+            )
+        await asyncio.sleep(LOOK_S)
+        count = await done()
+        samples.append(Sample(time.monotonic(), count, session_cpu_s(child.pid)))
+    return _drained(samples, events, session_peak_mb(child.pid))
+
+
+def _drained(samples: Sequence[Sample], events: int, peak_rss_mb: int) -> Drained:
+    last = samples[-1]
+    began = next(sample for sample in samples if sample.done)
+    later_cpu_s = last.cpu_s - cpu_at(samples, SUSTAINED_FROM * events)
+    return Drained(last.cpu_s, later_cpu_s / (1 - SUSTAINED_FROM), last.at - began.at, peak_rss_mb)
+
+
+def cpu_at(samples: Sequence[Sample], done: float) -> float:
+    """The CPU spent when so many events were done, on a straight line between the samples around that moment."""
+    for before, after in pairwise(samples):
+        if before.done <= done < after.done:
+            share = (done - before.done) / (after.done - before.done)
+            return before.cpu_s + share * (after.cpu_s - before.cpu_s)
+    return samples[-1].cpu_s
+
+
+def session_cpu_s(session: int) -> float:
+    """CPU of all processes of a session, those included that have ended: an engine may be several."""
+    ticks = sum(int(stat[field]) for stat in _members(session).values() for field in TICKS)
+    return ticks / TICKS_PER_S
+
+
+def session_peak_mb(session: int) -> int:
+    """The sum of what each process of a session had in memory at most."""
+    peaks = [PEAK.search(Path(f"/proc/{pid}/status").read_text()) for pid in _members(session)]
+    return sum(int(peak.group(1)) for peak in peaks if peak) // 1024
+
+
+def _members(session: int) -> dict[str, list[str]]:
+    """Pid -> fields behind the command's name, of every process of a session."""
+    found = {path.parent.name: _stat(path) for path in Path("/proc").glob("[0-9]*/stat")}
+    return {pid: stat for pid, stat in found.items() if stat and stat[SESSION] == str(session)}
+
+
+def _stat(path: Path) -> list[str] | None:
+    """None if the process has gone."""
+    try:
+        return path.read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None

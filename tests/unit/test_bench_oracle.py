@@ -1,0 +1,65 @@
+"""The benchmark's oracle: fast, and yet what the reference says."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bench import reference, straight
+from bench.load import REPEATED_EVERY, Load, values
+from bench.oracle import award_line, expected, is_award, metrics_line
+from cli.benches.machine import job_file
+
+UNIFORM = Load(events=6_000, users=40)
+ZIPF = Load(events=6_000, users=300, zipf=1.1)
+BUSY = Load(events=2_000, users=2)
+LOADS = [UNIFORM, ZIPF, BUSY]
+
+
+def by_reference(job: str, load: Load) -> list[str]:
+    result = reference.fold((json.loads(value) for _, value in values(load)), [job_file(job).read_text()])
+    awards = [award_line(user, key, at) for (user, _, key, _), at in result.awards.items()]
+    return sorted(awards + [metrics_line(user, each["bench"]) for user, each in result.metrics.items()])
+
+
+@pytest.mark.parametrize("load", LOADS, ids=["uniform", "zipf", "busy"])
+@pytest.mark.parametrize("job", ["small", "full"])
+def test_the_fast_oracle_says_what_the_reference_says(job, load):
+    folded = sorted(straight.fold(job, (value for _, value in values(load)), award_line, metrics_line))
+
+    assert folded == by_reference(job, load)
+
+
+def test_every_achievement_of_the_full_job_is_won_by_somebody_in_the_samples():
+    """Else the comparison above would not see a threshold that is wrong."""
+    won = {line.split()[2] for load in LOADS for line in by_reference("full", load) if is_award(line)}
+
+    assert won == {f"{metric}_{at}" for metric, steps in straight.FULL.items() for at in steps} | {"all_rounder"}
+
+
+def test_an_answer_is_kept_and_is_the_same_when_asked_again(tmp_path):
+    load = Load(events=2_000, users=20)
+
+    first, (kept,) = expected("small", load, tmp_path), tmp_path.iterdir()
+    written = kept.stat().st_mtime_ns
+    again = expected("small", load, tmp_path)
+
+    assert again == first == by_reference("small", load)
+    assert kept.stat().st_mtime_ns == written
+    assert expected("full", load, tmp_path) != first
+
+
+def test_a_load_repeats_records_only_when_it_is_to():
+    plain = [value for _, value in values(UNIFORM._replace(repeats=False))]
+    repeating = [value for _, value in values(UNIFORM)]
+
+    assert len(set(plain)) == len(plain)
+    assert len(repeating) - len(set(repeating)) == UNIFORM.events // REPEATED_EVERY
+
+
+def test_users_are_drawn_as_unevenly_as_zipf_says():
+    drawn = [key for key, _ in values(Load(events=20_000, users=100, zipf=1.1))]
+    counts = sorted((drawn.count(user) for user in set(drawn)), reverse=True)
+
+    assert counts[0] / counts[9] == pytest.approx(10**1.1, rel=0.25)
