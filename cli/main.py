@@ -37,6 +37,7 @@ VERBS = [
     Verb("awards", "cli.awards", LOOK, "Export what users have earned."),
     Verb("user", "cli.users", LOOK, "Show one user."),
     Verb("dlq", "cli.dead_letters", LOOK, "List and show dead letters."),
+    Verb("doctor", "cli.doctor", OPERATE, "Say what is wrong and what to do."),
     Verb("queue", "cli.queue", OPERATE, "Claim and acknowledge notifications, without any library."),
     Verb("db", "cli.database", OPERATE, "Upgrade the read models' schema, and show its state."),
     Verb("topics", "cli.topics", OPERATE, "Create and check topics."),

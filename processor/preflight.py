@@ -61,13 +61,19 @@ async def _reach(bootstrap: str, deadline: float) -> None:
 async def check(bootstrap: str, names: Names) -> Plan:
     """The program and the topics it needs. Raises: Precondition naming everything that does not fit."""
     program = await read_program(bootstrap, names)
-    partitions = (await partition_counts(bootstrap, [names.changelog]))[names.changelog]
-    if not partitions:
-        raise missing(names.changelog)
+    partitions = await state_partitions(bootstrap, names)
     faults = await check_topics(bootstrap, needed_topics(names, program, partitions))
     if faults:
         raise Precondition("\n".join(fault.message for fault in faults))
     return Plan(program, partitions)
+
+
+async def state_partitions(bootstrap: str, names: Names) -> int:
+    """How many partitions the state has. Raises: Precondition."""
+    partitions = (await partition_counts(bootstrap, [names.changelog]))[names.changelog]
+    if not partitions:
+        raise missing(names.changelog)
+    return partitions
 
 
 def needed_topics(names: Names, program: Program, partitions: int) -> list[TopicSpec]:

@@ -1,0 +1,54 @@
+"""Counting the exits at a record, and which order skips it. No server."""
+
+from __future__ import annotations
+
+import pytest
+
+from broker.parking import Parking
+from schemas.parking import EXITS_MAX, SkipOrder, Suspect, after_exit, decode_note, encode_note, key_of
+
+
+def test_the_exits_at_a_record_add_up_from_the_first_that_only_knew_the_stretch() -> None:
+    """The first exit knows a stretch of records, the next one the very record."""
+    first = after_exit(None, "songs", 100, 900, "KeyError")
+    second = after_exit(first, "songs", 412, 413, "KeyError")
+    third = after_exit(second, "songs", 412, 413, "KeyError")
+
+    assert [each.exits for each in (first, second, third)] == [1, 2, EXITS_MAX]
+    assert [each.is_parked for each in (first, second, third)] == [False, False, True]
+
+
+def test_an_exit_somewhere_else_is_counted_anew() -> None:
+    known = Suspect(topic="songs", start=412, end=413, exits=2, error="KeyError")
+
+    assert after_exit(known, "songs", 413, 414, "KeyError").exits == 1
+    assert after_exit(known, "songs", 400, 500, "KeyError").exits == 1
+
+
+def test_a_stretch_is_never_parked_however_often_it_ends_a_worker() -> None:
+    """What is skipped must be one record, and the right one."""
+    assert not Suspect(topic="songs", start=1, end=3, exits=9, error="KeyError").is_parked
+
+
+PARKED = Suspect(topic="songs", start=7, end=8, exits=EXITS_MAX, error="KeyError")
+
+
+@pytest.mark.parametrize(
+    ("suspect", "offset", "skipped"),
+    [(PARKED, 7, True), (PARKED, 6, False), (PARKED, 8, False), (None, 7, False)],
+)
+def test_an_order_counts_only_at_the_parked_record(suspect: Suspect | None, offset: int, skipped: bool) -> None:
+    assert Parking(suspect, SkipOrder(topic="songs", offset=offset)).is_to_be_skipped is skipped
+
+
+def test_an_order_before_the_record_is_parked_is_none() -> None:
+    suspect = Suspect(topic="songs", start=7, end=8, exits=EXITS_MAX - 1, error="KeyError")
+
+    assert not Parking(suspect, SkipOrder(topic="songs", offset=7)).is_to_be_skipped
+
+
+def test_notes_come_back_as_they_were_under_a_key_of_their_own() -> None:
+    notes = [PARKED, SkipOrder(topic="songs", offset=7), SkipOrder(topic="logins", offset=7)]
+
+    assert [decode_note(encode_note(note)) for note in notes] == notes
+    assert len({key_of(note) for note in notes}) == 3
