@@ -7,12 +7,13 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
-from psycopg import AsyncConnection, OperationalError
+from psycopg import OperationalError
 
 from broker.failpoints import reach
 from broker.reading import Batch
-from projections.checkpoints import Checkpoints
+from projections import checkpoints
 from projections.projection import Projection
+from projections.session import Session
 from projections.subscription import Subscription
 from projections.telemetry import BATCH_SECONDS, LAG, NOTIFICATIONS, RECORDS, log
 
@@ -20,7 +21,7 @@ RETRY_BASE_S = 0.1
 RETRY_CAP_S = 5.0
 REPORT_EVERY_S = 1.0
 
-Connect = Callable[[], Awaitable[AsyncConnection]]
+Connect = Callable[[], Awaitable[Session]]
 
 
 class Lane:
@@ -34,16 +35,24 @@ class Lane:
     6. Tell the group how far the rows are, for displays only.
 
     A crash before 5 shows nothing and is read again from the position in Postgres; after it the rows and the
-    position are there. A commit whose answer was lost is either: the position says which.
+    position are there. In detail, a crash between
+    1 and 2 loses what was only in memory, the batch that was read ahead with it;
+    2 and 3 leaves a transaction that has done nothing, rolled back when its session ends: at once, or after
+        30 seconds of a frozen process, so that no other waits for ever;
+    3 and 4 leaves moved positions that nobody sees, and that are rolled back with the rest. Another projector that
+        wants to move them waits until then, and finds them where they were;
+    4 and 5 the same with rows and notifications;
+    5 and its answer is decided by Postgres alone: the next start, or this process with a new session, reads the
+        position, which says which it was;
+    5 and 6 leaves rows and position in place, and the lag that is shown too large until the next report.
     """
 
     def __init__(self, projection: Projection, subscription: Subscription, connect: Connect) -> None:
         self._projection = projection
         self._subscription = subscription
         self._connect = connect
-        self._connection: AsyncConnection | None = None
+        self._session: Session | None = None
         self._ahead: asyncio.Task[tuple[list[Batch], Any]] | None = None
-        self._checkpoints = Checkpoints(projection.name, projection.topic)
         self._log = log.bind(projection=projection.name)
         self._failures = 0
         self._positions: dict[int, int] = {}  # as committed in Postgres
@@ -66,23 +75,22 @@ class Lane:
             await self._disconnect()
 
     async def _advance(self) -> None:
-        if self._connection is None:
-            self._connection = await self._connect()
-            await self._projection.prepare(self._connection)
+        if self._session is None:
+            self._session = await self._connect()
         if not self._subscription.settled:
-            await self._settle(self._connection)
+            await self._settle(self._session)
             return
         batches, rows = await (self._ahead or self._read())  # 1
         self._ahead = asyncio.create_task(self._read())  # reads on while Postgres writes
         if batches:
-            await self._project(self._connection, batches, rows)
+            await self._project(self._session, batches, rows)
 
-    async def _settle(self, connection: AsyncConnection) -> None:
+    async def _settle(self, session: Session) -> None:
         await self._drop_ahead()
         beginnings = await self._subscription.beginnings()
         if beginnings is None:
             return
-        positions = await self._checkpoints.read(connection, beginnings)
+        positions = await session.positions(beginnings)
         self._subscription.seek(positions)
         self._positions = positions
         self._log.info("reads", positions=positions)
@@ -98,17 +106,17 @@ class Lane:
             await asyncio.gather(self._ahead, return_exceptions=True)
             self._ahead = None
 
-    async def _project(self, connection: AsyncConnection, batches: Sequence[Batch], rows: Any) -> None:
+    async def _project(self, session: Session, batches: Sequence[Batch], rows: Any) -> None:
         async with self._subscription.busy:
             if not self._subscription.settled:
                 return  # a rebalance came first
             reach("projection.1")
             with BATCH_SECONDS.labels(self._projection.name).time():
-                async with connection.transaction():  # 2; 5 where it ends
+                async with session.transaction():  # 2; 5 where it ends
                     reach("projection.2")
-                    await self._checkpoints.move(connection, batches)  # 3
+                    await checkpoints.move(session, self._projection.name, batches)  # 3
                     reach("projection.3")
-                    notifications = await self._projection.write(connection, rows)  # 4
+                    notifications = await session.write(rows)  # 4
                     reach("projection.4")
             reach("projection.5")
         self._failures = 0
@@ -135,9 +143,9 @@ class Lane:
             return
 
     async def _disconnect(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
 
     async def _report_always(self) -> None:
         while True:

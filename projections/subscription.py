@@ -5,7 +5,6 @@ Postgres's: a partition gives nothing before it was sought to a position.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 
@@ -91,6 +90,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
 
         Raises: OutsideLog.
         """
+        clock = asyncio.get_running_loop().time
         gathered: dict[int, Batch] = {}
         wait_s, ends_at = IDLE_POLL_S, 0.0
         while wait_s > 0:
@@ -99,8 +99,8 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
                 return []
             if not gathered or sum(len(batch.records) for batch in gathered.values()) >= GATHERED_MAX:
                 break
-            ends_at = ends_at or time.monotonic() + window_s
-            wait_s = ends_at - time.monotonic()
+            ends_at = ends_at or clock() + window_s
+            wait_s = ends_at - clock()
         return list(gathered.values())
 
     async def _poll(self, wait_s: float) -> list[Batch]:

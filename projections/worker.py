@@ -18,6 +18,7 @@ from projections.database import connect, connect_async
 from projections.lane import Lane
 from projections.migrations.runner import check_current
 from projections.projection import Projection
+from projections.session import open_session
 from projections.settings import ProjectorSettings
 from projections.subscription import subscribe
 from projections.telemetry import QUEUE_DEPTH, QUEUE_OLDEST, log, serve_metrics
@@ -61,9 +62,10 @@ def projections(settings: ProjectorSettings) -> list[Projection]:
 
 
 async def keep_current(settings: ProjectorSettings, projection: Projection, stopping: asyncio.Event) -> None:
-    group, session = settings.names.projector, f"{settings.namespace} {projection.name}"
+    group = settings.names.projector
+    connect = partial(connect_async, settings, f"{settings.namespace} {projection.name}")
     async with subscribe(settings.kafka, group, projection.topic) as subscription:
-        await Lane(projection, subscription, partial(connect_async, settings, session)).run(stopping)
+        await Lane(projection, subscription, partial(open_session, connect, projection)).run(stopping)
 
 
 async def run_together(work: Sequence[Coroutine[Any, Any, None]], stopping: asyncio.Event) -> None:

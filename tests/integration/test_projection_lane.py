@@ -10,10 +10,11 @@ import pytest
 from psycopg import OperationalError
 
 from broker.reading import Batch
-from projections.checkpoints import Checkpoints, TakenOver
+from projections.checkpoints import TakenOver, move
 from projections.database import connect, connect_async
 from projections.lane import Lane
 from projections.migrations.runner import migration_files, upgrade
+from projections.session import PostgresSession, open_session
 from projections.user_achievement import UserAchievementProjection
 from schemas.outcomes import encode_outcome
 from schemas.records import PlainRecord
@@ -77,7 +78,8 @@ def records(count: int) -> list[PlainRecord]:
 
 def lane(settings, log, connection_name: str = "lane") -> Lane:
     projection = UserAchievementProjection(settings.names)
-    return Lane(projection, log, partial(connect_async, settings, connection_name))
+    connect = partial(connect_async, settings, connection_name)
+    return Lane(projection, log, partial(open_session, connect, projection))
 
 
 async def test_of_two_owners_of_a_partition_one_goes_on_and_the_rows_are_right(settings, database):
@@ -89,7 +91,7 @@ async def test_of_two_owners_of_a_partition_one_goes_on_and_the_rows_are_right(s
     await left._advance()  # it read and wrote the first ten records, then was away
 
     await owner.run(stopping)
-    with pytest.raises(TakenOver, match=r"partitions \[0\]"):
+    with pytest.raises(TakenOver, match="no longer holds outcomes-0"):
         await left._advance()
 
     await left._drop_ahead()
@@ -99,15 +101,16 @@ async def test_of_two_owners_of_a_partition_one_goes_on_and_the_rows_are_right(s
 
 
 async def test_a_lost_partition_rolls_back_the_others_of_its_batch(settings, database):
-    checkpoints = Checkpoints("p", "t")
-    await checkpoints.read(database, {0: 0, 1: 0})
-    await checkpoints.move(database, [Batch("t", 1, 0, 5, [])])
+    projection = UserAchievementProjection(settings.names)
+    session, topic = PostgresSession(database, projection), projection.topic
+    await session.positions({0: 0, 1: 0})
+    await move(session, "awards", [Batch(topic, 1, 0, 5, [])])
 
-    with pytest.raises(TakenOver, match=r"partitions \[1\]"):
-        async with database.transaction():
-            await checkpoints.move(database, [Batch("t", 0, 0, 7, []), Batch("t", 1, 0, 7, [])])
+    with pytest.raises(TakenOver, match=f"'awards' no longer holds {topic}-1:"):
+        async with session.transaction():
+            await move(session, "awards", [Batch(topic, 0, 0, 7, []), Batch(topic, 1, 0, 7, [])])
 
-    assert await given.positions(database, "t") == {0: 0, 1: 5}
+    assert await given.positions(database, topic) == {0: 0, 1: 5}
 
 
 async def test_a_statement_that_was_cancelled_is_tried_again(settings, database):
@@ -145,9 +148,9 @@ async def test_a_commit_whose_answer_was_lost_is_not_done_twice(settings, databa
         connection.transaction = partial(losing, connection.transaction, lost)
         return connection
 
-    await asyncio.wait_for(
-        Lane(UserAchievementProjection(settings.names), log, connect_lossy).run(stopping), given.WAIT_S
-    )
+    projection = UserAchievementProjection(settings.names)
+    lossy = Lane(projection, log, partial(open_session, connect_lossy, projection))
+    await asyncio.wait_for(lossy.run(stopping), given.WAIT_S)
 
     assert not lost
     assert set((await given.counts(database)).values()) == {30}
