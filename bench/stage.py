@@ -1,4 +1,4 @@
-"""The stage of a measurement: a real broker on a core of its own, and the whole load on it before anybody starts."""
+"""The stage of a measurement: a real broker on its own core, with the whole load on it before anybody starts."""
 
 from __future__ import annotations
 

@@ -13,9 +13,11 @@ from datetime import date, datetime, timedelta
 
 import msgspec
 
+Ladders = dict[str, tuple[int, ...]]
+
 LADDER = (1, 5, 10, 25, 50, 100)
 SMALL = dict.fromkeys(("songs_released", "projects_created", "logins", "artists"), LADDER)
-FULL = {
+FULL: Ladders = {
     **SMALL,
     "comments": (10, 25, 50, 100),
     "points": (100, 250, 500, 1000),
@@ -45,7 +47,7 @@ class Event(msgspec.Struct):
 class User:
     """One user of either job. Shapes: values, by metric; reached, since when each part of the compound holds."""
 
-    def __init__(self, ladders: dict[str, tuple[int, ...]]) -> None:
+    def __init__(self, ladders: Ladders) -> None:
         self.ladders = ladders
         self.values = dict.fromkeys(ladders, 0)
         self.awards: list[tuple[str, datetime]] = []
@@ -119,7 +121,10 @@ def _judge_all_rounder(user: User, at: datetime) -> None:
         user.awards.append(("all_rounder", at))
 
 
-JOBS = {"small": (SMALL, take_small), "full": (FULL, take_full)}
+JOBS: dict[str, tuple[Ladders, Callable[[User, Event, datetime], None]]] = {
+    "small": (SMALL, take_small),
+    "full": (FULL, take_full),
+}
 
 
 def fold(job: str, values: Iterable[bytes], award: Award, metrics: Metrics) -> Iterator[str]:

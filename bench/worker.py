@@ -78,7 +78,7 @@ class Worker:
 
     def told(self, stage: Stage) -> dict[str, Any]:
         """What the worker's profile says of it, and what decoding costs by itself."""
-        profile = json.loads(self._profile(stage).read_text().splitlines()[-1])
+        profile: dict[str, Any] = json.loads(self._profile(stage).read_text().splitlines()[-1])
         return profile | {"decode_s": asyncio.run(self._decode_s(stage))}
 
     async def _decode_s(self, stage: Stage) -> float:
