@@ -16,7 +16,7 @@ import msgspec
 Ladders = dict[str, tuple[int, ...]]
 
 LADDER = (1, 5, 10, 25, 50, 100)
-SMALL = dict.fromkeys(("songs_released", "projects_created", "logins", "artists"), LADDER)
+SMALL: Ladders = dict.fromkeys(("songs_released", "projects_created", "logins", "artists"), LADDER)
 FULL: Ladders = {
     **SMALL,
     "comments": (10, 25, 50, 100),
