@@ -1,6 +1,6 @@
-"""Kafka's jars: fetched once from Maven Central with jgo, checked against the hashes beside this file.
+"""Jars: fetched once from Maven Central with jgo, checked against the hashes of a lock.
 
-`kafka_jars.json` is what `jgo.resolve` answered to "org.apache.kafka:kafka_2.13:4.1.0", with the sha256 of each
+Those of Kafka are locked beside this file. `kafka_jars.json` is what `jgo.resolve` answered to "org.apache.kafka:kafka_2.13:4.1.0", with the sha256 of each
 jar: a lock, as requirements/ is for Python. To that comes log4j-slf4j-impl, without which Kafka logs nothing.
 jgo itself only warns about a wrong checksum, and leaves a download that was cut off where a whole one would be;
 hence our own check, in a folder that appears when it is complete.
@@ -20,33 +20,45 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from schemas.errors import LaurelError, Precondition
 
 KAFKA_VERSION = "4.1.0"
-LOCK = Path(__file__).with_name("kafka_jars.json")
 DOWNLOADS_AT_ONCE = 6
 DOWNLOAD_SECONDS = 60
 ATTEMPTS = 3
 CERTIFICATE_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 
 
-def class_path() -> str:
+class JarSet(NamedTuple):
+    """Jars that belong together. Shapes: lock, a JSON file of group:artifact:version → sha256."""
+
+    folder: str
+    title: str
+    megabytes: int
+    lock: Path
+
+    def locked(self) -> dict[str, str]:
+        hashes: dict[str, str] = json.loads(self.lock.read_text())
+        return hashes
+
+
+KAFKA = JarSet(
+    f"kafka-{KAFKA_VERSION}", f"Apache Kafka {KAFKA_VERSION}", 44, Path(__file__).with_name("kafka_jars.json")
+)
+
+
+def class_path(jars: JarSet = KAFKA) -> str:
     """All jars, downloaded if need be. Raises: Precondition without a network or a cache to write to."""
-    kept = class_folder()
-    if not all((kept / jar_name(coordinate)).exists() for coordinate in locked()):
-        _fetch_into(kept)
+    kept = class_folder(jars)
+    if not all((kept / jar_name(coordinate)).exists() for coordinate in jars.locked()):
+        _fetch_into(kept, jars)
     return str(kept / "*")
 
 
-def class_folder() -> Path:
-    return cache_folder() / f"kafka-{KAFKA_VERSION}"
-
-
-def locked() -> dict[str, str]:
-    """group:artifact:version → sha256."""
-    lock: dict[str, str] = json.loads(LOCK.read_text())
-    return lock
+def class_folder(jars: JarSet = KAFKA) -> Path:
+    return cache_folder() / jars.folder
 
 
 def jar_name(coordinate: str) -> str:
@@ -58,7 +70,7 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "laurel"
 
 
-def _fetch_into(kept: Path) -> None:
+def _fetch_into(kept: Path, jars: JarSet) -> None:
     """Download beside the final place, then rename: two at once, or one cut off, do no harm."""
     try:
         kept.parent.mkdir(parents=True, exist_ok=True)
@@ -68,7 +80,7 @@ def _fetch_into(kept: Path) -> None:
             f"cannot write the cache folder {kept.parent} ({failure.strerror}): set XDG_CACHE_HOME to another"
         ) from failure
     try:
-        _download_all(draft)
+        _download_all(draft, jars)
         _put_in_place(draft / "jars", kept)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
@@ -82,14 +94,14 @@ def _put_in_place(jars: Path, kept: Path) -> None:
             jar.replace(kept / jar.name)
 
 
-def _download_all(draft: Path) -> None:
+def _download_all(draft: Path, jars: JarSet) -> None:
     (draft / "jars").mkdir()
-    lock = locked()
+    lock = jars.locked()
     with (
         _log_to_file(),
         _trust_of_the_system(),
         ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as pool,
-        _counter(len(lock)) as count,
+        _counter(jars, len(lock)) as count,
     ):
         for _ in pool.map(lambda row: _download(draft, *row), lock.items()):
             next(count)
@@ -161,9 +173,9 @@ def _trust_of_the_system() -> Iterator[None]:
 
 
 @contextmanager
-def _counter(total: int) -> Iterator[Iterator[None]]:
+def _counter(jars: JarSet, total: int) -> Iterator[Iterator[None]]:
     """One line on stderr that counts up; without a terminal a first and a last line."""
-    text = f"Downloading Apache Kafka {KAFKA_VERSION} (44 MB, once)"
+    text = f"Downloading {jars.title} ({jars.megabytes} MB, once)"
     live = sys.stderr.isatty()
 
     def counting() -> Iterator[None]:
@@ -177,4 +189,4 @@ def _counter(total: int) -> Iterator[Iterator[None]]:
     count = counting()
     next(count)
     yield count
-    print("" if live else "Downloaded Apache Kafka", file=sys.stderr, flush=True)
+    print("" if live else f"Downloaded {jars.title}", file=sys.stderr, flush=True)
