@@ -1,9 +1,9 @@
 """Jars: fetched once from Maven Central with jgo, checked against the hashes of a lock.
 
-Those of Kafka are locked beside this file. `kafka_jars.json` is what `jgo.resolve` answered to "org.apache.kafka:kafka_2.13:4.1.0", with the sha256 of each
-jar: a lock, as requirements/ is for Python. To that comes log4j-slf4j-impl, without which Kafka logs nothing.
-jgo itself only warns about a wrong checksum, and leaves a download that was cut off where a whole one would be;
-hence our own check, in a folder that appears when it is complete.
+That of Kafka's is `kafka_jars.json`: what `jgo.resolve` answered to "org.apache.kafka:kafka_2.13:4.1.0", with the
+sha256 of each jar, as requirements/ is for Python. To that comes log4j-slf4j-impl, without which Kafka logs
+nothing. jgo itself only warns about a wrong checksum, and leaves a download that was cut off where a whole one
+would be; hence our own check, in a folder that appears when it is complete.
 """
 
 from __future__ import annotations
