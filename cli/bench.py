@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from cli.benches import processor
+from cli.benches import processor, projection
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
 app.command("run")(processor.run)
 app.command("quick")(processor.quick)
+app.command("projection")(projection.measure)
