@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -13,6 +14,7 @@ from schemas.records import Record
 RESTART = 70  # exit code: a supervisor starts the process again
 ESCAPED_NUL = b"\\u0000"
 REPLACEMENT = "�"
+UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, struct.error)
 
 Decoded = TypeVar("Decoded")
 
@@ -30,7 +32,7 @@ def decode(record: Record, decoder: Callable[[bytes], Decoded], place: str) -> D
         if value is None:
             raise ValueError("it has no value")
         return decoder(without_nul(value) if ESCAPED_NUL in value else value)
-    except (msgspec.MsgspecError, ValueError) as error:
+    except UNREADABLE as error:
         raise undecodable(record, place, error) from error
 
 

@@ -1,11 +1,23 @@
+-- name: copy_notifications
+copy notification (id, created_at, user_id, type, title, message, link, metadata) from stdin with (format binary);
+
+-- name: copy_deliveries
+copy notification_delivery (notification_id, subscriber) from stdin with (format binary);
+
+-- name: create_incoming
+create temporary table if not exists incoming_notification (like notification) on commit delete rows;
+
+-- name: copy_incoming
+copy incoming_notification (id, created_at, user_id, type, title, message, link, metadata)
+from stdin with (format binary);
+
 -- name: insert_notifications
 -- Only for awards that appeared in this transaction; a rebuilt read model finds its notifications there.
 with made as (
     insert into notification (id, user_id, type, title, message, link, metadata, created_at)
-    select notification_id, user_id, 'achievement_unlocked', title, message, link, details, awarded_at
-    from incoming_award
-    join appeared_award using (id)
-    where notification_id is not null
+    select id, user_id, type, title, message, link, metadata, created_at
+    from incoming_notification
+    where (metadata ->> 'outcome_id')::uuid in (select appeared_award.id from appeared_award)
     on conflict do nothing
     returning id
 )

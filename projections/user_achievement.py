@@ -1,25 +1,72 @@
-"""The read model `user_achievement`: one row for each award, from the outcomes topic."""
+"""The read model `user_achievement`: one row for each award, from the outcomes topic.
+
+Awards are nearly always new, so they are copied straight into their tables, which costs Postgres half of anything
+else. Where one of them is there already (a rebuilt table, a position set back) the whole copy is undone, and the
+batch is merged instead; so are those after it, until a batch is all new again.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from struct import Struct
 
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.errors import UniqueViolation
 
 from broker.reading import Batch
-from projections.columns import appended_at, json_text
-from projections.decoding import decode
-from projections.notification import insert_notifications, notice_columns
+from projections.award import Award, decode_award, decode_metadata
+from projections.columns import (
+    EMPTY_OBJECT,
+    Repeated,
+    append_moment,
+    bigint,
+    copied,
+    encode_json,
+    jsonb,
+    moment,
+    text,
+)
+from projections.decoding import UNREADABLE, decode, undecodable
+from projections.notification import SQL as NOTIFICATION_SQL
+from projections.notification import (
+    copy_notifications,
+    delivery_row,
+    merge_notifications,
+    notice_row,
+    notification_uuid,
+)
 from projections.projection import place
 from projections.statements import statements
-from schemas.outcomes import Outcome, decode_outcome
 from schemas.records import Record
 from schemas.topics import Names
 
 SQL = statements("user_achievement.sql")
 
-AwardRow = tuple[Any, ...]
+RECORDS_PER_TURN = 250  # decoded before Postgres is given more of the batch before
+
+_texts = Repeated()
+_begin_award = Struct(">hi16siiiqiqiqiiiqii").pack
+
+
+class AwardRows:
+    """Awards, and what the tables are to get of them: each table's rows as COPY reads them."""
+
+    def __init__(self) -> None:
+        self.awards: list[Award] = []
+        self.rows: list[bytes] = []
+        self.notices: list[bytes] = []
+        self.deliveries: list[bytes] = []
+
+    def add(self, award: Award, record: Record) -> None:
+        metadata, appended = metadata_of(award), append_moment(record)
+        self.awards.append(award)
+        self.rows.append(award_row(award, metadata, appended))
+        if award.data.announce:
+            identity = notification_uuid(award.id)
+            self.notices.append(notice_row(identity, award, metadata, appended))
+            self.deliveries.append(delivery_row(identity))
 
 
 class UserAchievementProjection:
@@ -28,54 +75,90 @@ class UserAchievementProjection:
 
     def __init__(self, names: Names) -> None:
         self.topic = names.outcomes
+        self._all_new = True  # the last batch was
 
     async def prepare(self, connection: AsyncConnection) -> None:
-        await connection.execute(SQL["create_incoming"])
-        await connection.execute(SQL["create_appeared"])
+        for statement in (SQL["create_incoming"], SQL["create_appeared"], NOTIFICATION_SQL["create_incoming"]):
+            await connection.execute(statement)
 
-    async def decode(self, batches: Sequence[Batch]) -> list[AwardRow]:
-        return [award_row(record, place(batch)) for batch in batches for record in batch.records]
+    async def decode(self, batches: Sequence[Batch]) -> AwardRows:
+        rows = AwardRows()
+        for batch in batches:
+            for start in range(0, len(batch.records), RECORDS_PER_TURN):
+                add_records(rows, batch.records[start : start + RECORDS_PER_TURN], place(batch))
+                await asyncio.sleep(0)
+        return rows
 
-    async def write(self, connection: AsyncConnection, rows: list[AwardRow]) -> int:
-        if not rows:
+    async def write(self, connection: AsyncConnection, rows: AwardRows) -> int:
+        if not rows.awards:
             return 0
         async with connection.cursor() as cursor:
-            async with cursor.copy(SQL["copy_incoming"]) as copy:
-                for row in rows:
-                    await copy.write_row(row)
-            # planned anew each time: a plan made for a small batch would be a slow one for a large batch
-            await cursor.execute(SQL["insert_awards"], prepare=False)
-            return await insert_notifications(cursor)
+            if self._all_new:
+                with suppress(UniqueViolation):
+                    return await self._copy(cursor, rows)
+            return await self._merge(cursor, rows)
+
+    async def _copy(self, cursor: AsyncCursor, rows: AwardRows) -> int:
+        """Raises: UniqueViolation, nothing being written."""
+        async with cursor.connection.transaction():
+            async with cursor.copy(SQL["copy_awards"]) as copy:
+                await copy.write(copied(rows.rows))
+            if rows.notices:
+                await copy_notifications(cursor, copied(rows.notices), copied(rows.deliveries))
+        return len(rows.notices)
+
+    async def _merge(self, cursor: AsyncCursor, rows: AwardRows) -> int:
+        async with cursor.copy(SQL["copy_incoming"]) as copy:
+            await copy.write(copied(rows.rows))
+        # planned anew each time: a plan made for a small batch would be a slow one for a large batch
+        await cursor.execute(SQL["insert_awards"], prepare=False)
+        appeared = cursor.rowcount
+        notified = await merge_notifications(cursor, copied(rows.notices)) if rows.notices else 0
+        self._all_new = (appeared, notified) == (len(rows.awards), len(rows.notices))
+        return notified
 
 
-def award_row(record: Record, where: str) -> AwardRow:
-    """The columns of `incoming_award`, in order. Raises: Undecodable."""
-    outcome = decode(record, decode_outcome, where)
-    return award_columns(outcome, record) + notice_columns(outcome)
+def add_records(rows: AwardRows, records: Sequence[Record], where: str) -> None:
+    """Raises: Undecodable."""
+    for record in records:
+        award = decode(record, decode_award, where)
+        try:
+            rows.add(award, record)
+        except UNREADABLE as error:
+            raise undecodable(record, where, error) from error
 
 
-def award_columns(outcome: Outcome, record: Record) -> AwardRow:
-    data = outcome.data
-    return (
-        outcome.id,
-        outcome.subject,
-        data.catalog,
-        data.achievement,
-        data.scope,
-        data.tier,
-        data.n,
-        data.earned_at,
-        appended_at(record),
-        data.points,
-        data.rarity,
-        data.progress_at_unlock,
-        json_text(data.metadata),
-        data.evidence.topic,
-        data.evidence.partition,
-        data.evidence.offset,
-        data.evidence.event_id,
-        data.catalog_version,
-        data.catalog_sha256,
-        data.origin,
-        data.replay_id,
+def metadata_of(award: Award) -> bytes:
+    """As JSON that Postgres takes, whatever is between its tokens and however its numbers are written."""
+    metadata = bytes(award.data.metadata)
+    return metadata if metadata == EMPTY_OBJECT else encode_json(decode_metadata(metadata))
+
+
+def award_row(award: Award, metadata: bytes, appended: int) -> bytes:
+    """The columns of `copy_awards`, in its order. Raises: UNREADABLE for numbers that no column holds."""
+    data, evidence = award.data, award.data.evidence
+    identity = bytes.fromhex(award.id.replace("-", ""))
+    if len(identity) != 16:
+        raise ValueError(f"its id {award.id} is no UUID")
+    earned_at, version = moment(data.earned_at), data.catalog_version
+    return b"".join(
+        (
+            _begin_award(
+                *(21, 16, identity, 4, data.n, 8, earned_at, 8, appended, 8, data.points),
+                *(4, evidence.partition, 8, evidence.offset, 4, version),
+            ),
+            bigint(data.progress_at_unlock),
+            text(award.subject),
+            text(evidence.event_id),
+            text(data.scope),
+            jsonb(metadata),
+            _texts[data.catalog],
+            _texts[data.achievement],
+            _texts[data.tier],
+            _texts[data.rarity],
+            _texts[evidence.topic],
+            _texts[data.catalog_sha256],
+            _texts[data.origin],
+            _texts[data.replay_id],
+        )
     )

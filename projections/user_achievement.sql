@@ -1,39 +1,22 @@
+-- name: copy_awards
+copy user_achievement (
+    id, n, earned_at, awarded_at, points, evidence_partition, evidence_offset, catalog_version, progress_at_unlock,
+    user_id, evidence_event_id, scope, metadata, catalog, achievement, tier, rarity, evidence_topic, catalog_sha256,
+    origin, replay_id
+) from stdin with (format binary);
+
 -- name: create_incoming
-create temporary table if not exists incoming_award (
-    id uuid,
-    user_id text,
-    catalog text,
-    achievement text,
-    scope text,
-    tier text,
-    n integer,
-    earned_at timestamptz,
-    awarded_at timestamptz,
-    points bigint,
-    rarity text,
-    progress_at_unlock bigint,
-    metadata jsonb,
-    evidence_topic text,
-    evidence_partition integer,
-    evidence_offset bigint,
-    evidence_event_id text,
-    catalog_version integer,
-    catalog_sha256 text,
-    origin text,
-    replay_id text,
-    -- what its user is told, nothing for an award that is not announced
-    notification_id uuid,
-    title text,
-    message text,
-    link text,
-    details jsonb
-) on commit delete rows;
+create temporary table if not exists incoming_award (like user_achievement) on commit delete rows;
 
 -- name: create_appeared
 create temporary table if not exists appeared_award (id uuid) on commit delete rows;
 
 -- name: copy_incoming
-copy incoming_award from stdin;
+copy incoming_award (
+    id, n, earned_at, awarded_at, points, evidence_partition, evidence_offset, catalog_version, progress_at_unlock,
+    user_id, evidence_event_id, scope, metadata, catalog, achievement, tier, rarity, evidence_topic, catalog_sha256,
+    origin, replay_id
+) from stdin with (format binary);
 
 -- name: insert_awards
 -- Idempotent: an outcome that is there already changes nothing, and does not appear again.

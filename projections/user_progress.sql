@@ -8,7 +8,7 @@ create temporary table if not exists incoming_progress (
 ) on commit delete rows;
 
 -- name: copy_incoming
-copy incoming_progress from stdin;
+copy incoming_progress (updated_at, user_id, zone, metrics, streaks) from stdin with (format binary);
 
 -- name: upsert_progress
 insert into user_progress (user_id, metrics, streaks, zone, updated_at)

@@ -4,12 +4,14 @@ import msgspec
 import pytest
 
 from broker.reading import Batch
+from projections.award import decode_award
 from projections.decoding import Undecodable, decode
-from projections.notification import SILENT, notice_columns, notification_id
+from projections.notification import notification_id
 from projections.statements import statements
 from projections.subscription import merge
+from projections.user_achievement import AwardRows, add_records
 from projections.user_progress import latest_states, running_versions
-from schemas.outcomes import decode_outcome
+from schemas.outcomes import encode_outcome
 from schemas.records import PlainRecord
 from schemas.state import CONTROL_KEY, Control, encode_control
 from tests.integration.projections import outcome
@@ -48,7 +50,7 @@ def test_a_user_id_that_is_no_text_names_the_record():
 @pytest.mark.parametrize("value", [None, b"", b"{", b'{"id": 1}', b"\xff", b'"\\u0000'])
 def test_an_unreadable_outcome_names_its_place(value):
     with pytest.raises(Undecodable, match="outcomes/3 offset 9 "):
-        decode(record(9, b"ada", value), decode_outcome, "outcomes/3")
+        decode(record(9, b"ada", value), decode_award, "outcomes/3")
 
 
 def test_nul_is_replaced_and_an_escaped_backslash_before_it_is_not():
@@ -64,11 +66,35 @@ def test_a_notification_has_one_id_per_outcome():
 
 
 def test_a_silent_award_tells_nobody():
-    assert notice_columns(outcome("ada", announce=False)) == SILENT
+    rows = rows_of(outcome("ada", announce=False), outcome("bob"))
+
+    assert (len(rows.rows), len(rows.notices), len(rows.deliveries)) == (2, 1, 1)
 
 
 def test_an_award_without_a_message_is_told_by_its_description():
-    assert notice_columns(outcome("ada", message=""))[2] == "Release 1 song"
+    assert b"Release 1 song" in rows_of(outcome("ada", message="")).notices[0]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"points": 2**63}, {"n": 2**31}, {"progress_at_unlock": -(2**63) - 1}],
+    ids=["points", "n", "progress"],
+)
+def test_a_number_that_no_column_holds_names_its_place(changed):
+    with pytest.raises(Undecodable, match="outcomes/0 offset 0 "):
+        rows_of(outcome("ada", **changed))
+
+
+@pytest.mark.parametrize("id", ["", "ab", "g" * 32, "a" * 30])
+def test_an_id_that_is_no_uuid_names_its_place(id):
+    with pytest.raises(Undecodable, match="outcomes/0 offset 0 "):
+        rows_of(msgspec.structs.replace(outcome("ada"), id=id))
+
+
+def rows_of(*outcomes) -> AwardRows:
+    rows = AwardRows()
+    add_records(rows, [record(at, b"ada", encode_outcome(each)) for at, each in enumerate(outcomes)], "outcomes/0")
+    return rows
 
 
 def test_gathered_batches_of_a_partition_become_one_stretch():
