@@ -47,20 +47,24 @@ async def read_parking(bootstrap: str, names: Names, partitions: Iterable[int]) 
     found: dict[Place, Parking] = {}
     async for batch in read_to_end(bootstrap, [(names.control, number) for number in partitions]):
         for record in batch.records:
-            note = _note(record, f"{batch.topic}-{batch.partition}")
-            place = (note.topic, batch.partition)
-            known = found.get(place, Parking())
-            latest = known._replace(suspect=note) if isinstance(note, Suspect) else known._replace(order=note)
-            found[place] = latest
+            take_note(found, batch.partition, record)
     return found
 
 
-def _note(record: Record, place: str) -> Note:
+def take_note(found: dict[Place, Parking], partition: int, record: Record) -> None:
+    """Put a record of the control topic over what was found before it. Raises: Precondition."""
+    note = _note(record, partition)
+    place = (note.topic, partition)
+    known = found.get(place, Parking())
+    found[place] = known._replace(suspect=note) if isinstance(note, Suspect) else known._replace(order=note)
+
+
+def _note(record: Record, partition: int) -> Note:
     try:
         note: Note = decode_note(record.value or b"")
     except MsgspecError as error:
         raise Precondition(
-            f"the record at offset {record.offset} of {place} is no note that this version knows ({error}): "
-            "upgrade it to the version that wrote the record"
+            f"the record at offset {record.offset} of partition {partition} of the control topic is no note that "
+            f"this version knows ({error}): upgrade it to the version that wrote the record"
         ) from None
     return note

@@ -25,7 +25,9 @@ class Shown(Protocol):
     @property
     def users(self) -> int: ...
     @property
-    def lags(self) -> Mapping[str, int]: ...
+    def behind(self) -> Mapping[str, int]: ...
+    @property
+    def parked(self) -> Mapping[str, int]: ...
 
 
 class Telemetry:
@@ -97,10 +99,15 @@ class PartitionGauges(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         lag = GaugeMetricFamily("laurel_lag", "Offsets not folded yet", labels=["topic", "partition"])
+        parked = GaugeMetricFamily(
+            "laurel_parked", "Offset of a record that ends the worker", labels=["topic", "partition"]
+        )
         users = GaugeMetricFamily("laurel_users", "Users with a state", labels=["partition"])
         for partition in self._partitions():
             number = str(partition.number)
             users.add_metric([number], partition.users)
-            for topic, behind in partition.lags.items():
+            for topic, behind in partition.behind.items():
                 lag.add_metric([topic, number], behind)
-        yield from (lag, users)
+            for topic, offset in [*partition.parked.items()]:
+                parked.add_metric([topic, number], offset)
+        yield from (lag, users, parked)

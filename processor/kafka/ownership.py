@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import time
-import traceback
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, Protocol
 
@@ -16,10 +15,12 @@ from processor.kafka.exit import EX_SOFTWARE
 from processor.kafka.fetch import Chunk
 from processor.kafka.log import Log
 from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, is_due, until_next
+from processor.kafka.parking import ParkingLot, Raised, skipped, split
 from processor.kafka.partition import Evaluator, OwnedPartition, slices
 from processor.kafka.restore import changelog_reader
 from processor.telemetry import Telemetry
 from schemas.errors import LaurelError, Precondition
+from schemas.parking import Suspect
 from schemas.program import Program
 from schemas.records import Record
 from schemas.state import CONTROL_FORMAT, Control
@@ -56,6 +57,7 @@ class Ownership:
         self._count, self._pace, self._telemetry = partitions, pace, telemetry
         self._leave = leave
         self._checkpoints = Checkpoints(names, partitions, telemetry)
+        self.parking_lot = ParkingLot(log, names.control)
         self._gate = asyncio.Lock()  # a producer that is stopped while it starts would spin for ever
         self._abandoned = False
         self._timers: dict[int, asyncio.Task[None]] = {}
@@ -109,6 +111,7 @@ class Ownership:
     async def _restore(self, wanted: Sequence[OwnedPartition], open_partition: Open) -> int:
         records, changelog = 0, self._names.changelog
         async with self._log.reader() as reader:
+            await self.parking_lot.recall(reader, wanted)
             states = await changelog_reader(reader, changelog, wanted, lambda: not self._abandoned)
             for partition in wanted:
                 records += await states.restore(partition)
@@ -151,6 +154,7 @@ class Ownership:
 
     async def _close(self, partition: OwnedPartition) -> None:
         partition.is_open = False  # a fold in progress stops behind its present slice
+        self.parking_lot.leave(partition)
         if partition.writer is None:
             return
         await self.checkpoint(partition)
@@ -165,15 +169,48 @@ class Ownership:
         partition = self.partitions.get(chunk.partition)
         try:
             if partition is not None and partition.begin(chunk):
-                await self._fold_slices(partition, chunk)
+                await self._fold_chunk(partition, chunk)
         except Precondition as refused:
             self._leave(str(refused), code=refused.exit_code)
         except LaurelError as broken:
             self._leave(str(broken))
-        except Exception as bug:  # its text may quote an event: only its type and place are logged
-            log.critical("folding failed", frames=traceback.format_tb(bug.__traceback__))
-            place = f"{chunk.topic}-{chunk.partition} between {chunk.start} and {chunk.end}"
-            self._leave(f"folding {place} raised {type(bug).__name__}")
+        except Raised as raised:
+            assert partition is not None
+            partition.distrust()
+            await self.parking_lot.note(partition, raised)
+            place = f"{chunk.topic}-{chunk.partition} between {raised.start} and {raised.end}"
+            self._leave(f"folding {place} raised {raised}")
+
+    async def _fold_chunk(self, partition: OwnedPartition, chunk: Chunk) -> None:
+        suspect = partition.suspect_in(chunk)
+        if suspect is None:
+            await self._fold_slices(partition, chunk)
+        else:
+            await self._fold_around(partition, chunk, suspect)
+
+    async def _fold_around(self, partition: OwnedPartition, chunk: Chunk, suspect: Suspect) -> None:
+        """Commit what lies before a suspect, so that an exit at it costs nothing else; then go on, or park."""
+        before, rest = split(chunk, suspect.start)
+        inside, behind = split(rest, suspect.end)
+        await self._fold_slices(partition, before)
+        if partition.is_open:
+            await asyncio.shield(self.checkpoint(partition))
+        if partition.is_open and suspect.is_parked and not partition.parkings[chunk.topic].is_to_be_skipped:
+            self.parking_lot.park(partition, chunk.topic, suspect)
+            return
+        await self._fold_singly(partition, inside, suspect)
+        await self._fold_slices(partition, behind)
+
+    async def _fold_singly(self, partition: OwnedPartition, chunk: Chunk, suspect: Suspect) -> None:
+        for records, end in slices(chunk, 1):
+            if not partition.is_open:
+                return
+            if suspect.is_parked and records:
+                now = asyncio.get_running_loop().time()
+                partition.refuse(chunk.topic, records[0], skipped(suspect), end, now)
+            else:
+                self._fold_slice(partition, chunk.topic, records, end)
+            await asyncio.sleep(0)
 
     async def _fold_slices(self, partition: OwnedPartition, chunk: Chunk) -> None:
         for records, end in slices(chunk, self._slice_records):
@@ -188,7 +225,12 @@ class Ownership:
 
     def _fold_slice(self, partition: OwnedPartition, topic: str, records: Sequence[Record], end: int) -> None:
         started = time.perf_counter()
-        partition.fold(topic, records, end, asyncio.get_running_loop().time())
+        try:
+            partition.fold(topic, records, end, asyncio.get_running_loop().time())
+        except LaurelError:
+            raise
+        except Exception as bug:
+            raise Raised(topic, records[0].offset, records[-1].offset + 1, bug) from bug
         seconds = self._telemetry.profile.add("fold", started)
         self.progress += 1
         if len(records) == self._slice_records:

@@ -7,10 +7,12 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
+from broker.parking import Parking
 from processor.evaluator.partition import Cut, Folded
 from processor.kafka.fetch import Chunk
 from processor.kafka.log import Writer
 from schemas.errors import BadRecord, LaurelError
+from schemas.parking import Suspect
 from schemas.records import Record
 from schemas.state import Control
 
@@ -65,6 +67,9 @@ class OwnedPartition:
         self.is_open = False
         self.positions: dict[str, int] = {}
         self.stable_ends: dict[str, int] = {}
+        self.parkings: dict[str, Parking] = {}  # what is noted of suspect records, by topic
+        self.parked: dict[str, int] = {}  # topic -> offset of the record that it does not get past
+        self._reopened: set[str] = set()
         self.writing = asyncio.Lock()
         self.full = asyncio.Event()  # set when enough has been folded for a checkpoint before its time
         self._forget_pending()
@@ -80,12 +85,15 @@ class OwnedPartition:
     def open(self, positions: Mapping[str, int], stable_ends: Mapping[str, int]) -> None:
         """Begin to take chunks, each topic's at its position."""
         self.positions, self.stable_ends = dict(positions), dict(stable_ends)
+        self.parked, self._reopened = {}, set()
         self.is_open = True
 
     def begin(self, chunk: Chunk) -> bool:
         """Whether a chunk is ours to fold. Raises: LaurelError on a gap, which nothing can mend in memory."""
         if not self.is_open or chunk.topic not in self.positions:
             return False  # released while it waited: its next owner reads it again
+        if self._is_passed_over(chunk):
+            return False
         if chunk.start != self.positions[chunk.topic]:
             raise LaurelError(
                 f"{chunk.topic}-{self.number} was read up to {self.positions[chunk.topic]}, but the next chunk "
@@ -95,13 +103,44 @@ class OwnedPartition:
         self.stable_ends[chunk.topic] = chunk.stable_end
         return True
 
+    def _is_passed_over(self, chunk: Chunk) -> bool:
+        """Whether a chunk is on its way from before its topic was parked."""
+        if chunk.topic in self._reopened and chunk.start == self.positions[chunk.topic]:
+            self._reopened.discard(chunk.topic)
+        return chunk.topic in self.parked or chunk.topic in self._reopened
+
+    def unpark(self, topic: str) -> None:
+        """Take chunks of this topic again, from its position on."""
+        del self.parked[topic]
+        self._reopened.add(topic)
+
+    def suspect_in(self, chunk: Chunk) -> Suspect | None:
+        """What is noted of records of this chunk."""
+        parking = self.parkings.get(chunk.topic)
+        suspect = parking and parking.suspect
+        return suspect if suspect and chunk.start < suspect.end and suspect.start < chunk.end else None
+
     def fold(self, topic: str, records: Sequence[Record], end: int, now: float) -> None:
         """Fold records and move the topic's position behind them; without records only the position moves."""
         if records:
             self._count(topic, self.evaluator.fold(topic, records))
+        self._move(topic, len(records), end, now)
+
+    def refuse(self, topic: str, record: Record, bad: BadRecord, end: int, now: float) -> None:
+        """Make a dead letter of a record that is not folded at all."""
+        self._tally[topic, "dead_letter"] += 1
+        self._refusals.append(Refusal(topic, self.number, record, bad))
+        self._move(topic, 1, end, now)
+
+    def _move(self, topic: str, records: int, end: int, now: float) -> None:
         self.positions[topic] = end
-        self.pending += len(records)
+        self.pending += records
         self.moved_at = self.moved_at or now
+
+    def distrust(self) -> None:
+        """Take no more chunks, and let nothing of memory be committed."""
+        self.is_open = False
+        self._forget_pending()
 
     def _count(self, topic: str, folded: Folded) -> None:
         self._tally[topic, "applied"] += folded.applied
@@ -139,9 +178,14 @@ class OwnedPartition:
         return len(self.evaluator)
 
     @property
-    def lags(self) -> dict[str, int]:
+    def behind(self) -> dict[str, int]:
         """Records and markers not folded yet, by topic, as far as the last fetch of each has shown."""
         return {topic: max(0, self.stable_ends[topic] - at) for topic, at in [*self.positions.items()]}
+
+    @property
+    def lags(self) -> dict[str, int]:
+        """The same without the topics that are parked: what somebody is at work on."""
+        return {topic: lag for topic, lag in self.behind.items() if topic not in self.parked}
 
 
 def slices(chunk: Chunk, size: int) -> Iterator[tuple[Sequence[Record], int]]:

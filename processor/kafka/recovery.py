@@ -65,6 +65,7 @@ class Recovery(Service):  # type: ignore[misc]
         assigned = consumer.assignment()
         owned = {tp.partition for tp in assigned if tp.topic in self.tables.changelog_topics}
         opener = Opener(self.app, assigned)
+        self.app.ownership.parking_lot.flow = consumer
         if self._is_stale(generation) or not await self.app.ownership.acquire(owned, opener.open):
             return
         settle_memory()

@@ -131,6 +131,15 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
             await self.callback(_message(chunk, generation))  # waits while the agent's queue is full
         await asyncio.sleep(0)
 
+    def hold(self, place: tuple[str, int]) -> None:
+        """No more chunks of a partition; what is fetched of it already stays where it is."""
+        self.pause_partitions({TP(*place)})
+
+    async def go_on(self, place: tuple[str, int], position: int) -> None:
+        """Chunks of a partition again, from this position."""
+        await self._thread.start_at({TP(*place): position})
+        self.resume_partitions({TP(*place)})
+
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Nothing: positions are committed by checkpoints, in the transaction of what they stand for."""
         return False

@@ -333,9 +333,9 @@ async def recreate(stage: Stage, topic: str) -> None:
 
 
 class Worker:
-    """A `laurel worker` in a process of its own."""
+    """A `laurel worker` in a process of its own, or what a module runs in its place."""
 
-    def __init__(self, stage: Stage, log: Path, **environment: str) -> None:
+    def __init__(self, stage: Stage, log: Path, module: Sequence[str], **environment: str) -> None:
         self._log = log
         options = {
             "LAUREL_KAFKA": stage.kafka,
@@ -344,7 +344,7 @@ class Worker:
         }
         with log.open("wb") as file:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "worker"],
+                [sys.executable, "-m", *module],
                 cwd=REPOSITORY,
                 env={**os.environ, **options, **environment},
                 stdout=file,
@@ -401,19 +401,20 @@ class Worker:
 class Workers:
     """Starts workers, and leaves none behind."""
 
-    def __init__(self, stage: Stage, folder: Path) -> None:
-        self._stage, self._folder = stage, folder
+    def __init__(self, stage: Stage, folder: Path, module: Sequence[str]) -> None:
+        self._stage, self._folder, self._module = stage, folder, module
         self.all: list[Worker] = []
 
     def start(self, **environment: str) -> Worker:
-        worker = Worker(self._stage, self._folder / f"worker-{len(self.all)}.log", **environment)
+        log = self._folder / f"worker-{len(self.all)}.log"
+        worker = Worker(self._stage, log, self._module, **environment)
         self.all.append(worker)
         return worker
 
 
 @contextmanager
-def workers_of(stage: Stage, folder: Path) -> Iterator[Workers]:
-    workers = Workers(stage, folder)
+def workers_of(stage: Stage, folder: Path, module: Sequence[str] = ("cli.main", "worker")) -> Iterator[Workers]:
+    workers = Workers(stage, folder, module)
     try:
         yield workers
     finally:
