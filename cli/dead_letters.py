@@ -60,6 +60,8 @@ def list_(
             print_json(summary(letter))
     elif letters:
         Console(soft_wrap=True).print(_table(letters))
+    else:
+        print("no dead letters" if cause is topic is None else "no such dead letters")
 
 
 @app.command()

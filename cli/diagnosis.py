@@ -61,9 +61,11 @@ async def diagnose(settings: Settings) -> Diagnosis:
     findings = [broker]
     if answers:
         findings += await _on_kafka(settings)
-    findings += await asyncio.to_thread(_in_postgres, settings)
-    if answers:
-        findings += await _checked("projector", _projector(settings))
+        findings += await _checked("projectors", _projectors(settings))
+    in_postgres = await asyncio.to_thread(_in_postgres, settings)
+    findings += in_postgres
+    if answers and all(finding.status != "fail" for finding in in_postgres):
+        findings += await _checked("projections", _projected(settings))
     return Diagnosis(answers, findings)
 
 
@@ -228,14 +230,12 @@ def queue_finding(counts: Mapping[str, int], oldest_s: float) -> Finding:
     return Finding("ok", "queue", said)
 
 
-async def _projector(settings: Settings) -> list[Finding]:
+async def _projectors(settings: Settings) -> list[Finding]:
     group = await look_at_group(settings.kafka, settings.names.projector)
-    return [members("projectors", group, "`laurel projector`"), *await _projected(settings)]
+    return [members("projectors", group, "`laurel projector`")]
 
 
 async def _projected(settings: Settings) -> list[Finding]:
-    if settings.postgres is None:
-        return []
     before = await asyncio.to_thread(_projections, settings)
     ends = await last_stable_offsets(settings.kafka, {place for each in before.values() for place in each})
     behind = {name: short_of(positions, ends) for name, positions in before.items()}

@@ -52,6 +52,18 @@ def nack(
     print_json({"lease": lease, "returned": notifications})
 
 
+@app.command()
+def extend(
+    lease: LeaseArgument,
+    notifications: NotificationsArgument,
+    lease_seconds: Annotated[float, typer.Option(help="How long from now nobody else may claim them.")] = 60,
+) -> None:
+    """Delivering takes longer: keep these under their lease. Exit code 1 when some are no longer held."""
+    with read_models(Settings()) as connection:
+        notification_queue.extend(connection, lease, notifications, lease_seconds)
+    print_json({"lease": lease, "extended": notifications, "seconds": lease_seconds})
+
+
 def told(delivery: Delivery) -> dict[str, Any]:
     times = {"lease_until": rfc3339(delivery.lease_until), "created_at": rfc3339(delivery.created_at)}
     return {**delivery._asdict(), **times}

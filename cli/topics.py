@@ -42,11 +42,11 @@ def create(catalog: CatalogOption = [PUBLISHED], as_json: JsonOption = False) ->
 @app.command()
 def check(catalog: CatalogOption = [PUBLISHED], as_json: JsonOption = False) -> None:  # noqa: B006
     """Say what is wrong with the topics and what to do; exit code 5 when something is."""
-    faults = run(_check(Settings(), catalog))
+    wanted, faults = run(_check(Settings(), catalog))
     if as_json:
         print_json({"faults": [fault._asdict() for fault in faults]})
-    for fault in [] if as_json else faults:
-        print(fault.message)
+    else:
+        print("\n".join(fault.message for fault in faults) or f"all {len(wanted)} topics are as they must be")
     if faults:
         raise typer.Exit(DIFFERENCES)
 
@@ -55,8 +55,9 @@ async def _create(settings: Settings, catalogs: list[str]) -> list[Created]:
     return await create_topics(settings.kafka, await _wanted(settings, catalogs))
 
 
-async def _check(settings: Settings, catalogs: list[str]) -> list[Fault]:
-    return await check_topics(settings.kafka, await _wanted(settings, catalogs))
+async def _check(settings: Settings, catalogs: list[str]) -> tuple[list[TopicSpec], list[Fault]]:
+    wanted = await _wanted(settings, catalogs)
+    return wanted, await check_topics(settings.kafka, wanted)
 
 
 async def _wanted(settings: Settings, catalogs: list[str]) -> list[TopicSpec]:

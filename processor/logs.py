@@ -9,6 +9,8 @@ from typing import Any
 import structlog
 from mode import Service
 
+from broker.logs import Sparing
+
 # They speak of every step of a rebalance, and on DEBUG quote records.
 LIBRARIES = ("aiokafka", "asyncio", "faust", "mode")
 
@@ -28,6 +30,7 @@ def configure_logs(level: str) -> None:
     )
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=_last_steps()))
+    handler.addFilter(Sparing())
     logging.basicConfig(handlers=[handler], level=level, force=True)
     Service.mundane_level = "debug"  # every start and stop of a service
     for library in LIBRARIES:

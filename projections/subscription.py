@@ -12,6 +12,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from broker.connections import unreachable
+from broker.parsing import tolerate_header_names
 from broker.reading import Batch
 from projections.decoding import RESTART
 from schemas.errors import LaurelError
@@ -162,6 +163,7 @@ def merge(gathered: dict[int, Batch], moved: Iterable[Batch]) -> None:
 @asynccontextmanager
 async def subscribe(bootstrap: str, group: str, topic: str) -> AsyncIterator[Subscription]:
     """Join the group. Raises: Precondition when no broker answers."""
+    tolerate_header_names()
     client = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=group,

@@ -8,6 +8,8 @@ import sys
 import structlog
 from prometheus_client import Counter, Gauge, Histogram, start_http_server
 
+from broker.logs import Sparing
+
 RECORDS = Counter("laurel_projected_records", "Records whose rows are committed.", ["projection"])
 BATCH_SECONDS = Histogram(
     "laurel_projection_batch_seconds",
@@ -48,6 +50,7 @@ def configure_logs() -> None:
             foreign_pre_chain=PROCESSORS, processor=structlog.processors.JSONRenderer()
         )
     )
+    handler.addFilter(Sparing())
     logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
 

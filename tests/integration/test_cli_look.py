@@ -128,6 +128,55 @@ def test_a_dead_letter_is_listed_and_shown_as_it_was(scene, tmp_path):
     assert answers(scene, tmp_path, "dlq", "list", "--class", "wrong_key", "--json") == []
 
 
+def test_that_nothing_is_wrong_is_said_too(scene, tmp_path):
+    for arguments, said in [
+        (["dlq", "list", "--class", "wrong_key"], "no such dead letters\n"),
+        (["topics", "check"], "all 7 topics are as they must be\n"),
+    ]:
+        with laurel(arguments, scene.env, tmp_path) as command:
+            assert command.end() == 0
+        assert command.out == said
+
+
+def test_a_healthy_deployment_has_nothing_for_the_doctor(scene, tmp_path):
+    """Every part that there is gets a line, and none of them fails."""
+    (page,) = answers(scene, tmp_path, "doctor", "--json")
+
+    subjects = {finding["subject"] for finding in page["findings"]}
+    assert subjects >= {"broker", "catalogs", "topics", "workers", "lag", "parked", "dead letters"}
+    assert subjects >= {"postgres", "queue", "projectors", "user_achievement", "user_progress", "achievement"}
+    assert {finding["status"] for finding in page["findings"]} <= {"ok", "warn"}
+
+
+def test_the_doctor_says_what_is_missing_and_ends_with_5(scene, tmp_path):
+    """In a namespace of nobody: no catalog, no read models, no projector."""
+    env = {**scene.env, "LAUREL_NAMESPACE": "nobody"}
+    with laurel(["doctor"], env, tmp_path) as doctor:
+        assert doctor.end() == 5
+
+    assert "laurel topics create" in doctor.out
+    assert "laurel db upgrade" in doctor.out
+    assert "start `laurel projector`" in doctor.out
+
+
+def test_the_doctor_without_a_broker_ends_with_4(scene, tmp_path):
+    env = {**scene.env, "LAUREL_KAFKA": "127.0.0.1:1"}
+    with laurel(["doctor"], env, tmp_path) as doctor:
+        assert doctor.end() == 4
+
+    assert "no broker answers at 127.0.0.1:1" in doctor.out
+
+
+def test_a_claimed_delivery_can_be_held_longer_and_then_acknowledged(scene, tmp_path):
+    (claimed,) = answers(scene, tmp_path, "queue", "claim", "-n", "1", "--lease-seconds", "20")
+    lease, id = claimed["lease"], claimed["deliveries"][0]["notification_id"]
+
+    (held,) = answers(scene, tmp_path, "queue", "extend", lease, id, "--lease-seconds", "900")
+    (done,) = answers(scene, tmp_path, "queue", "ack", lease, id)
+
+    assert (held["extended"], done["done"]) == ([id], [id])
+
+
 def test_an_id_without_a_dead_letter_is_refused(scene, tmp_path):
     for id, said in [("0-999", "there is no dead letter 0-999"), ("one", "'one' is no id of a dead letter")]:
         with laurel(["dlq", "show", id], scene.env, tmp_path) as show:
