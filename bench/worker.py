@@ -37,10 +37,8 @@ REPLAYS = 3
 class Worker:
     """Laurel's processor with a job."""
 
-    name = "laurel"
-
-    def __init__(self, job: Path, namespace: str) -> None:
-        self._job, self._names = job, Names(namespace)
+    def __init__(self, job: Path, namespace: str, name: str = "laurel") -> None:
+        self._job, self._names, self.name = job, Names(namespace), name
         self._program: Program | None = None
 
     def prepare(self, stage: Stage) -> None:
