@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
+from broker.coordination import heed_group_errors
 from broker.parsing import tolerate_header_names
 from schemas.errors import Precondition
 
@@ -35,6 +36,7 @@ async def consumer(
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer that is assigned its partitions by hand and never commits; `group` is for looking only."""
     tolerate_header_names()
+    heed_group_errors()
     client = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=group,

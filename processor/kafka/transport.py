@@ -19,6 +19,7 @@ from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
+from broker.coordination import heed_group_errors
 from broker.parsing import tolerate_header_names
 from processor.kafka.fetch import Chunk, fetch_chunks
 from processor.kafka.positions import Bounds
@@ -40,6 +41,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     def _create_worker_consumer(self, transport: Any) -> AIOKafkaConsumer:
         tolerate_header_names()
+        heed_group_errors()
         consumer = super()._create_worker_consumer(transport)
         consumer._isolation_level = "read_committed"  # Faust offers it with its exactly_once only
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
