@@ -33,6 +33,7 @@ from schemas.topics import Names
 
 FETCH_BYTES = 1024 * 1024  # of one partition
 HEARTBEATS_A_SESSION = 5
+HEARTBEATS_UNTIL_WORD = 1.5
 REBALANCE_TIMEOUT_S = 30.0
 REQUEST_TIMEOUT_S = 40.0  # Faust wants it above the session timeout
 INTERRUPTED = 130
@@ -55,7 +56,7 @@ class AchievementsApp(faust.App):  # type: ignore[misc]
             evaluator,
             pace_of(settings),
             self.telemetry,
-            exit_now,
+            self.leave,
         )
         self.telemetry.show(lambda: [*self.ownership.partitions.values()])
         super().__init__(names.processor, **faust_options(settings, plan.partitions))
@@ -67,6 +68,12 @@ class AchievementsApp(faust.App):  # type: ignore[misc]
 
     def _create_directories(self) -> None:
         """None: nothing of a worker outlives it on disk."""
+
+    def leave(self, why: str, *, code: int = EX_SOFTWARE) -> NoReturn:
+        """End. A process whose member id was taken is fenced by the taker first; the next heartbeat says why."""
+        if self.settings.member_id is not None and code == EX_SOFTWARE:
+            time.sleep(HEARTBEATS_UNTIL_WORD * self.settings.session_timeout_s / HEARTBEATS_A_SESSION)
+        exit_now(why, code=code)
 
     async def on_started(self) -> None:
         Watchdog(self.look, self.settings.watchdog_s).start()
@@ -164,6 +171,7 @@ def faust_options(settings: ProcessorSettings, partitions: int) -> dict[str, Any
         "web_enabled": False,
         "stream_wait_empty": True,
         "consumer_auto_offset_reset": "earliest",
+        "consumer_group_instance_id": settings.member_id,
         "consumer_max_fetch_size": FETCH_BYTES,
         "broker_max_poll_records": CHUNK_RECORDS,
         "broker_session_timeout": session_s,

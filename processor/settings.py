@@ -31,6 +31,12 @@ class ProcessorSettings(BaseSettings):
     session_timeout_s: float = Field(
         15, gt=0, description="After this silence the group gives our partitions away."
     )
+    member_id: str | None = Field(
+        None,
+        pattern=r"^[A-Za-z0-9._-]{1,100}$",
+        description="Static membership: restarted within its session, a worker takes its partitions up again, "
+        "and the others notice nothing. Each process needs its own.",
+    )
     watchdog_s: float = Field(60, gt=0, description="Exit after so long without membership, or progress under lag.")
     checkpoint_ms: int = Field(100, gt=0, description="Between checkpoints of a partition at the head of its log.")
     checkpoint_backlog_ms: int = Field(1000, gt=0, description="The same while it catches up.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pydantic import SecretStr
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from schemas.topics import Names
@@ -22,7 +22,14 @@ class DatabaseSettings(BaseSettings):
 
 
 class ProjectorSettings(DatabaseSettings):
-    """LAUREL_KAFKA is host:port,…; LAUREL_METRICS_PORT 0 takes a free port and writes it to the log."""
+    """LAUREL_KAFKA is host:port,…; LAUREL_METRICS_PORT 0 takes a free port and writes it to the log.
+
+    LAUREL_MEMBER_ID makes membership static: a projector that comes back within its session takes its partitions up
+    again at once. Each process needs its own. LAUREL_SESSION_TIMEOUT_S is how long the partitions of a killed
+    projector stay nobody's.
+    """
 
     kafka: str
     metrics_port: int = 0
+    session_timeout_s: float = Field(default=6, gt=0)
+    member_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")

@@ -7,21 +7,23 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from typing import NoReturn
 
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaConnectionError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from broker.connections import unreachable
+from broker.membership import stay_static
 from broker.parsing import tolerate_header_names
 from broker.reading import Batch
 from projections.decoding import RESTART
-from schemas.errors import LaurelError
+from projections.settings import ProjectorSettings
+from schemas.errors import LaurelError, Precondition
 from schemas.records import Record
 
 IDLE_POLL_S = 0.1
 RECORDS_MAX = 5_000  # of one poll
 GATHERED_MAX = 20_000  # records of one transaction, about
-SESSION_TIMEOUT_MS = 6_000  # how long the partitions of a killed projector stay nobody's
 HEARTBEAT_MS = 500  # also how soon a member learns that another one joins
 COMMIT_SECONDS_MAX = 2.0
 STOP_SECONDS_MAX = 5.0
@@ -161,26 +163,34 @@ def merge(gathered: dict[int, Batch], moved: Iterable[Batch]) -> None:
 
 
 @asynccontextmanager
-async def subscribe(bootstrap: str, group: str, topic: str) -> AsyncIterator[Subscription]:
-    """Join the group. Raises: Precondition when no broker answers."""
+async def subscribe(settings: ProjectorSettings, topic: str) -> AsyncIterator[Subscription]:
+    """Join the group. Raises: Precondition when no broker answers, or another process has taken our id in it."""
     tolerate_header_names()
     client = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        group_id=group,
+        bootstrap_servers=settings.kafka,
+        group_id=settings.names.projector,
+        group_instance_id=settings.member_id and f"{settings.member_id}.{topic}",  # one consumer a topic
         enable_auto_commit=False,
         isolation_level="read_committed",
         auto_offset_reset="none",
-        session_timeout_ms=SESSION_TIMEOUT_MS,
+        session_timeout_ms=round(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=HEARTBEAT_MS,
     )
     subscription = Subscription(client, topic)
     try:
         await client.start()
+        if settings.member_id is not None:
+            stay_static(client, _refuse)
         yield subscription
     except KafkaConnectionError:
-        raise unreachable(bootstrap) from None
+        raise unreachable(settings.kafka) from None
     finally:
         await leave(client)
+
+
+def _refuse(taken: Precondition) -> NoReturn:
+    """In the client's heartbeat; the next fetch raises it."""
+    raise taken
 
 
 async def leave(client: AIOKafkaConsumer) -> None:

@@ -62,9 +62,8 @@ def projections(settings: ProjectorSettings) -> list[Projection]:
 
 
 async def keep_current(settings: ProjectorSettings, projection: Projection, stopping: asyncio.Event) -> None:
-    group = settings.names.projector
     connect = partial(connect_async, settings, f"{settings.namespace} {projection.name}")
-    async with subscribe(settings.kafka, group, projection.topic) as subscription:
+    async with subscribe(settings, projection.topic) as subscription:
         await Lane(projection, subscription, partial(open_session, connect, projection)).run(stopping)
 
 

@@ -2,7 +2,7 @@
 
 Stock and in use: group membership, conductor, channel, stream, agent. What is overridden, and where it comes from:
 
-    drivers/aiokafka.py   Consumer._new_consumer_thread, AIOKafkaConsumerThread._create_worker_consumer
+    drivers/aiokafka.py   Consumer._new_consumer_thread, AIOKafkaConsumerThread._create_worker_consumer, on_start
     transport/consumer.py Consumer._drain_messages, commit, wait_empty, on_buffer_full, on_buffer_drop,
                           verify_event_path; ConsumerThread.on_partitions_assigned
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from faust.transport.drivers import aiokafka as driver
@@ -20,9 +20,12 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from broker.coordination import heed_group_errors
+from broker.membership import stay_static
 from broker.parsing import tolerate_header_names
+from processor.kafka.exit import exit_now
 from processor.kafka.fetch import Chunk, fetch_chunks
 from processor.kafka.positions import Bounds
+from schemas.errors import Precondition
 
 CHUNK_RECORDS = 2_000
 POLL_S = 1.0
@@ -46,6 +49,12 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         consumer._isolation_level = "read_committed"  # Faust offers it with its exactly_once only
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS
         return consumer
+
+    async def on_start(self) -> None:
+        """Our id in the group, if we have one, goes into every heartbeat. In the thread."""
+        await super().on_start()
+        if self.app.conf.consumer_group_instance_id is not None:
+            stay_static(self._consumer, _id_was_taken)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
         """Pause everything before anything is fetched; Faust only leaves paused partitions out. In the thread."""
@@ -162,6 +171,10 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
 
 class ChunkTransport(driver.Transport):  # type: ignore[misc]
     Consumer = ChunkConsumer
+
+
+def _id_was_taken(refused: Precondition) -> NoReturn:
+    exit_now(str(refused), code=refused.exit_code)
 
 
 def _message(chunk: Chunk, generation: int) -> ConsumerMessage:
