@@ -104,6 +104,8 @@ def _start(stack: LocalStack, settings: Settings, name: str, command: str, port:
         "LAUREL_METRICS_PORT": str(port),
         "PYTHONPATH": str(CHECKOUT),
     }
+    if "kafka" in stack.children:  # else another stack may have processes of these names in the same group
+        env["LAUREL_MEMBER_ID"] = name  # one that fell takes its partitions up again at once
     child = stack.run(name, [sys.executable, "-P", "-m", "cli.main", command], env)
     return Process(child, f"http://{LOCALHOST}:{port}/metrics")
 
