@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
@@ -28,6 +28,9 @@ class Shown(Protocol):
     def behind(self) -> Mapping[str, int]: ...
     @property
     def parked(self) -> Mapping[str, int]: ...
+
+    restored: int
+    to_restore: int
 
 
 class Telemetry:
@@ -57,6 +60,12 @@ class Telemetry:
             registry=registry,
         )
 
+        self._restore_left = Gauge(
+            "laurel_restore_seconds_left",
+            "Until all partitions are restored, at the pace so far",
+            registry=registry,
+        )
+
     def show(self, partitions: Callable[[], Iterable[Shown]]) -> None:
         """Show lag and users of these partitions, looked up at every scrape."""
         self.registry.register(PartitionGauges(partitions))
@@ -75,7 +84,11 @@ class Telemetry:
         self.profile.counts["states"] += len(snapshot.cut.states)
         self.profile.counts["outcomes"] += len(snapshot.cut.outcomes)
 
+    def restoring(self, seconds_left: float) -> None:
+        self._restore_left.set(seconds_left)
+
     def restored(self, seconds: float) -> None:
+        self._restore_left.set(0)
         self._restores.observe(seconds)
 
     def serve(self, port: int) -> int:
@@ -103,11 +116,15 @@ class PartitionGauges(Collector):
             "laurel_parked", "Offset of a record that ends the worker", labels=["topic", "partition"]
         )
         users = GaugeMetricFamily("laurel_users", "Users with a state", labels=["partition"])
+        restored = GaugeMetricFamily("laurel_restored_offsets", "Of the last restore", labels=["partition"])
+        to_restore = GaugeMetricFamily("laurel_restore_offsets", "What it had to read", labels=["partition"])
         for partition in self._partitions():
             number = str(partition.number)
+            restored.add_metric([number], partition.restored)
+            to_restore.add_metric([number], partition.to_restore)
             users.add_metric([number], partition.users)
             for topic, behind in partition.behind.items():
                 lag.add_metric([topic, number], behind)
             for topic, offset in [*partition.parked.items()]:
                 parked.add_metric([topic, number], offset)
-        yield from (lag, users, parked)
+        yield from (lag, users, parked, restored, to_restore)

@@ -112,7 +112,9 @@ class Ownership:
         records, changelog = 0, self._names.changelog
         async with self._log.reader() as reader:
             await self.parking_lot.recall(reader, wanted)
-            states = await changelog_reader(reader, changelog, wanted, lambda: not self._abandoned)
+            states = await changelog_reader(
+                reader, changelog, wanted, lambda: not self._abandoned, self._telemetry.restoring
+            )
             for partition in wanted:
                 records += await states.restore(partition)
                 if self._abandoned:

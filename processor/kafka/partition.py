@@ -63,6 +63,7 @@ class OwnedPartition:
         self.catalogs = dict(catalogs)
         self.control = Control()  # as last written or restored
         self.log_position = 0
+        self.restored = self.to_restore = 0  # offsets of the changelog, of the last restore
         self.writer: Writer | None = None
         self.is_open = False
         self.positions: dict[str, int] = {}
