@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from cli.benches import peers, processor, projection
+from cli.benches import latency, peers, processor, projection
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
 app.command("run")(processor.run)
 app.command("quick")(processor.quick)
 app.command("peers")(peers.peers)
+app.command("latency")(latency.latency)
 app.command("projection")(projection.measure)
