@@ -76,7 +76,11 @@ async def _started(starting: Awaitable[None], bootstrap: str) -> None:
         raise unreachable(bootstrap) from None
 
 
-def unreachable(bootstrap: str) -> Precondition:
-    return Precondition(
+class Unreachable(Precondition):
+    """No broker answers; it may be starting."""
+
+
+def unreachable(bootstrap: str) -> Unreachable:
+    return Unreachable(
         f"no broker answers at {bootstrap}: start one with `laurel dev` or set LAUREL_KAFKA to one that runs"
     )

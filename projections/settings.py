@@ -26,10 +26,11 @@ class ProjectorSettings(DatabaseSettings):
 
     LAUREL_MEMBER_ID makes membership static: a projector that comes back within its session takes its partitions up
     again at once. Each process needs its own. LAUREL_SESSION_TIMEOUT_S is how long the partitions of a killed
-    projector stay nobody's.
+    projector stay nobody's, LAUREL_START_TIMEOUT_S how long to wait for servers at the start.
     """
 
     kafka: str
     metrics_port: int = 0
     session_timeout_s: float = Field(default=6, gt=0)
+    start_timeout_s: float = Field(default=60, gt=0)
     member_id: str | None = Field(default=None, pattern=r"^[A-Za-z0-9._-]{1,100}$")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any
@@ -11,10 +12,12 @@ from typing import Any
 from psycopg import OperationalError
 
 from broker.catalogs import read_program
+from broker.connections import Unreachable
 from broker.topics import places_of
 from projections import notification_queue
 from projections.achievement import AchievementProjection
 from projections.database import connect, connect_async
+from projections.decoding import RESTART
 from projections.lane import Lane
 from projections.migrations.runner import check_current
 from projections.projection import Projection
@@ -24,10 +27,17 @@ from projections.subscription import subscribe
 from projections.telemetry import QUEUE_DEPTH, QUEUE_OLDEST, log, serve_metrics
 from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
-from schemas.errors import Precondition
+from schemas.errors import LaurelError, Precondition
 
 QUEUE_LOOK_S = 5.0
+START_PAUSE_S = 1.0
 STOP_SECONDS_MAX = 8.0  # then a batch in hand is rolled back, and read again after the next start
+
+
+class BrokerLost(LaurelError):  # noqa: N818 - what happened, not a fault
+    """The broker went away under us."""
+
+    exit_code = RESTART
 
 
 async def project(settings: ProjectorSettings) -> None:
@@ -38,16 +48,44 @@ async def project(settings: ProjectorSettings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    await asyncio.to_thread(check_schema, settings)
+    await await_servers(settings)
     serve_metrics(settings.metrics_port)
-    await project_until(settings, stopping)
+    try:
+        await project_until(settings, stopping)
+    except Unreachable as away:
+        raise BrokerLost(f"{away}; it was there, so this process must start again and wait for it") from away
     log.info("stopped")
+
+
+async def await_servers(settings: ProjectorSettings) -> None:
+    """Wait for Postgres and Kafka, which may be starting too. Only the start is ever tried again.
+
+    Raises: Precondition when one does not answer in time, or lacks what is to be there.
+    """
+    deadline = time.monotonic() + settings.start_timeout_s
+    while True:
+        try:
+            await asyncio.to_thread(check_schema, settings)
+            return await check_topics(settings)
+        except OperationalError as error:
+            away = Precondition(f"Postgres does not answer: {error}; start it, or set LAUREL_POSTGRES")
+        except Unreachable as error:
+            away = error
+        if time.monotonic() > deadline:
+            raise away
+        log.warning("waiting for a server", why=str(away))
+        await asyncio.sleep(START_PAUSE_S)
+
+
+async def check_topics(settings: ProjectorSettings) -> None:
+    """Raises: Precondition when one is missing."""
+    await places_of(settings.kafka, [model.topic for model in projections(settings)])
 
 
 async def project_until(settings: ProjectorSettings, stopping: asyncio.Event) -> None:
     """All projections side by side; when one fails, the others finish their batch."""
     models = projections(settings)
-    await places_of(settings.kafka, [model.topic for model in models])
+    await check_topics(settings)
     work = [keep_current(settings, model, stopping) for model in models]
     await run_together([*work, watch_queue(settings, stopping)], stopping)
 
@@ -81,12 +119,9 @@ async def run_together(work: Sequence[Coroutine[Any, Any, None]], stopping: asyn
 
 
 def check_schema(settings: ProjectorSettings) -> None:
-    """Raises: Precondition when Postgres does not answer, or lacks a migration."""
-    try:
-        with connect(settings) as connection:
-            check_current(connection, settings.names.postgres_schema)
-    except OperationalError as error:
-        raise Precondition(f"Postgres does not answer: {error}; start it, or set LAUREL_POSTGRES") from error
+    """Raises: Precondition when Postgres lacks a migration, OperationalError when it does not answer."""
+    with connect(settings) as connection:
+        check_current(connection, settings.names.postgres_schema)
 
 
 async def watch_queue(settings: ProjectorSettings, stopping: asyncio.Event) -> None:
