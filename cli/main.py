@@ -45,6 +45,7 @@ VERBS = [
     Verb("worker", "cli.worker", OPERATE, "Run one processor."),
     Verb("projector", "cli.projector", OPERATE, "Run one projector."),
     Verb("bench", "cli.bench", BUILD, "Measure the processor."),
+    Verb("soak", "cli.soak", BUILD, "Run everything under random faults, and check the invariants."),
     Verb("schema", "cli.schema", BUILD, "Export the contract as JSON Schema and AsyncAPI."),
 ]
 

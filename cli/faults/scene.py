@@ -32,7 +32,7 @@ from schemas.errors import LaurelError
 
 SESSION_S = 6  # the least that a broker takes by default
 UNDER_WAY_S_MAX = 120.0
-DRAIN_S_MAX = 150.0
+DRAIN_S_MAX = 180.0
 DIES_EVERY = 15  # claims of a claimer that dies
 
 DRAINED_WITHOUT_CLAIMERS = ("processor", "undecided", "projector")
@@ -52,10 +52,10 @@ class Shape(NamedTuple):
 
 
 class Scene:
-    """Everything runs, under the supervisor, from entering to leaving."""
+    """Everything runs, under the supervisor, from entering to leaving. `env` is that of its processes."""
 
-    def __init__(self, ground: Ground, shape: Shape) -> None:
-        self.ground, self.shape = ground, shape
+    def __init__(self, ground: Ground, shape: Shape, env: Mapping[str, str] | None = None) -> None:
+        self.ground, self.shape, self._env = ground, shape, env or {}
         self.settings = Settings(
             kafka=ground.kafka,
             postgres=SecretStr(ground.postgres),
@@ -125,6 +125,7 @@ class Scene:
             "LAUREL_NAMESPACE": self.shape.namespace,
             "LAUREL_METRICS_PORT": "0",
             "PYTHONPATH": str(CHECKOUT),
+            **self._env,
             **env,
         }
         return self.ground.stack.run(f"{self.shape.namespace}-{name}-{next(self._numbers)}", argv, settings)
@@ -189,10 +190,14 @@ class Scene:
                 raise LaurelError(f"not within {seconds:.0f} s: {what}; {self.last_words()}")
             time.sleep(POLL_S)
 
-    def await_progress(self) -> None:
+    def await_progress(self, seconds: float = UNDER_WAY_S_MAX) -> None:
         """Until every stage has moved on from where it stands now."""
         before = self._progress()
-        self.until(lambda: all(now > then for now, then in zip(self._progress(), before, strict=True)), "progress")
+
+        def has_moved() -> bool:
+            return all(now > then for now, then in zip(self._progress(), before, strict=True))
+
+        self.until(has_moved, "processor and projector move on", seconds)
 
     def _progress(self) -> tuple[int, int]:
         standing = self.watch.last

@@ -1,0 +1,181 @@
+"""A soak: everything runs under load while faults are drawn by a seed; at the end they stop, and all is checked."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from random import Random
+from typing import Any, NamedTuple, Protocol
+
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from broker.connections import admin
+from cli.faults.catalogue import FAULTS, Fault
+from cli.faults.ground import Ground
+from cli.faults.invariants import Verdict
+from cli.faults.scene import Scene, Shape
+from schemas.errors import LaurelError
+from schemas.topics import CHANGELOG_CONFIG
+
+TOGETHER = 0.5  # how often two things go wrong at once
+SAMPLE_S = 2.0
+PROGRESS_S_MAX = 150.0
+MB = 1024 * 1024
+PAGE_BYTES = 4096
+COMPACTED_OFTEN = {"segment.ms": "20000", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "20000"}
+# a server may take long to come back on a busy machine, and our supervisor takes the refusal to wait for final
+PATIENT = {"LAUREL_START_TIMEOUT_S": "600"}
+
+
+class Say(Protocol):
+    def __call__(self, **figures: Any) -> None: ...
+
+
+class Memory(NamedTuple):
+    """Units: at, seconds since the beginning; workers, MB of resident memory of the largest worker."""
+
+    at: float
+    worker_mb: float
+
+
+class Report(NamedTuple):
+    """What a soak came to.
+
+    Shapes: faults by name, as often as inflicted; memory in order of time.
+    """
+
+    seed: int
+    minutes: float
+    seconds: float
+    published: int
+    faults: Counter[str]
+    kills: Counter[str]
+    claimers_died: int
+    restarts: int
+    stuck: list[str]
+    drained_s: float | None
+    memory: list[Memory]
+    verdicts: list[Verdict]
+
+    @property
+    def holds(self) -> bool:
+        return not self.stuck and not any(verdict.differences for verdict in self.verdicts)
+
+
+def soak(minutes: float, seed: int, say: Say) -> Report:
+    """Raises: LaurelError when the stack does not start."""
+    shape = Shape(
+        namespace=f"soak-{secrets.token_hex(3)}",
+        seed=seed,
+        partitions=8,
+        workers=3,
+        projectors=2,
+        claimers=2,
+        users=20_000,
+        events_per_s=150,
+    )
+    with Ground() as ground, Scene(ground, shape, PATIENT) as scene:
+        return Soak(scene, minutes, say).run()
+
+
+class Soak:
+    def __init__(self, scene: Scene, minutes: float, say: Say) -> None:
+        self._scene, self._minutes, self._say = scene, minutes, say
+        self._draw = Random(scene.shape.seed)
+        self._faults: Counter[str] = Counter()
+        self._memory: list[Memory] = []
+        self._stuck: list[str] = []
+        self._began = time.monotonic()
+
+    def run(self) -> Report:
+        scene = self._scene
+        scene.ground.loop.run(compact_often(scene))
+        sampling = scene.ground.loop.begin(self._sample_always())
+        scene.await_progress()
+        rounds = self._rounds()
+        while self._elapsed < self._minutes * 60 and not self._stuck:
+            self._inflict(next(rounds))
+        self._say(faults=self._faults.total(), kills=scene.kills.total(), state="draining")
+        drained = scene.drain()
+        sampling.cancel()
+        return Report(
+            seed=scene.shape.seed,
+            minutes=self._minutes,
+            seconds=self._elapsed,
+            published=scene.load.published,
+            faults=self._faults,
+            kills=scene.kills,
+            claimers_died=sum(child.restarts for child in scene.claimers),
+            restarts=sum(child.restarts for child in [*scene.workers, *scene.projectors]),
+            stuck=self._stuck,
+            drained_s=drained.seconds,
+            memory=self._memory,
+            verdicts=scene.verdicts(drained),
+        )
+
+    @property
+    def _elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    def _rounds(self) -> Iterator[list[Fault]]:
+        """Kills and others by turns, sometimes both at once; every fault comes before one comes again."""
+        kills = dealt([fault for fault in FAULTS if fault.kills], self._draw)
+        others = dealt([fault for fault in FAULTS if not fault.kills], self._draw)
+        while True:
+            kill, other = next(kills), next(others)
+            if kill.hits != other.hits and self._draw.random() < TOGETHER:
+                yield [kill, other]
+            else:
+                yield from ([kill], [other])
+
+    def _inflict(self, faults: Sequence[Fault]) -> None:
+        """All at once, then wait until every stage moves on again."""
+        names = [fault.name for fault in faults]
+        self._say(minute=round(self._elapsed / 60, 1), fault=" + ".join(names), kills=self._scene.kills.total())
+        seeds = [self._draw.getrandbits(32) for _ in faults]
+        with ThreadPoolExecutor(len(faults)) as pool:
+            going = [
+                pool.submit(each.inflict, self._scene, Random(seed))
+                for each, seed in zip(faults, seeds, strict=True)
+            ]
+        try:
+            for each in going:
+                each.result()
+            self._scene.await_progress(PROGRESS_S_MAX)
+        except LaurelError as error:
+            self._stuck.append(f"{' + '.join(names)}: {error}")
+        self._faults.update(names)
+
+    async def _sample_always(self) -> None:
+        while True:
+            sizes = [resident_mb(child.pid) for child in self._scene.workers]
+            self._memory.append(Memory(self._elapsed, max(sizes, default=0.0)))
+            await asyncio.sleep(SAMPLE_S)
+
+
+def dealt(faults: Sequence[Fault], draw: Random) -> Iterator[Fault]:
+    """As from a deck: shuffled, and shuffled again when all were dealt."""
+    while True:
+        yield from draw.sample(faults, len(faults))
+
+
+async def compact_often(scene: Scene) -> None:
+    """Let the changelog be compacted all the time, while others restore from it."""
+    config = {**CHANGELOG_CONFIG, **COMPACTED_OFTEN}
+    async with admin(scene.settings.kafka) as client:
+        await client.alter_configs(
+            [ConfigResource(ConfigResourceType.TOPIC, scene.settings.names.changelog, config)]
+        )
+
+
+def resident_mb(pid: int) -> float:
+    """0 for a process that is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES / MB
+    except (OSError, IndexError):
+        return 0.0

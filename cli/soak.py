@@ -1,0 +1,43 @@
+"""`laurel soak`: the whole pipeline under random faults, and the invariants at the end."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from cli.faults import report as reports
+from cli.faults.soak import soak
+from cli.output import print_json
+
+BROKEN = 5
+
+
+def command(
+    minutes: Annotated[float, typer.Option(min=0.5, help="How long faults go on.")] = 10,
+    seed: Annotated[int, typer.Option(help="Draws the load and the faults.")] = 1,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the result into this Markdown file.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
+) -> None:
+    """Kill, freeze, cut and starve a pipeline under load, then hold it against the reference.
+
+    It has a Kafka and a Postgres of its own. Exit code 5: an invariant does not hold.
+    """
+    found = soak(minutes, seed, say)
+    if report is not None:
+        reports.write(found, report)
+    if as_json:
+        print_json(reports.told(found))
+    else:
+        print("\n".join(reports.lines(found)))
+    if not found.holds:
+        raise typer.Exit(BROKEN)
+
+
+def say(**figures: Any) -> None:
+    print(json.dumps({"progress": "soak", **figures}), file=sys.stderr, flush=True)
