@@ -12,7 +12,7 @@ from schemas.errors import LaurelError
 from schemas.records import Record
 
 RESTART = 70  # exit code: a supervisor starts the process again
-ESCAPED_NUL = b"\\u0000"
+ESCAPE, ESCAPED_NUL = b"\\", b"\\u0000"
 REPLACEMENT = "�"
 UNREADABLE = (msgspec.MsgspecError, ValueError, OverflowError, struct.error)
 
@@ -31,7 +31,9 @@ def decode(record: Record, decoder: Callable[[bytes], Decoded], place: str) -> D
     try:
         if value is None:
             raise ValueError("it has no value")
-        return decoder(without_nul(value) if ESCAPED_NUL in value else value)
+        if ESCAPE in value and ESCAPED_NUL in value:  # one byte is found sooner than six, and is mostly not there
+            value = without_nul(value)
+        return decoder(value)
     except UNREADABLE as error:
         raise undecodable(record, place, error) from error
 

@@ -77,13 +77,13 @@ def notification_uuid(outcome_id: str) -> bytes:
     return bytes(digest)
 
 
-def notice_row(identity: bytes, award: Award, metadata: bytes, appended: int) -> bytes:
+def notice_row(award: Award, identity: bytes, user: bytes, metadata: bytes, appended: int) -> bytes:
     """A row of `notification` for COPY."""
     data = award.data
     return b"".join(
         (
             _begin_notice(8, 16, identity, 8, appended),
-            text(award.subject),
+            user,
             TYPE,
             _texts[data.name],
             _texts[data.message or data.description],

@@ -45,27 +45,35 @@ from schemas.topics import Names
 SQL = statements("user_achievement.sql")
 
 RECORDS_PER_TURN = 250  # decoded before Postgres is given more of the batch before
+NO_METADATA, NO_SCOPE = jsonb(EMPTY_OBJECT), text("")
 
 _texts = Repeated()
 _begin_award = Struct(">hi16siiiqiqiqiiiqii").pack
 
 
 class AwardRows:
-    """Awards, and what the tables are to get of them: each table's rows as COPY reads them."""
+    """Outcomes, and what the tables are to get of them: each table's rows as COPY reads them.
+
+    What was decoded is not kept: to write into memory that was not just used costs more than to decode.
+    """
 
     def __init__(self) -> None:
-        self.awards: list[Award] = []
+        self.records: list[Record] = []
         self.rows: list[bytes] = []
         self.notices: list[bytes] = []
         self.deliveries: list[bytes] = []
 
+    @property
+    def awards(self) -> list[Award]:
+        return [decode_award(record.value or b"") for record in self.records]
+
     def add(self, award: Award, record: Record) -> None:
-        metadata, appended = metadata_of(award), append_moment(record)
-        self.awards.append(award)
-        self.rows.append(award_row(award, metadata, appended))
+        user, metadata, appended = text(award.subject), metadata_of(award), append_moment(record)
+        self.records.append(record)
+        self.rows.append(award_row(award, user, metadata, appended))
         if award.data.announce:
             identity = notification_uuid(award.id)
-            self.notices.append(notice_row(identity, award, metadata, appended))
+            self.notices.append(notice_row(award, identity, user, metadata, appended))
             self.deliveries.append(delivery_row(identity))
 
 
@@ -90,7 +98,7 @@ class UserAchievementProjection:
         return rows
 
     async def write(self, connection: AsyncConnection, rows: AwardRows) -> int:
-        if not rows.awards:
+        if not rows.records:
             return 0
         async with connection.cursor() as cursor:
             if self._all_new:
@@ -114,7 +122,7 @@ class UserAchievementProjection:
         await cursor.execute(SQL["insert_awards"], prepare=False)
         appeared = cursor.rowcount
         notified = await merge_notifications(cursor, copied(rows.notices)) if rows.notices else 0
-        self._all_new = (appeared, notified) == (len(rows.awards), len(rows.notices))
+        self._all_new = (appeared, notified) == (len(rows.records), len(rows.notices))
         return notified
 
 
@@ -134,24 +142,24 @@ def metadata_of(award: Award) -> bytes:
     return metadata if metadata == EMPTY_OBJECT else encode_json(decode_metadata(metadata))
 
 
-def award_row(award: Award, metadata: bytes, appended: int) -> bytes:
-    """The columns of `copy_awards`, in its order. Raises: UNREADABLE for numbers that no column holds."""
+def award_row(award: Award, user: bytes, metadata: bytes, appended: int) -> bytes:
+    """The columns of `copy_awards`, in its order. Raises: UNREADABLE for what no column holds."""
     data, evidence = award.data, award.data.evidence
-    identity = bytes.fromhex(award.id.replace("-", ""))
-    if len(identity) != 16:
-        raise ValueError(f"its id {award.id} is no UUID")
-    earned_at, version = moment(data.earned_at), data.catalog_version
+    identity, earned_at = uuid_bytes(award.id), moment(data.earned_at)
+    partition, offset, version = evidence.partition, evidence.offset, data.catalog_version
+    # fmt: off
+    numbers = _begin_award(
+        21, 16, identity, 4, data.n, 8, earned_at, 8, appended, 8, data.points, 4, partition, 8, offset, 4, version
+    )
+    # fmt: on
     return b"".join(
         (
-            _begin_award(
-                *(21, 16, identity, 4, data.n, 8, earned_at, 8, appended, 8, data.points),
-                *(4, evidence.partition, 8, evidence.offset, 4, version),
-            ),
+            numbers,
             bigint(data.progress_at_unlock),
-            text(award.subject),
+            user,
             text(evidence.event_id),
-            text(data.scope),
-            jsonb(metadata),
+            text(data.scope) if data.scope else NO_SCOPE,
+            NO_METADATA if metadata == EMPTY_OBJECT else jsonb(metadata),
             _texts[data.catalog],
             _texts[data.achievement],
             _texts[data.tier],
@@ -162,3 +170,11 @@ def award_row(award: Award, metadata: bytes, appended: int) -> bytes:
             _texts[data.replay_id],
         )
     )
+
+
+def uuid_bytes(written: str) -> bytes:
+    """Raises: ValueError."""
+    value = bytes.fromhex(written.replace("-", ""))
+    if len(value) != 16:
+        raise ValueError(f"its id {written} is no UUID")
+    return value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
 from collections.abc import Coroutine, Iterable, Sequence
@@ -30,6 +31,7 @@ from projections.user_progress import UserProgressProjection
 from schemas.errors import LaurelError, Precondition
 
 QUEUE_LOOK_S = 5.0
+GARBAGE_THRESHOLDS = (200_000, 50, 1_000)  # batches are thousands of live objects and no cycles: half of decoding
 START_PAUSE_S = 1.0
 STOP_SECONDS_MAX = 8.0  # then a batch in hand is rolled back, and read again after the next start
 
@@ -80,6 +82,12 @@ async def await_servers(settings: ProjectorSettings) -> None:
 async def check_topics(settings: ProjectorSettings) -> None:
     """Raises: Precondition when one is missing."""
     await places_of(settings.kafka, [model.topic for model in projections(settings)])
+
+
+def collect_garbage_rarely() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 async def project_until(settings: ProjectorSettings, stopping: asyncio.Event) -> None:
