@@ -1,17 +1,14 @@
-"""Notes about suspect records, in the control topic: written one at a time, read to the end."""
+"""What the control topic says of suspect records."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from msgspec import MsgspecError
-
-from broker.connections import producer
+from broker.notes import note_in
 from broker.positions import Place
 from broker.reading import read_to_end
-from schemas.errors import Precondition
-from schemas.parking import Note, SkipOrder, Suspect, decode_note, encode_note, key_of
+from schemas.notes import SkipOrder, Suspect
 from schemas.records import Record
 from schemas.topics import Names
 
@@ -37,11 +34,6 @@ class Parking(NamedTuple):
         )
 
 
-async def write_note(bootstrap: str, names: Names, partition: int, note: Note) -> None:
-    async with producer(bootstrap) as client:
-        await client.send_and_wait(names.control, encode_note(note), key=key_of(note), partition=partition)
-
-
 async def read_parking(bootstrap: str, names: Names, partitions: Iterable[int]) -> dict[Place, Parking]:
     """By source topic and partition, for those that have a note. Raises: Precondition."""
     found: dict[Place, Parking] = {}
@@ -53,18 +45,10 @@ async def read_parking(bootstrap: str, names: Names, partitions: Iterable[int]) 
 
 def take_note(found: dict[Place, Parking], partition: int, record: Record) -> None:
     """Put a record of the control topic over what was found before it. Raises: Precondition."""
-    note = _note(record, partition)
-    place = (note.topic, partition)
-    known = found.get(place, Parking())
-    found[place] = known._replace(suspect=note) if isinstance(note, Suspect) else known._replace(order=note)
-
-
-def _note(record: Record, partition: int) -> Note:
-    try:
-        note: Note = decode_note(record.value or b"")
-    except MsgspecError as error:
-        raise Precondition(
-            f"the record at offset {record.offset} of partition {partition} of the control topic is no note that "
-            f"this version knows ({error}): upgrade it to the version that wrote the record"
-        ) from None
-    return note
+    match note := note_in(record, partition):
+        case Suspect():
+            place = (note.topic, partition)
+            found[place] = found.get(place, Parking())._replace(suspect=note)
+        case SkipOrder():
+            place = (note.topic, partition)
+            found[place] = found.get(place, Parking())._replace(order=note)

@@ -9,13 +9,14 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from broker.parking import Parking, read_parking, write_note
+from broker.notes import write_note
+from broker.parking import Parking, read_parking
 from broker.positions import Place, group_positions
 from broker.topics import partition_counts
 from cli.kafka import run
 from cli.settings import Settings
 from schemas.errors import LaurelError
-from schemas.parking import SkipOrder, Suspect
+from schemas.notes import SkipOrder, Suspect
 
 WAIT_S = 30.0
 POLL_S = 0.2

@@ -11,8 +11,10 @@ from aiokafka.errors import KafkaError
 
 from broker.catalogs import read_program
 from broker.connections import admin
+from broker.notes import LAYOUT_PARTITION, read_layout, write_note
 from broker.topics import check_topics, missing, partition_counts
 from schemas.errors import Precondition
+from schemas.notes import Layout
 from schemas.program import Program
 from schemas.topics import Names, TopicSpec
 
@@ -37,7 +39,7 @@ async def prepare(bootstrap: str, names: Names, timeout_s: float) -> Plan:
     while True:
         await _reach(bootstrap, deadline)
         try:
-            return await check(bootstrap, names)
+            return await _agreed(bootstrap, names)
         except KafkaError as error:
             if time.monotonic() > deadline:
                 raise Precondition(f"the broker at {bootstrap} is not ready: {error!r}. See its log") from error
@@ -56,6 +58,42 @@ async def _reach(bootstrap: str, deadline: float) -> None:
             log.warning("waiting for a broker", why=str(unreachable), pause_s=pause_s)
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, PAUSE_S_MAX)
+
+
+async def _agreed(bootstrap: str, names: Names) -> Plan:
+    """A plan that fits what the states were made with, and is noted for those who come later."""
+    layout = await read_layout(bootstrap, names)  # before the catalogs, which can only have moved on since
+    plan = await check(bootstrap, names)
+    if layout is not None:
+        refuse_changed(names, layout, plan)
+    if layout != (ours := layout_of(plan)):
+        await write_note(bootstrap, names, LAYOUT_PARTITION, ours)
+    return plan
+
+
+def layout_of(plan: Plan) -> Layout:
+    catalogs = {catalog.catalog: (catalog.version, catalog.sha256) for catalog in plan.program.catalogs}
+    return Layout(partitions=plan.partitions, catalogs=catalogs)
+
+
+def refuse_changed(names: Names, before: Layout, plan: Plan) -> None:
+    """Raises: Precondition when topics or catalogs are not those that the states were made with."""
+    if before.partitions != plan.partitions:
+        raise Precondition(
+            f"the states of namespace '{names.namespace}' are spread over {before.partitions} partitions, and its "
+            f"topics have {plan.partitions} now: users would not be found where they are. Start over in a new "
+            "namespace, whose worker reads the sources again"
+        )
+    now = layout_of(plan).catalogs
+    for catalog, (version, sha256) in before.catalogs.items():
+        other_version, other_sha256 = now.get(catalog, (0, ""))
+        if other_version < version or (other_version == version and other_sha256 != sha256):
+            raise Precondition(
+                f"catalog '{catalog}' has run in version {version} with content {sha256[:12]}, and "
+                f"{names.catalogs} has version {other_version} with {other_sha256[:12] or 'nothing'}: the topic "
+                "was recreated, and with it the numbering of the states is lost. Restore the topic, or start over "
+                "in a new namespace"
+            )
 
 
 async def check(bootstrap: str, names: Names) -> Plan:

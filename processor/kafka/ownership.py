@@ -20,7 +20,7 @@ from processor.kafka.partition import Evaluator, OwnedPartition, slices
 from processor.kafka.restore import changelog_reader
 from processor.telemetry import Telemetry
 from schemas.errors import LaurelError, Precondition
-from schemas.parking import Suspect
+from schemas.notes import Suspect
 from schemas.program import Program
 from schemas.records import Record
 from schemas.state import CONTROL_FORMAT, Control

@@ -23,7 +23,7 @@ from processor.kafka.fetch import Chunk
 from processor.kafka.log import Log, Reader
 from processor.kafka.partition import OwnedPartition
 from schemas.errors import BadRecord
-from schemas.parking import Suspect, after_exit, encode_note, key_of
+from schemas.notes import Suspect, after_exit, encode_note, key_of
 
 NOTE_TIMEOUT_S = 5.0
 LOOK_EVERY_S = 1.0

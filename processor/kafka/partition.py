@@ -12,7 +12,7 @@ from processor.evaluator.partition import Cut, Folded
 from processor.kafka.fetch import Chunk
 from processor.kafka.log import Writer
 from schemas.errors import BadRecord, LaurelError
-from schemas.parking import Suspect
+from schemas.notes import Suspect
 from schemas.records import Record
 from schemas.state import Control
 

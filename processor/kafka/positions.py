@@ -48,6 +48,8 @@ class Source(NamedTuple):
     def start(self) -> int:
         if self.recorded is not None and self.committed is None:
             raise Precondition(self._forgotten())
+        if self.committed and self.recorded is None:
+            raise Precondition(self._unrecorded())
         if max(self.committed or 0, self.recorded or 0) > self.end:
             raise Precondition(self._shrunk())
         if self.committed is not None and self.committed < self.begin:
@@ -61,6 +63,14 @@ class Source(NamedTuple):
             f"{self} was read up to {self.recorded}, says the changelog, but the group has no position in it: the "
             "topic was recreated, or the group's offsets expired. If it is the same topic, set the position: "
             f"{self._reset(f'--to-offset {self.recorded}')}. If it is new, its users need a new namespace"
+        )
+
+    def _unrecorded(self) -> str:
+        return (
+            f"{self} was read up to {self.committed}, says the group, but the changelog has no word of it: it was "
+            "recreated, and the states are lost. Restore it, or start over in a new namespace, whose worker reads "
+            "the sources again. If the position was set by hand before the first start, take it back: "
+            f"{self._reset('--to-earliest')}"
         )
 
     def _shrunk(self) -> str:

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from broker.parking import write_note
+from broker.notes import write_note
 from processor.kafka.exit import EX_SOFTWARE
-from schemas.parking import EXITS_MAX, Suspect
+from schemas.notes import EXITS_MAX, Suspect
 from schemas.topics import partition_of
 from tests.faults.poisoned_worker import POISON
 from tests.integration.processors import (

@@ -31,7 +31,7 @@ from schemas.outcomes import unlocked_id
 from schemas.program import Program
 from schemas.records import Record
 from schemas.state import CONTROL_KEY, Control, decode_control, decode_state, fresh_state, metric_values
-from schemas.topics import Names, TopicSpec, partition_of
+from schemas.topics import Names, partition_of
 from tests.transactions import decided
 
 PARTITIONS = 4
@@ -329,7 +329,8 @@ async def recreate(stage: Stage, topic: str) -> None:
     while (await partition_counts(stage.kafka, [topic]))[topic]:
         assert time.monotonic() < deadline, f"{topic} is still there after {WAIT_S:.0f} s"
         await asyncio.sleep(POLL_S)
-    await create_topics(stage.kafka, [TopicSpec(topic, PARTITIONS, {})])
+    specs = wanted_topics(stage.names, [stage.source], PARTITIONS)
+    await create_topics(stage.kafka, [spec for spec in specs if spec.name == topic])
 
 
 class Worker:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, NoReturn
 
 import pytest
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 
 from broker.catalogs import read_program
 from processor.evaluator.partition import PartitionEvaluator
+from processor.kafka import partition as partition_module
 from processor.kafka.fetch import Chunk
 from processor.kafka.kafka_log import KafkaLog, KafkaWriter
 from processor.kafka.ownership import Ownership
@@ -22,6 +24,7 @@ from processor.telemetry import Telemetry
 from schemas.errors import Precondition
 from schemas.program import Program
 from schemas.records import PlainRecord, Record
+from schemas.state import CONTROL_FORMAT, STATE_FORMAT, Control, encode_state
 from schemas.topics import partition_of
 from tests.integration.processors import (
     PARTITIONS,
@@ -281,6 +284,31 @@ async def test_a_worker_that_knows_an_older_catalog_than_has_run_is_refused(stag
 
         with pytest.raises(Precondition, match=r"has run version 2 of catalog 'toy'.*was 1: restart it"):
             await second.acquire()
+
+
+async def test_a_control_record_of_a_newer_version_is_refused(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with process(stage) as newer, process(stage) as ours:
+        await newer.acquire()
+        monkeypatch.setattr(partition_module, "Control", partial(Control, format=CONTROL_FORMAT + 1))
+        await newer.play(own_events(3))
+        await newer.commit()
+
+        with pytest.raises(Precondition, match=r"partition 2 has format 2, this worker knows 1: upgrade it"):
+            await ours.acquire()
+
+
+async def test_a_user_state_of_a_newer_version_ends_the_worker_for_good_when_it_is_touched(stage: Stage) -> None:
+    """With 4: a restart would not help, and nothing is folded over what cannot be read."""
+    event = own_events(1)[0]
+    state = [STATE_FORMAT + 1, None, b"", "whatever comes"]
+    async with process(stage) as only:
+        await only.acquire()
+        only.partition.evaluator.load([(event.user.encode(), encode_state(state))])
+
+        with pytest.raises(Exited, match=r"a user state of format 2 .*upgrade it to the version .*\(4\)"):
+            await only.play([event])
 
 
 async def test_a_refused_record_becomes_a_dead_letter_in_the_same_transaction(stage: Stage) -> None:

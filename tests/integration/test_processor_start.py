@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import pytest
+from aiokafka.admin import NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
+from broker.catalogs import publish
 from broker.connections import admin
 from broker.topics import create_topics, wanted_topics
+from processor.evaluator.compile import compile_catalog
 from processor.preflight import check, prepare
 from schemas.errors import Precondition
 from schemas.topics import Names, TopicSpec
-from tests.integration.processors import PARTITIONS, set_up
+from tests.integration.processors import CATALOG, PARTITIONS, Stage, recreate, set_up
 from tests.servers import Servers
 
 pytestmark = pytest.mark.server
@@ -54,3 +57,50 @@ async def test_a_changelog_that_may_forget_states_is_refused(servers: Servers, n
 
     with pytest.raises(Precondition, match=f"{stage.names.changelog} has cleanup.policy=compact,delete: set it"):
         await check(stage.kafka, stage.names)
+
+
+async def test_a_changed_number_of_partitions_is_refused_even_when_all_topics_have_it(
+    servers: Servers, namespace: str
+) -> None:
+    """Keys would go elsewhere than the states that were made of them."""
+    stage = await set_up(servers.kafka, namespace)
+    await prepare(stage.kafka, stage.names, timeout_s=60)
+    async with admin(stage.kafka) as client:
+        topics = [stage.source, *(spec.name for spec in stage.names.specs() if spec.partitions is None)]
+        await client.create_partitions({topic: NewPartitions(PARTITIONS + 1) for topic in topics})
+
+    with pytest.raises(
+        Precondition, match=f"over {PARTITIONS} partitions, and its topics have {PARTITIONS + 1} now"
+    ):
+        await prepare(stage.kafka, stage.names, timeout_s=60)
+
+
+async def test_a_catalog_that_has_run_and_has_another_content_now_is_refused(
+    servers: Servers, namespace: str
+) -> None:
+    """The topic that numbered the states was recreated: the same version, with other slots."""
+    stage = await set_up(servers.kafka, namespace)
+    await prepare(stage.kafka, stage.names, timeout_s=60)
+    await recreate(stage, stage.names.catalogs)
+    await publish_toy(stage, CATALOG.replace("name: One", "name: Uno"))
+
+    with pytest.raises(Precondition, match=r"catalog 'toy' has run in version 1 .*the topic was recreated"):
+        await prepare(stage.kafka, stage.names, timeout_s=60)
+
+
+async def test_a_catalog_that_went_back_is_refused_and_one_that_went_on_is_run(
+    servers: Servers, namespace: str
+) -> None:
+    stage = await set_up(servers.kafka, namespace)
+    await prepare(stage.kafka, stage.names, timeout_s=60)
+    await publish_toy(stage, CATALOG.replace("version: 1", "version: 2"))
+    await prepare(stage.kafka, stage.names, timeout_s=60)
+    await recreate(stage, stage.names.catalogs)
+    await publish_toy(stage, CATALOG)
+
+    with pytest.raises(Precondition, match=r"has run in version 2 .* has version 1"):
+        await prepare(stage.kafka, stage.names, timeout_s=60)
+
+
+async def publish_toy(stage: Stage, catalog: str) -> None:
+    await publish(stage.kafka, stage.names, catalog.format(topic=stage.source), "toy.yaml", compile_catalog)

@@ -120,19 +120,21 @@ def lags(shown: Metrics) -> list[float]:
     return [value for name, value in shown.items() if name[0] == "laurel_lag"]
 
 
-async def test_a_source_that_was_recreated_is_refused_with_the_remedy(
+async def test_a_topic_that_was_recreated_is_refused_with_the_remedy(
     servers: Servers, namespace: str, tmp_path: Path
 ) -> None:
-    """Its old states would meet a log in which they never happened."""
+    """Old states would meet a source in which they never happened; or old positions a changelog without states."""
     stage = await set_up(servers.kafka, namespace)
     await play(stage, some_events(100))
     with workers_of(stage, tmp_path) as workers:
         worker = workers.start()
         await settled(stage, [worker])
         assert await worker.stop() == 0
-        await recreate(stage, stage.source)
+        for topic in (stage.source, stage.names.changelog):
+            await recreate(stage, topic)
 
-        worker = workers.start()
+            worker = workers.start()
 
-        assert await worker.ended() == 4
-        assert "was recreated" in worker.log
+            assert await worker.ended() == 4
+            assert "recreated" in worker.log
+            assert "a new namespace" in worker.log

@@ -7,7 +7,7 @@ import pytest
 from broker.groups import Group
 from broker.parking import Parking
 from cli.diagnosis import lag_finding, members, parking_finding, queue_finding, short_of
-from schemas.parking import SkipOrder, Suspect
+from schemas.notes import SkipOrder, Suspect
 
 PLACE, OTHER = ("songs", 3), ("logins", 3)
 PARKED = Suspect(topic="songs", start=7, end=8, exits=3, error="ValueError")

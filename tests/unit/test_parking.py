@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from broker.parking import Parking
-from schemas.parking import EXITS_MAX, SkipOrder, Suspect, after_exit, decode_note, encode_note, key_of
+from schemas.notes import EXITS_MAX, SkipOrder, Suspect, after_exit, decode_note, encode_note, key_of
 
 
 def test_the_exits_at_a_record_add_up_from_the_first_that_only_knew_the_stretch() -> None:

@@ -39,11 +39,17 @@ def test_a_group_that_forgot_what_the_changelog_records_is_refused_with_the_comm
         start(recorded=7, begin=0, end=10, committed=None)
 
 
-@pytest.mark.parametrize(("recorded", "committed"), [(7, 7), (None, 7), (7, 2)])
+@pytest.mark.parametrize(("recorded", "committed"), [(7, 7), (7, 2)])
 def test_a_topic_shorter_than_what_was_read_of_it_is_refused(recorded: int | None, committed: int | None) -> None:
     """Recreated: its new events would be taken for old ones."""
     with pytest.raises(Precondition, match="songs-5 ends at 6, but was read up to 7: the topic was recreated"):
         start(recorded, 0, 6, committed)
+
+
+def test_a_changelog_that_does_not_know_what_the_group_has_read_is_refused() -> None:
+    """Recreated: what users did before would count for nothing, in silence."""
+    with pytest.raises(Precondition, match=r"read up to 7, says the group, but the changelog has no word of it"):
+        start(recorded=None, begin=0, end=10, committed=7)
 
 
 def test_events_that_retention_deleted_unread_are_not_passed_over_in_silence() -> None:

@@ -1,7 +1,7 @@
-"""What the control topic says about records that made our own code raise.
+"""What the control topic says: notes beside the states, the latest of each kind counts.
 
-Each note lies in the partition it is about, under a key of its kind and source topic, so that the latest counts.
-A worker notes every exit at a record; an operator orders the record to be skipped.
+About records that made our own code raise, in the partition they are about: a worker notes every exit at one, an
+operator orders one to be skipped. About the whole namespace, in partition 0: what it was last run with.
 """
 
 from __future__ import annotations
@@ -38,14 +38,26 @@ class SkipOrder(msgspec.Struct, frozen=True, kw_only=True, tag="skip"):
     offset: int
 
 
-Note = Suspect | SkipOrder
+class Layout(msgspec.Struct, frozen=True, kw_only=True, tag="layout"):
+    """What the states were made with. Shapes: catalogs name -> (version, sha256), of the version that ran last."""
+
+    partitions: int
+    catalogs: dict[str, tuple[int, str]]
+
+
+Note = Suspect | SkipOrder | Layout
 encode_note: Callable[[Note], bytes] = msgspec.json.Encoder().encode
 decode_note = msgspec.json.Decoder(Note).decode
 
 
 def key_of(note: Note) -> bytes:
-    kind = "suspect" if isinstance(note, Suspect) else "skip"
-    return f"{kind}/{note.topic}".encode()
+    match note:
+        case Suspect():
+            return f"suspect/{note.topic}".encode()
+        case SkipOrder():
+            return f"skip/{note.topic}".encode()
+        case Layout():
+            return b"layout"
 
 
 def after_exit(known: Suspect | None, topic: str, start: int, end: int, error: str) -> Suspect:
