@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import MemoryRecords, _MemoryRecordsPy
 
 from schemas.errors import LaurelError
+from schemas.records import Record
 
 
 def tolerate_header_names() -> None:
@@ -23,6 +25,21 @@ def tolerate_header_names() -> None:
     """
     fetcher.MemoryRecords = KeptRecords
     fetcher.PartitionRecords = TolerantRecords
+
+
+def keep_as_parsed(client: AIOKafkaConsumer) -> None:
+    """Let what is fetched and not read yet come as the parser's own compact records, at half the cost.
+
+    They are a `Record`, and no ConsumerRecord: they name neither topic nor partition. Changed on each fetch, so
+    that no other consumer of the process notices.
+    """
+    for fetched in client._fetcher._records.values():
+        if type(fetched) is fetcher.FetchResult and fetched.has_more():
+            fetched._partition_records._consumer_record = _as_parsed
+
+
+def _as_parsed(_: TopicPartition, record: Record) -> Record:
+    return record
 
 
 class KeptRecords(MemoryRecords):  # type: ignore[misc]

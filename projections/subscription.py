@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, NoOffsetForPartiti
 
 from broker.connections import unreachable
 from broker.membership import stay_static
-from broker.parsing import tolerate_header_names
+from broker.parsing import keep_as_parsed, tolerate_header_names
 from broker.reading import Batch
 from projections.decoding import RESTART
 from projections.settings import ProjectorSettings
@@ -121,6 +121,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         return batches
 
     async def _fetch(self, wait_s: float) -> dict[TopicPartition, list[Record]]:
+        keep_as_parsed(self._client)
         try:
             fetched: dict[TopicPartition, list[Record]] = await self._client.getmany(
                 timeout_ms=round(wait_s * 1000), max_records=RECORDS_MAX
