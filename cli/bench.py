@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.benches import latency, peers, processor, projection
+from cli.benches import curves, latency, peers, processor, projection
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -12,4 +12,6 @@ app.command("run")(processor.run)
 app.command("quick")(processor.quick)
 app.command("peers")(peers.peers)
 app.command("latency")(latency.latency)
+app.command("definitions")(curves.definitions)
+app.command("users")(curves.users)
 app.command("projection")(projection.measure)
