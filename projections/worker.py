@@ -52,6 +52,7 @@ async def project(settings: ProjectorSettings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     await await_servers(settings)
     serve_metrics(settings.metrics_port)
+    collect_garbage_rarely()
     try:
         await project_until(settings, stopping)
     except Unreachable as away:
