@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import importlib
+import os
+import signal
 import sys
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -16,12 +18,16 @@ INTERRUPTED = 130
 
 
 class Verb(NamedTuple):
-    """`module` has a function `command` (and perhaps its `command_settings`) or, for a group of verbs, an `app`."""
+    """`module` has a function `command` (and perhaps its `command_settings`) or, for a group of verbs, an `app`.
+
+    One that `serves` runs until SIGTERM, which is no failure.
+    """
 
     name: str
     module: str
     panel: str
     help: str
+    serves: bool = False
 
 
 START, PUBLISH, LOOK, OPERATE, BUILD = "Getting started", "Publish", "Look", "Operate", "Build"
@@ -42,8 +48,8 @@ VERBS = [
     Verb("db", "cli.database", OPERATE, "Upgrade the read models' schema, and show its state."),
     Verb("topics", "cli.topics", OPERATE, "Create and check topics."),
     Verb("skip", "cli.skip", OPERATE, "Let a partition go on that is parked at a record."),
-    Verb("worker", "cli.worker", OPERATE, "Run one processor."),
-    Verb("projector", "cli.projector", OPERATE, "Run one projector."),
+    Verb("worker", "cli.worker", OPERATE, "Run one processor.", serves=True),
+    Verb("projector", "cli.projector", OPERATE, "Run one projector.", serves=True),
     Verb("bench", "cli.bench", BUILD, "Measure the processor."),
     Verb("soak", "cli.soak", BUILD, "Run everything under random faults, and check the invariants."),
     Verb("schema", "cli.schema", BUILD, "Export the contract as JSON Schema and AsyncAPI."),
@@ -59,12 +65,19 @@ class Verbs(TyperGroup):
 
 
 def load(name: str) -> Any:
-    module = importlib.import_module(next(verb.module for verb in VERBS if verb.name == name))
+    verb = next(verb for verb in VERBS if verb.name == name)
+    if verb.serves:
+        signal.signal(signal.SIGTERM, _leave_at_once)  # until it is imported, which takes a second, and drains
+    module = importlib.import_module(verb.module)
     if hasattr(module, "app"):
         return get_group(module.app)  # a group even while it has one verb only
     single = typer.Typer(add_completion=False, rich_markup_mode="rich")
     single.command(name, context_settings=getattr(module, "command_settings", None))(module.command)
     return get_command(single)
+
+
+def _leave_at_once(*_: Any) -> NoReturn:
+    os._exit(0)
 
 
 def root() -> Verbs:
