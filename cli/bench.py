@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.benches import curves, latency, peers, processor, projection
+from cli.benches import curves, latency, peers, processor, projection, restore
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -14,4 +14,5 @@ app.command("peers")(peers.peers)
 app.command("latency")(latency.latency)
 app.command("definitions")(curves.definitions)
 app.command("users")(curves.users)
+app.command("restore")(restore.restore)
 app.command("projection")(projection.measure)
