@@ -7,7 +7,7 @@ away. Whoever waits for the record before the end waits for ever; the position g
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -59,7 +59,7 @@ class Reader:
 
 async def read_to_end(
     bootstrap: str, places: Iterable[Place], starts: Mapping[Place, int] | None = None
-) -> AsyncIterator[Batch]:
+) -> AsyncGenerator[Batch, None]:
     """All committed records of these partitions, up to the ends they have now.
 
     Shapes: starts, position to begin at; the first record there is, where none is given.

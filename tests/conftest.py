@@ -19,6 +19,11 @@ for profile, examples in (("short", 40), ("long", 1000)):
 settings.load_profile("short")
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--faults", default="10", help="How many faults of tests/faults are drawn: a number, or all.")
+    parser.addoption("--faults-seed", type=int, default=1, help="Which ones.")
+
+
 @pytest.fixture(scope="session")
 def _shared_servers() -> Iterator[Servers]:
     with running_servers() as servers:

@@ -17,6 +17,7 @@ from typing import Literal, NamedTuple
 from psycopg import Connection, OperationalError
 
 from broker.failpoints import POINTS
+from cli.faults.changelog import compact_often, is_compacted
 from cli.faults.ground import POLL_S, Ground, await_end, signal_child
 from cli.faults.proxy import Proxy
 from cli.faults.scene import SESSION_S, Scene
@@ -30,6 +31,7 @@ BEYOND_SESSION_S = SESSION_S + 3
 CHURN_EVERY_S = 2
 FAR_S = 0.2
 SERVER_S_MAX = 90.0
+COMPACTED_S_MAX = 120.0
 HIT_S_MAX = 20.0
 JUMPING_CLOCK = Path(__file__).parent / "jumping_clock"
 SESSIONS = b"""
@@ -131,7 +133,7 @@ def keep_broker_down(seconds: float, scene: Scene, draw: Random) -> None:
 
 def _broker_down(scene: Scene, number: signal.Signals, seconds: float) -> None:
     broker = scene.ground.broker
-    scene.kills["broker"] += number == signal.SIGKILL
+    count_kill(scene, "broker", number)
     with scene.unsupervised(broker):
         signal_child(broker, number)
         await_end(broker, broker.pid)
@@ -150,6 +152,14 @@ def fill_disk_of_broker(scene: Scene, draw: Random) -> None:
 
 def await_broker(ground: Ground) -> None:
     _await(lambda: asyncio.run(answers(ground.kafka)), "the broker answers")
+
+
+def compact_changelog(scene: Scene, draw: Random) -> None:
+    """Compacted under load; then a worker has nothing but that to restore from."""
+    loop = scene.ground.loop
+    loop.run(compact_often(scene.settings))
+    scene.until(lambda: loop.run(is_compacted(scene.settings)), "the changelog is compacted", COMPACTED_S_MAX)
+    scene.kill(draw.choice(scene.workers))
 
 
 # --- the lines to the broker ---
@@ -249,7 +259,7 @@ def kill_database(scene: Scene, draw: Random) -> None:
 
 def _database_down(scene: Scene, number: signal.Signals) -> None:
     database = scene.ground.database
-    scene.kills["database"] += number == signal.SIGKILL
+    count_kill(scene, "database", number)
     with scene.unsupervised(database):
         signal_child(database, number)
         await_end(database, database.pid)
@@ -288,6 +298,11 @@ def _straight(scene: Scene) -> Connection:
 
 
 # --- what they share ---
+
+
+def count_kill(scene: Scene, what: str, number: signal.Signals) -> None:
+    if number == signal.SIGKILL:
+        scene.kills[what] += 1
 
 
 def last(seconds: float) -> None:
@@ -370,6 +385,13 @@ FAULTS = [
     Fault("broker killed", "broker", "the broker is killed by kill -9 and started again", kill_broker, kills=True),
     Fault("broker down", "broker", "the broker is gone for 30 s", partial(keep_broker_down, 30), kills=True),
     Fault("broker disk full", "broker", "no file of the broker can grow, and it dies of it", fill_disk_of_broker),
+    Fault(
+        "changelog compacted",
+        "worker",
+        "the changelog is compacted, and a worker killed",
+        compact_changelog,
+        kills=True,
+    ),
     Fault("lines cut", "lines", "all connections to the broker are cut, several times", cut_lines),
     Fault("lines refused", "lines", "for up to two sessions nobody can connect to the broker", refuse_lines),
     Fault("lines slow", "lines", "for 10 s the broker is 200 ms away, either way", partial(delay_lines, 10)),

@@ -33,17 +33,26 @@ BETWEEN_EVENTS = timedelta(seconds=20)
 REFUSED = "refused"  # a key is refused/<cause>/<number>
 
 
+def everybody(record: Outgoing) -> bool:
+    return True
+
+
 class Load(NamedTuple):
-    """How much of it. Half of the events are of a few busy users."""
+    """How much of it. Half of the events are of a few busy users; what `keep` does not want is left out."""
 
     topic: str
     seed: int
     users: int = 300
     events_per_s: int = 200
+    keep: Callable[[Outgoing], bool] = everybody
 
 
 def records(load: Load) -> Iterator[Outgoing]:
     """Without end, the same for the same load, but for events that are dated ahead of the present clock."""
+    return filter(load.keep, _all_records(load))
+
+
+def _all_records(load: Load) -> Iterator[Outgoing]:
     draw = random.Random(load.seed)
     recent: list[Outgoing] = []
     number = 0

@@ -18,11 +18,12 @@ from typing import NamedTuple, Self
 from pydantic import SecretStr
 
 from broker.failpoints import VARIABLE
+from broker.producing import Outgoing
 from cli.catalog_files import CatalogFile
 from cli.faults.claimer import delivered
 from cli.faults.ground import POLL_S, Ground, await_end, signal_child
 from cli.faults.invariants import Evidence, Verdict, expected_of, read_evidence, verdicts
-from cli.faults.load import TOPIC, Generator, Load
+from cli.faults.load import TOPIC, Generator, Load, everybody
 from cli.faults.standing import Drained, Watch, drained
 from cli.settings import Settings
 from cli.stack.child import STOP_SECONDS, Child
@@ -49,6 +50,7 @@ class Shape(NamedTuple):
     claimers: int = 0
     users: int = 300
     events_per_s: int = 200
+    keep: Callable[[Outgoing], bool] = everybody
 
 
 class Scene:
@@ -66,7 +68,8 @@ class Scene:
         self.catalog = (
             resources.files("cli.faults").joinpath("catalog.yaml").read_text().replace(TOPIC, self.source)
         )
-        self.load = Generator(ground.kafka, Load(self.source, shape.seed, shape.users, shape.events_per_s))
+        load = Load(self.source, shape.seed, shape.users, shape.events_per_s, shape.keep)
+        self.load = Generator(ground.kafka, load)
         self.watch = Watch(self.settings, self.source)
         self.workers: list[Child] = []
         self.projectors: list[Child] = []

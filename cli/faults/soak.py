@@ -12,22 +12,19 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-
-from broker.connections import admin
 from cli.faults.catalogue import FAULTS, Fault
+from cli.faults.changelog import compact_often
 from cli.faults.ground import Ground
 from cli.faults.invariants import Verdict
 from cli.faults.scene import Scene, Shape
 from schemas.errors import LaurelError
-from schemas.topics import CHANGELOG_CONFIG
 
 TOGETHER = 0.5  # how often two things go wrong at once
+KILLS_A_MINUTE = 2.5
 SAMPLE_S = 2.0
 PROGRESS_S_MAX = 150.0
 MB = 1024 * 1024
 PAGE_BYTES = 4096
-COMPACTED_OFTEN = {"segment.ms": "20000", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "20000"}
 # a server may take long to come back on a busy machine, and our supervisor takes the refusal to wait for final
 PATIENT = {"LAUREL_START_TIMEOUT_S": "600"}
 
@@ -94,7 +91,7 @@ class Soak:
 
     def run(self) -> Report:
         scene = self._scene
-        scene.ground.loop.run(compact_often(scene))
+        scene.ground.loop.run(compact_often(scene.settings))
         sampling = scene.ground.loop.begin(self._sample_always())
         scene.await_progress()
         rounds = self._rounds()
@@ -123,11 +120,18 @@ class Soak:
         return time.monotonic() - self._began
 
     def _rounds(self) -> Iterator[list[Fault]]:
-        """Kills and others by turns, sometimes both at once; every fault comes before one comes again."""
+        """Kills and others by turns, sometimes both at once; every fault comes before one comes again.
+
+        On a slow machine the others are put off, so that there are enough kills all the same.
+        """
         kills = dealt([fault for fault in FAULTS if fault.kills], self._draw)
         others = dealt([fault for fault in FAULTS if not fault.kills], self._draw)
         while True:
-            kill, other = next(kills), next(others)
+            kill = next(kills)
+            if self._scene.kills.total() < KILLS_A_MINUTE * self._elapsed / 60:
+                yield [kill]
+                continue
+            other = next(others)
             if kill.hits != other.hits and self._draw.random() < TOGETHER:
                 yield [kill, other]
             else:
@@ -162,15 +166,6 @@ def dealt(faults: Sequence[Fault], draw: Random) -> Iterator[Fault]:
     """As from a deck: shuffled, and shuffled again when all were dealt."""
     while True:
         yield from draw.sample(faults, len(faults))
-
-
-async def compact_often(scene: Scene) -> None:
-    """Let the changelog be compacted all the time, while others restore from it."""
-    config = {**CHANGELOG_CONFIG, **COMPACTED_OFTEN}
-    async with admin(scene.settings.kafka) as client:
-        await client.alter_configs(
-            [ConfigResource(ConfigResourceType.TOPIC, scene.settings.names.changelog, config)]
-        )
 
 
 def resident_mb(pid: int) -> float:
