@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -254,3 +256,43 @@ def state(released: int, zone: str | None = None, stars: int | None = None) -> b
     if stars is not None:
         values[STARS] = stars
     return encode_state(values)
+
+
+async def hold_mid_batch(
+    settings: ProjectorSettings, database: AsyncConnection, blocker: AsyncConnection, outcomes: Iterable[Outcome]
+) -> None:
+    """Publish these and hold their transaction, position and awards written, before its notifications."""
+    await blocker.set_autocommit(False)
+    await blocker.execute(b"lock table notification in exclusive mode")
+    await publish_outcomes(settings, outcomes)
+
+    async def waits() -> bool:
+        query = b"select 1 from pg_stat_activity where application_name = %s and wait_event_type = 'Lock'"
+        return bool(await (await database.execute(query, [session_of(settings)])).fetchall())
+
+    await wait_until(waits, "the projector waits for the lock")
+
+
+def session_of(settings: ProjectorSettings) -> str:
+    """The name that pg_stat_activity shows of the session that writes awards."""
+    return f"{settings.namespace} user_achievement"
+
+
+@asynccontextmanager
+async def projector_process(settings: ProjectorSettings, **more: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A projector as a process of its own, killed on leaving if it still runs."""
+    environment = {
+        **os.environ,
+        "LAUREL_KAFKA": settings.kafka,
+        "LAUREL_POSTGRES": settings.postgres.get_secret_value(),
+        "LAUREL_NAMESPACE": settings.namespace,
+        **more,
+    }
+    argv = (sys.executable, "-m", "cli.main", "projector")
+    process = await asyncio.create_subprocess_exec(*argv, env=environment, stderr=asyncio.subprocess.PIPE)
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()

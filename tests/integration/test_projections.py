@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from datetime import date
 
@@ -80,6 +78,30 @@ async def test_an_outcome_that_comes_again_changes_nothing(settings, database):
 
     assert await given.rows(database, "select * from user_award order by id") == first
     assert set((await given.counts(database)).values()) == {50}
+
+
+async def test_an_award_that_is_there_does_not_keep_back_those_of_its_batch(settings, database):
+    """A position that was set back: what is known changes nothing and tells nobody, what is new appears."""
+    known, fresh = given.outcomes(20, of="known"), given.outcomes(20, of="fresh")
+    await given.publish_outcomes(settings, known)
+    async with given.projecting(settings):
+        await given.wait_for_end(settings, database, settings.names.outcomes)
+    await database.execute(b"delete from notification_delivery")
+    await database.execute(
+        b"update projection_position set next_position = 0 where projection = 'user_achievement'"
+    )
+
+    await given.publish_outcomes(settings, fresh)
+    async with given.projecting(settings):
+        await given.wait_for_end(settings, database, settings.names.outcomes)
+        await given.publish_outcomes(settings, given.outcomes(20, of="later"))
+        await given.wait_for_end(settings, database, settings.names.outcomes)
+
+    assert await given.counts(database) == {
+        "user_achievement": 60,
+        "notification": 60,
+        "notification_delivery": 40,
+    }
 
 
 async def test_what_a_person_decided_outlives_the_read_model(settings, database):
@@ -212,34 +234,18 @@ async def test_a_byte_that_postgres_cannot_keep_does_not_stop_the_projector(sett
     ]
 
 
-async def test_a_terminated_backend_doubles_nothing(settings, database):
-    """Its transaction is gone; the batch is read again from the position in Postgres."""
-    async with given.reading(settings) as blocker, given.projecting(settings):
-        await hold_mid_batch(settings, database, blocker, given.outcomes(30))
-        await database.execute(
-            b"select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s",
-            [waiting_session(settings)],
-        )
-        await blocker.rollback()
-        await given.wait_for_end(settings, database, settings.names.outcomes)
-
-    assert set((await given.counts(database)).values()) == {30}
-
-
 async def test_a_projector_killed_in_the_middle_of_a_batch_leaves_nothing_and_resumes(settings, database):
-    async with given.reading(settings) as blocker:
-        killed = await start_projector(settings)
-        await hold_mid_batch(settings, database, blocker, given.outcomes(30))
+    async with given.reading(settings) as blocker, given.projector_process(settings) as killed:
+        await given.hold_mid_batch(settings, database, blocker, given.outcomes(30))
         killed.kill()
         await killed.wait()
         await blocker.rollback()
     assert set((await given.counts(database)).values()) == {0}
 
-    resumed = await start_projector(settings)
-    await given.wait_for_end(settings, database, settings.names.outcomes)
-    resumed.send_signal(signal.SIGTERM)
-
-    assert await asyncio.wait_for(resumed.wait(), given.WAIT_S) == 0
+    async with given.projector_process(settings) as resumed:
+        await given.wait_for_end(settings, database, settings.names.outcomes)
+        resumed.send_signal(signal.SIGTERM)
+        assert await asyncio.wait_for(resumed.wait(), given.WAIT_S) == 0
     assert set((await given.counts(database)).values()) == {30}
 
 
@@ -264,39 +270,7 @@ async def partitions_taken(logs, wanted) -> bool:
 
 
 async def test_a_projector_refuses_a_schema_that_was_never_made(servers, namespace):
-    process = await start_projector(given.settings_of(servers, namespace))
-    said = await process.stderr.read()
-
-    assert await process.wait() == Precondition.exit_code
+    async with given.projector_process(given.settings_of(servers, namespace)) as process:
+        said = await process.stderr.read()
+        assert await process.wait() == Precondition.exit_code
     assert b"laurel db upgrade" in said
-
-
-async def hold_mid_batch(settings, database, blocker, outcomes) -> None:
-    """Publish these and hold their transaction, position and awards written, before its notifications."""
-    await blocker.set_autocommit(False)
-    await blocker.execute(b"lock table notification in exclusive mode")
-    await given.publish_outcomes(settings, outcomes)
-
-    async def waits() -> bool:
-        query = b"select 1 from pg_stat_activity where application_name = %s and wait_event_type = 'Lock'"
-        return bool(await (await database.execute(query, [waiting_session(settings)])).fetchall())
-
-    await given.wait_until(waits, "the projector waits for the lock")
-
-
-def waiting_session(settings) -> str:
-    return f"{settings.namespace} user_achievement"
-
-
-async def start_projector(settings) -> asyncio.subprocess.Process:
-    environment = {
-        **os.environ,
-        "LAUREL_KAFKA": settings.kafka,
-        "LAUREL_POSTGRES": settings.postgres.get_secret_value(),
-        "LAUREL_NAMESPACE": settings.namespace,
-    }
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "cli.main", "projector"),
-        env=environment,
-        stderr=asyncio.subprocess.PIPE,
-    )
