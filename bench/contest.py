@@ -13,7 +13,7 @@ from bench.peers.engines import PEERS
 from bench.run import Cost, Engine, run
 from bench.stage import Say, Stage, staged
 from bench.worker import Worker
-from schemas.errors import Precondition
+from schemas.errors import LaurelError
 
 JOBS = Path(__file__).parent / "jobs"
 FULL = "laurel-full"
@@ -55,7 +55,7 @@ class Contest(NamedTuple):
 
 
 def compete(others: Iterable[str], rounds: int, load: Load, cache: Path, say: Say) -> Contest:
-    """Run ours and each other in turn, so many times. Who cannot be installed is told and left out."""
+    """Run ours and each other in turn, so many times. Who cannot be installed, or fails, is told and left out."""
     lines = {job: expected(job, load, cache) for job in ("small", "full")}
     contest = Contest({}, {})
     with staged(load, say) as stage:
@@ -74,12 +74,16 @@ def _take_turn(
 ) -> None:
     name = f"{other}-{number}"
     engine, wanted = engine_of(other, name, lines)
+    ours = run(Worker(JOBS / "small.yaml", f"before-{name}"), stage, lines["small"], say)
     try:
-        ours = run(Worker(JOBS / "small.yaml", f"before-{name}"), stage, lines["small"], say)
-        contest.turns.setdefault(other, []).append(Turn(ours, run(engine, stage, wanted, say)))
-    except Precondition as missing:
-        contest.absent[other] = str(missing)
-        say(f"{other} does not take part: {missing}")
+        theirs = run(engine, stage, wanted, say)
+    except LaurelError as failure:
+        if other not in PEERS:
+            raise
+        contest.absent[other] = str(failure)
+        say(f"{other} does not take part: {failure}")
+    else:
+        contest.turns.setdefault(other, []).append(Turn(ours, theirs))
 
 
 def engine_of(other: str, run_name: str, lines: dict[str, list[str]]) -> tuple[Engine, list[str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from math import ceil, log10
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 60, 20, 40, 50
@@ -26,11 +27,11 @@ def plot(path: Path, title: str, across: str, points: Sequence[tuple[int, float]
     path.write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" style="{STYLE}">\n'
         f'<rect width="{WIDTH}" height="{HEIGHT}" fill="#fff"/>\n'
-        f'<text x="{LEFT}" y="22" style="font-size:14px;fill:#24292f">{title}</text>\n'
+        f'<text x="{LEFT}" y="22" style="font-size:14px;fill:#24292f">{escape(title)}</text>\n'
         + "".join(grid)
         + f'<polyline points="{line}" fill="none" stroke="#0969da" stroke-width="2"/>\n'
         + "".join(marks)
-        + f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" text-anchor="middle">{across}</text>\n</svg>\n'
+        + f'<text x="{WIDTH / 2}" y="{HEIGHT - 8}" text-anchor="middle">{escape(across)}</text>\n</svg>\n'
     )
 
 
