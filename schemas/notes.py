@@ -7,8 +7,12 @@ operator orders one to be skipped. About the whole namespace, in partition 0: wh
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
+
+Step = Literal["fold", "cut"]
 
 EXITS_MAX = 3  # then the record stays where it is, and the worker alive
 
@@ -17,7 +21,7 @@ class Suspect(msgspec.Struct, frozen=True, kw_only=True, tag="suspect"):
     """Records at which a worker exited, one of them the culprit.
 
     Shapes: start <= offset < end; exits counts those at these records; error names the exception's type, and not
-    its text, which may quote an event.
+    its text, which may quote an event. The step that raised: folding a record, or cutting what was folded.
     """
 
     topic: str
@@ -25,6 +29,7 @@ class Suspect(msgspec.Struct, frozen=True, kw_only=True, tag="suspect"):
     end: int
     exits: int
     error: str
+    step: Step = "fold"
 
     @property
     def is_parked(self) -> bool:
@@ -60,7 +65,8 @@ def key_of(note: Note) -> bytes:
             return b"layout"
 
 
-def after_exit(known: Suspect | None, topic: str, start: int, end: int, error: str) -> Suspect:
-    """What to note of an exit at these records, when this was known of the topic before."""
-    again = known is not None and known.start <= start and end <= known.end
-    return Suspect(topic=topic, start=start, end=end, exits=known.exits + 1 if again and known else 1, error=error)
+def after_exit(known: Suspect | None, exited: Suspect) -> Suspect:
+    """What to note of an exit, when this was known of its topic before."""
+    if known is None or exited.start < known.start or known.end < exited.end:
+        return exited
+    return replace(exited, exits=known.exits + exited.exits)

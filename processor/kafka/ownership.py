@@ -15,8 +15,8 @@ from processor.kafka.exit import EX_SOFTWARE
 from processor.kafka.fetch import Chunk
 from processor.kafka.log import Log
 from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, is_due, until_next
-from processor.kafka.parking import ParkingLot, Raised, skipped, split
-from processor.kafka.partition import Evaluator, OwnedPartition, slices
+from processor.kafka.parking import ParkingLot, pieces_of, skipped, split
+from processor.kafka.partition import Evaluator, OwnedPartition, Raised, slices
 from processor.kafka.restore import changelog_reader
 from processor.telemetry import Telemetry
 from schemas.errors import LaurelError, Precondition
@@ -178,10 +178,16 @@ class Ownership:
             self._leave(str(broken))
         except Raised as raised:
             assert partition is not None
-            partition.distrust()
-            await self.parking_lot.note(partition, raised)
-            place = f"{chunk.topic}-{chunk.partition} between {raised.start} and {raised.end}"
-            self._leave(f"folding {place} raised {raised}")
+            await self._leave_word(partition, raised)
+
+    async def _leave_word(self, partition: OwnedPartition, raised: Raised) -> NoReturn:
+        partition.distrust()
+        await self.parking_lot.note(partition, raised)
+        places = [
+            f"{topic}-{partition.number} between {start} and {end}"
+            for topic, (start, end) in raised.stretches.items()
+        ]
+        self._leave(f"the {raised.step} of {', '.join(places)} raised {raised.error}")
 
     async def _fold_chunk(self, partition: OwnedPartition, chunk: Chunk) -> None:
         suspect = partition.suspect_in(chunk)
@@ -200,11 +206,11 @@ class Ownership:
         if partition.is_open and suspect.is_parked and not partition.parkings[chunk.topic].is_to_be_skipped:
             self.parking_lot.park(partition, chunk.topic, suspect)
             return
-        await self._fold_singly(partition, inside, suspect)
+        await self._fold_in_pieces(partition, inside, suspect)
         await self._fold_slices(partition, behind)
 
-    async def _fold_singly(self, partition: OwnedPartition, chunk: Chunk, suspect: Suspect) -> None:
-        for records, end in slices(chunk, 1):
+    async def _fold_in_pieces(self, partition: OwnedPartition, chunk: Chunk, suspect: Suspect) -> None:
+        for records, end in slices(chunk, pieces_of(chunk, suspect)):
             if not partition.is_open:
                 return
             if suspect.is_parked and records:
@@ -212,6 +218,8 @@ class Ownership:
                 partition.refuse(chunk.topic, records[0], skipped(suspect), end, now)
             else:
                 self._fold_slice(partition, chunk.topic, records, end)
+            if suspect.step == "cut":
+                await asyncio.shield(self.checkpoint(partition))
             await asyncio.sleep(0)
 
     async def _fold_slices(self, partition: OwnedPartition, chunk: Chunk) -> None:
@@ -227,12 +235,7 @@ class Ownership:
 
     def _fold_slice(self, partition: OwnedPartition, topic: str, records: Sequence[Record], end: int) -> None:
         started = time.perf_counter()
-        try:
-            partition.fold(topic, records, end, asyncio.get_running_loop().time())
-        except LaurelError:
-            raise
-        except Exception as bug:
-            raise Raised(topic, records[0].offset, records[-1].offset + 1, bug) from bug
+        partition.fold(topic, records, end, asyncio.get_running_loop().time())
         seconds = self._telemetry.profile.add("fold", started)
         self.progress += 1
         if len(records) == self._slice_records:
@@ -251,6 +254,8 @@ class Ownership:
         """Commit what was folded. Any error ends the process: memory cannot know what became of it."""
         try:
             await self._checkpoints.write(partition)
+        except Raised as raised:
+            await self._leave_word(partition, raised)
         except Exception as error:
             self._leave(f"the checkpoint of partition {partition.number} failed: {error!r}")
         self.progress += 1

@@ -4,6 +4,9 @@ A record that raises leaves its partition's memory in an undefined state, so the
 before that, and says in the control topic, is at which records. Its successor folds up to these and commits, then
 folds them one by one: an exit then names the very record, and costs nothing that was folded before. After three
 exits at one record its topic is parked in this partition: the record stays where it is, everything else goes on.
+
+When not a fold raises but the cut of what many records made, it is known of the stretch since the last cut only. It
+is folded again in pieces, a checkpoint after each, so that every further exit makes it shorter.
 """
 
 from __future__ import annotations
@@ -11,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import traceback
 from bisect import bisect_left
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from operator import attrgetter
 from typing import Protocol
 
@@ -21,23 +24,16 @@ from broker.parking import Parking, take_note
 from processor.kafka.batches import Place
 from processor.kafka.fetch import Chunk
 from processor.kafka.log import Log, Reader
-from processor.kafka.partition import OwnedPartition
+from processor.kafka.partition import OwnedPartition, Raised
 from schemas.errors import BadRecord
 from schemas.notes import Suspect, after_exit, encode_note, key_of
 
 NOTE_TIMEOUT_S = 5.0
 LOOK_EVERY_S = 1.0
+PIECES_OF_A_CUT = 16
 SAY_EVERY_LOOKS = 60
 
 log = structlog.get_logger(__name__)
-
-
-class Raised(Exception):  # noqa: N818 - what happened
-    """Our own code raised on one of these records. Shapes: start <= offset < end."""
-
-    def __init__(self, topic: str, start: int, end: int, bug: Exception) -> None:
-        super().__init__(type(bug).__name__)  # not its text, which may quote an event
-        self.topic, self.start, self.end, self.bug = topic, start, end, bug
 
 
 class Flow(Protocol):
@@ -79,21 +75,19 @@ class ParkingLot:
 
     async def note(self, partition: OwnedPartition, raised: Raised) -> None:
         """Leave word for whoever owns the partition next. In vain it only costs another exit."""
-        log.critical("folding failed", frames=traceback.format_tb(raised.bug.__traceback__))
-        known = partition.parkings.get(raised.topic, Parking()).suspect
-        suspect = after_exit(known, raised.topic, raised.start, raised.end, str(raised))
+        log.critical(f"the {raised.step} failed", frames=traceback.format_tb(raised.bug.__traceback__))
         try:
             async with asyncio.timeout(NOTE_TIMEOUT_S), partition.writing:
-                await self._write(partition, suspect)
+                await self._write(partition, [*_suspects(partition, raised)])
         except Exception as error:
             log.error("the exit could not be noted", error=repr(error))
 
-    async def _write(self, partition: OwnedPartition, suspect: Suspect) -> None:
+    async def _write(self, partition: OwnedPartition, suspects: Iterable[Suspect]) -> None:
         """In a transaction of its own: nothing of memory is in it, and only the owner can commit it."""
         assert partition.writer is not None, "folded without being the writer"
-        row = (key_of(suspect), encode_note(suspect))
+        rows = [(key_of(suspect), encode_note(suspect)) for suspect in suspects]
         await partition.writer.begin()
-        await partition.writer.append({(self._topic, partition.number): [row]}, lambda place: None)
+        await partition.writer.append({(self._topic, partition.number): rows}, lambda place: None)
         await partition.writer.commit()
 
     def park(self, partition: OwnedPartition, topic: str, suspect: Suspect) -> None:
@@ -137,6 +131,13 @@ class ParkingLot:
             await self.flow.go_on((topic, partition.number), partition.positions[topic])
 
 
+def _suspects(partition: OwnedPartition, raised: Raised) -> Iterator[Suspect]:
+    """What is known of each stretch now, an exit more."""
+    for topic, (start, end) in raised.stretches.items():
+        exited = Suspect(topic=topic, start=start, end=end, exits=1, error=raised.error, step=raised.step)
+        yield after_exit(partition.parkings.get(topic, Parking()).suspect, exited)
+
+
 def _say(number: int, suspect: Suspect) -> None:
     log.critical(
         "parked: this record ends the worker, and nothing behind it is read",
@@ -159,6 +160,11 @@ def split(chunk: Chunk, offset: int) -> tuple[Chunk, Chunk]:
         chunk._replace(end=border, records=chunk.records[:cut]),
         chunk._replace(start=border, records=chunk.records[cut:]),
     )
+
+
+def pieces_of(inside: Chunk, suspect: Suspect) -> int:
+    """How many of these records to fold at a time, to learn most from an exit."""
+    return 1 if suspect.step == "fold" else max(1, len(inside.records) // PIECES_OF_A_CUT)
 
 
 def skipped(suspect: Suspect) -> BadRecord:

@@ -12,7 +12,7 @@ from processor.evaluator.partition import Cut, Folded
 from processor.kafka.fetch import Chunk
 from processor.kafka.log import Writer
 from schemas.errors import BadRecord, LaurelError
-from schemas.notes import Suspect
+from schemas.notes import Step, Suspect
 from schemas.records import Record
 from schemas.state import Control
 
@@ -50,6 +50,15 @@ class Snapshot(NamedTuple):
     derived_skipped: int
 
 
+class Raised(Exception):  # noqa: N818 - what happened
+    """Our own code raised on one of these records. Shapes: stretches topic -> (first offset, last plus one)."""
+
+    def __init__(self, step: Step, stretches: Mapping[str, tuple[int, int]], bug: Exception) -> None:
+        self.error = type(bug).__name__  # not its text, which may quote an event
+        super().__init__(self.error)
+        self.step, self.stretches, self.bug = step, dict(stretches), bug
+
+
 class OwnedPartition:
     """A partition of the user table, and of every source topic.
 
@@ -78,6 +87,7 @@ class OwnedPartition:
     def _forget_pending(self) -> None:
         self.pending = 0
         self.moved_at: float | None = None
+        self._stretches: dict[str, tuple[int, int]] = {}  # offsets folded since the last cut, by topic
         self._refusals: list[Refusal] = []
         self._tally: Tally = Counter()
         self._unlocked = self._derived_skipped = 0
@@ -122,9 +132,19 @@ class OwnedPartition:
         return suspect if suspect and chunk.start < suspect.end and suspect.start < chunk.end else None
 
     def fold(self, topic: str, records: Sequence[Record], end: int, now: float) -> None:
-        """Fold records and move the topic's position behind them; without records only the position moves."""
+        """Fold records and move the topic's position behind them; without records only the position moves.
+
+        Raises: Raised, after which the evaluator is worth nothing.
+        """
         if records:
-            self._count(topic, self.evaluator.fold(topic, records))
+            first, last = records[0].offset, records[-1].offset + 1
+            try:
+                self._count(topic, self.evaluator.fold(topic, records))
+            except LaurelError:
+                raise
+            except Exception as bug:
+                raise Raised("fold", {topic: (first, last)}, bug) from bug
+            self._stretches[topic] = (self._stretches.get(topic, (first, last))[0], last)
         self._move(topic, len(records), end, now)
 
     def refuse(self, topic: str, record: Record, bad: BadRecord, end: int, now: float) -> None:
@@ -153,13 +173,16 @@ class OwnedPartition:
         self._refusals += [Refusal(topic, self.number, record, bad) for record, bad in folded.refused]
 
     def snapshot(self) -> Snapshot | None:
-        """Cut what is to be committed, synchronously; nothing when no position moved since the last one."""
+        """Cut what is to be committed, synchronously; nothing when no position moved since the last one.
+
+        Raises: Raised, as `fold` does.
+        """
         if self.moved_at is None:
             return None
         # a topic that this process does not read keeps the position that was last known
         control = Control(catalogs=self.catalogs, positions={**self.control.positions, **self.positions})
         made = Snapshot(
-            self.evaluator.cut(),
+            self._cut(),
             self._refusals,
             control,
             dict(self.positions),
@@ -169,6 +192,12 @@ class OwnedPartition:
         )
         self._forget_pending()
         return made
+
+    def _cut(self) -> Cut:
+        try:
+            return self.evaluator.cut()
+        except Exception as bug:
+            raise Raised("cut", self._stretches, bug) from bug
 
     def written(self, control: Control, log_position: int) -> None:
         """A checkpoint is durable: memory is what the changelog says up to here."""

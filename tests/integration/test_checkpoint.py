@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, NoReturn
@@ -12,7 +13,8 @@ import pytest
 from msgspec.structs import replace
 
 from broker.catalogs import read_program
-from processor.evaluator.partition import PartitionEvaluator
+from broker.notes import write_note
+from processor.evaluator.partition import Cut, Folded, PartitionEvaluator
 from processor.kafka import partition as partition_module
 from processor.kafka.fetch import Chunk
 from processor.kafka.kafka_log import KafkaLog, KafkaWriter
@@ -22,12 +24,15 @@ from processor.kafka.partition import OwnedPartition
 from processor.profile import Profile
 from processor.telemetry import Telemetry
 from schemas.errors import Precondition
+from schemas.notes import EXITS_MAX, SkipOrder, Suspect
 from schemas.program import Program
 from schemas.records import PlainRecord, Record
 from schemas.state import CONTROL_FORMAT, STATE_FORMAT, Control, encode_state
 from schemas.topics import partition_of
 from tests.integration.processors import (
     PARTITIONS,
+    POLL_S,
+    WAIT_S,
     Event,
     Stage,
     computed,
@@ -63,14 +68,14 @@ async def stage(servers: Servers, namespace: str) -> Stage:
 class Process:
     """The partitions of what would be one worker process; it has read as far as the control record says."""
 
-    def __init__(self, stage: Stage, program: Program) -> None:
+    def __init__(self, stage: Stage, program: Program, evaluator: Callable[..., PartitionEvaluator]) -> None:
         self._stage, self._source = stage, stage.source
         self.owned = Ownership(
             KafkaLog(stage.kafka),
             stage.names,
             program,
             PARTITIONS,
-            lambda number: PartitionEvaluator(program, number, PARTITIONS),
+            lambda number: evaluator(program, number, PARTITIONS),
             NEVER,
             Telemetry(Profile()),
             leave,
@@ -107,12 +112,15 @@ class Process:
 
 
 @asynccontextmanager
-async def process(stage: Stage, program: Program | None = None) -> AsyncIterator[Process]:
-    started = Process(stage, program or await read_program(stage.kafka, stage.names))
+async def process(
+    stage: Stage, program: Program | None = None, evaluator: Callable[..., PartitionEvaluator] = PartitionEvaluator
+) -> AsyncIterator[Process]:
+    started = Process(stage, program or await read_program(stage.kafka, stage.names), evaluator)
     try:
         yield started
     finally:
         for partition in started.owned.partitions.values():
+            started.owned.parking_lot.leave(partition)
             if partition.writer is not None:
                 await partition.writer.close()
 
@@ -309,6 +317,79 @@ async def test_a_user_state_of_a_newer_version_ends_the_worker_for_good_when_it_
 
         with pytest.raises(Exited, match=r"a user state of format 2 .*upgrade it to the version .*\(4\)"):
             await only.play([event])
+
+
+class Uncuttable(PartitionEvaluator):
+    """Makes something of one event that cannot be encoded."""
+
+    culprit = ""
+    spoilt = False
+
+    def fold(self, topic: str, records: Sequence[Record]) -> Folded:
+        self.spoilt |= any(self.culprit.encode() in (record.value or b"") for record in records)
+        return super().fold(topic, records)
+
+    def cut(self) -> Cut:
+        if self.spoilt:
+            raise OverflowError("what was folded cannot be encoded")
+        return super().cut()
+
+
+async def test_a_record_whose_state_cannot_be_encoded_is_found_parked_and_skipped(stage: Stage) -> None:
+    """The first exit knows all records since the last checkpoint; each further one fewer, and at last the one."""
+    events, at = own_events(300), 123
+    Uncuttable.culprit = f'"{events[at].id}"'
+    exits = 0
+    while not await parks(stage, events):
+        exits += 1
+        assert exits < 6, "no exit made the stretch shorter"
+    await assert_holds(stage, events[:at])
+
+    await write_note(stage.kafka, stage.names, NUMBER, SkipOrder(topic=stage.source, offset=at))
+    async with process(stage, evaluator=Uncuttable) as last:
+        await last.acquire()
+        await last.play(events[at:])
+        await last.commit()
+
+    assert (await seen(stage)).totals == computed([*events[:at], *events[at + 1 :]])
+    ((_, letter),) = await records(stage, stage.names.dead_letters)
+    assert explained(letter)["laurel.error.class"] == "skipped"
+
+
+async def parks(stage: Stage, events: Sequence[Event]) -> bool:
+    """A worker's life: whether it comes to stand at a record, rather than to exit."""
+    async with process(stage, evaluator=Uncuttable) as worker:
+        await worker.acquire()
+        try:
+            await worker.play(events[worker.partition.positions[stage.source] :])
+            await worker.commit()
+        except Exited:
+            return False
+        return worker.partition.parked.keys() == {stage.source}
+
+
+async def test_a_parked_partition_goes_on_in_the_same_process_when_the_order_comes(stage: Stage) -> None:
+    """What was on its way from before is left alone; the position is where it goes on."""
+    events, at = own_events(60), 20
+    suspect = Suspect(topic=stage.source, start=at, end=at + 1, exits=EXITS_MAX, error="KeyError")
+    await write_note(stage.kafka, stage.names, NUMBER, suspect)
+    async with process(stage) as only:
+        await only.acquire()
+        await only.play(events[:40])
+        assert only.partition.parked == {stage.source: at}
+        assert only.partition.lags == {}
+
+        await write_note(stage.kafka, stage.names, NUMBER, SkipOrder(topic=stage.source, offset=at))
+        deadline = time.monotonic() + WAIT_S
+        while only.partition.parked:
+            assert time.monotonic() < deadline, "the order was not heard"
+            await asyncio.sleep(POLL_S)
+        await only.owned.fold(Chunk(stage.source, NUMBER, 40, 41, 60, [PlainRecord(40, 0, b"late", b"{")]))
+        await only.play(events[at:])
+        await only.commit()
+
+    await assert_holds_positions(stage, len(events))
+    assert (await seen(stage)).totals == computed([*events[:at], *events[at + 1 :]])
 
 
 async def test_a_refused_record_becomes_a_dead_letter_in_the_same_transaction(stage: Stage) -> None:

@@ -8,11 +8,15 @@ from broker.parking import Parking
 from schemas.notes import EXITS_MAX, SkipOrder, Suspect, after_exit, decode_note, encode_note, key_of
 
 
+def exit_at(start: int, end: int) -> Suspect:
+    return Suspect(topic="songs", start=start, end=end, exits=1, error="KeyError")
+
+
 def test_the_exits_at_a_record_add_up_from_the_first_that_only_knew_the_stretch() -> None:
     """The first exit knows a stretch of records, the next one the very record."""
-    first = after_exit(None, "songs", 100, 900, "KeyError")
-    second = after_exit(first, "songs", 412, 413, "KeyError")
-    third = after_exit(second, "songs", 412, 413, "KeyError")
+    first = after_exit(None, exit_at(100, 900))
+    second = after_exit(first, exit_at(412, 413))
+    third = after_exit(second, exit_at(412, 413))
 
     assert [each.exits for each in (first, second, third)] == [1, 2, EXITS_MAX]
     assert [each.is_parked for each in (first, second, third)] == [False, False, True]
@@ -21,8 +25,8 @@ def test_the_exits_at_a_record_add_up_from_the_first_that_only_knew_the_stretch(
 def test_an_exit_somewhere_else_is_counted_anew() -> None:
     known = Suspect(topic="songs", start=412, end=413, exits=2, error="KeyError")
 
-    assert after_exit(known, "songs", 413, 414, "KeyError").exits == 1
-    assert after_exit(known, "songs", 400, 500, "KeyError").exits == 1
+    assert after_exit(known, exit_at(413, 414)).exits == 1
+    assert after_exit(known, exit_at(400, 500)).exits == 1
 
 
 def test_a_stretch_is_never_parked_however_often_it_ends_a_worker() -> None:

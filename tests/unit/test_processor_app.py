@@ -80,7 +80,7 @@ async def test_a_bug_in_the_fold_ends_the_process_and_tells_where_but_not_what(
     with pytest.raises(Exited) as ended:
         await app.ownership.fold(chunk(0, 1))
 
-    assert ended.value.args == (70, "folding songs-2 between 0 and 1 raised ValueError")
+    assert ended.value.args == (70, "the fold of songs-2 between 0 and 1 raised ValueError")
     assert SECRET not in "".join(capsys.readouterr())
 
 
