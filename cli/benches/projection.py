@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from bench import projection
+from bench.document import markdown_table, where_and_when, write_between
 from cli.benches.machine import job_file, require_two_cores, say
 
 Summary = dict[str, Any]
 
 LINES: dict[str, Callable[[Summary], str]] = {
     "records": lambda of: f"{of['records']:,}",
+    "rows they come to": lambda of: f"{of['rows']:,}",
     "records/s": lambda of: f"{of['records_per_s']:,}",
-    "least, most": lambda of: f"{of['records_per_s_spread']['min']:,}, {of['records_per_s_spread']['max']:,}",
-    "rows": lambda of: f"{of['rows']:,}",
+    "records/s, least and most": lambda of: "{min:,}–{max:,}".format(**of["records_per_s_spread"]),
     "rows/s": lambda of: f"{of['rows_per_s']:,}",
-    "projector's CPU s": lambda of: f"{of['client_cpu_s_per_million']:.1f}",
-    "Postgres's CPU s": lambda of: f"{of['server_cpu_s_per_million']:.1f}",
-    "projector's peak MB": lambda of: str(of["peak_rss_mb"]),
-    "correct": lambda of: "yes" if of["correct"] else "; ".join(of["faults"]),
+    "CPU s of the projector, per million records": lambda of: f"{of['client_cpu_s_per_million']:.1f}",
+    "CPU s of Postgres, per million records": lambda of: f"{of['server_cpu_s_per_million']:.1f}",
+    "peak MB of the projector": lambda of: str(of["peak_rss_mb"]),
+    "every row right": lambda of: "yes" if of["correct"] else "; ".join(of["faults"]),
 }
 
 
@@ -34,6 +34,7 @@ def measure(
     ] = 200_000,
     job: Annotated[str, typer.Option(help="A job of bench/jobs: full or small.")] = "full",
     runs: Annotated[int, typer.Option(min=1, help="Measure so often; the median, least and most are told.")] = 1,
+    write: Annotated[Path | None, typer.Option(help="Write the table into this document, at its markers.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
 ) -> None:
     """Unlocks into all their read models and the queue, into one of them alone, and states into progress."""
@@ -42,7 +43,11 @@ def measure(
     measured = []
     for run in range(1, runs + 1):
         measured += projection.measure(path, records, projection.SUBJECTS, _teller(run, runs))
-    _report([projection.summary(measured, subject) for subject in projection.SUBJECTS], as_json)
+    summaries = [projection.summary(measured, subject) for subject in projection.SUBJECTS]
+    text = _text(summaries)
+    if write:
+        write_between(write, "laurel bench projection", text)
+    print(json.dumps({summary["subject"]: summary for summary in summaries}) if as_json else text)
     if not all(each.correct for each in measured):
         raise typer.Exit(1)
 
@@ -51,14 +56,7 @@ def _teller(run: int, runs: int) -> Callable[[str], None]:
     return lambda what: say(f"run {run} of {runs}: {what}")
 
 
-def _report(summaries: list[Summary], as_json: bool) -> None:
-    if as_json:
-        print(json.dumps({summary["subject"]: summary for summary in summaries}))
-        return
-    for summary in summaries:
-        print(f"{summary['subject']}: {summary['what']}")
-    table = Table("", *(summary["subject"] for summary in summaries))
-    for line, cell in LINES.items():
-        table.add_row(line, *map(cell, summaries))
-    Console().print(table)
-    print("Of the median run; CPU seconds are per million records.")
+def _text(summaries: list[Summary]) -> str:
+    runs = f"The median of {summaries[0]['runs']} runs by speed.\n"
+    rows = [[line, *map(cell, summaries)] for line, cell in LINES.items()]
+    return f"{where_and_when()}{runs}\n{markdown_table(('', *(summary['what'] for summary in summaries)), rows)}"
