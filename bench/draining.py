@@ -61,7 +61,7 @@ async def drain(child: Child, done: Done, events: int) -> Drained:
 def _drained(samples: Sequence[Sample], events: int, peak_rss_mb: int) -> Drained:
     last = samples[-1]
     began = next(sample for sample in samples if sample.done)
-    later_cpu_s = last.cpu_s - cpu_at(samples, SUSTAINED_FROM * events)
+    later_cpu_s = max(last.cpu_s - cpu_at(samples, SUSTAINED_FROM * events), 1 / TICKS_PER_S)  # else none was seen
     return Drained(last.cpu_s, later_cpu_s / (1 - SUSTAINED_FROM), last.at - began.at, peak_rss_mb)
 
 
