@@ -18,7 +18,7 @@ DRAIN_TIMEOUT_S = 1800.0
 LOOK_S = 0.2
 SUSTAINED_FROM = 0.2
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
-SESSION = 3  # field of /proc/PID/stat, counted after the command's name
+PARENT = 1  # field of /proc/PID/stat, counted after the command's name
 TICKS = (11, 12, 13, 14)  # user, system, and both of children that have ended
 PEAK = re.compile(r"^VmHWM:\s+(\d+) kB", re.MULTILINE)
 
@@ -54,8 +54,8 @@ async def drain(child: Child, done: Done, events: int) -> Drained:
             )
         await asyncio.sleep(LOOK_S)
         count = await done()
-        samples.append(Sample(time.monotonic(), count, session_cpu_s(child.pid)))
-    return _drained(samples, events, session_peak_mb(child.pid))
+        samples.append(Sample(time.monotonic(), count, cpu_s_of(child.pid)))
+    return _drained(samples, events, peak_mb_of(child.pid))
 
 
 def _drained(samples: Sequence[Sample], events: int, peak_rss_mb: int) -> Drained:
@@ -74,22 +74,26 @@ def cpu_at(samples: Sequence[Sample], done: float) -> float:
     return samples[-1].cpu_s
 
 
-def session_cpu_s(session: int) -> float:
-    """CPU of all processes of a session, those included that have ended: an engine may be several."""
-    ticks = sum(int(stat[field]) for stat in _members(session).values() for field in TICKS)
+def cpu_s_of(root: int) -> float:
+    """CPU of a process and all that come from it, those included that have ended: an engine may be several."""
+    ticks = sum(int(stat[field]) for stat in _family(root).values() for field in TICKS)
     return ticks / TICKS_PER_S
 
 
-def session_peak_mb(session: int) -> int:
-    """The sum of what each process of a session had in memory at most."""
-    peaks = [PEAK.search(Path(f"/proc/{pid}/status").read_text()) for pid in _members(session)]
+def peak_mb_of(root: int) -> int:
+    """The sum of what each process of a family had in memory at most."""
+    peaks = [PEAK.search(Path(f"/proc/{pid}/status").read_text()) for pid in _family(root)]
     return sum(int(peak.group(1)) for peak in peaks if peak) // 1024
 
 
-def _members(session: int) -> dict[str, list[str]]:
-    """Pid -> fields behind the command's name, of every process of a session."""
-    found = {path.parent.name: _stat(path) for path in Path("/proc").glob("[0-9]*/stat")}
-    return {pid: stat for pid, stat in found.items() if stat and stat[SESSION] == str(session)}
+def _family(root: int) -> dict[str, list[str]]:
+    """Pid -> fields behind the command's name, of a process and its descendants. Postgres's leave its session."""
+    read = {path.parent.name: _stat(path) for path in Path("/proc").glob("[0-9]*/stat")}
+    stats = {pid: stat for pid, stat in read.items() if stat}
+    family = {str(root)} & stats.keys()
+    while born := {pid for pid, stat in stats.items() if stat[PARENT] in family} - family:
+        family |= born
+    return {pid: stats[pid] for pid in family}
 
 
 def _stat(path: Path) -> list[str] | None:

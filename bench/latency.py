@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer
 
+from bench.draining import cpu_s_of
 from bench.load import TOPIC, Load, values
 from bench.stage import PARTITIONS, Say
 from broker.connections import consumer, producer
@@ -29,6 +30,7 @@ from broker.reading import Reader
 from cli.catalog_files import CatalogFile
 from cli.settings import Settings
 from cli.stack import LocalStack
+from cli.stack.child import Child
 from cli.stack.kafka import BENCH
 from cli.stack.pipeline import running
 from processor.profile import percentile
@@ -39,7 +41,8 @@ from schemas.topics import partition_of
 
 CORES = {0, 1}
 TICK_S = 0.02
-LOOK_S = 0.005  # at the positions in Postgres
+LATE_MS_MAX = 50.0  # at p99; beyond it the rate was not kept
+LOOK_S = 0.01  # at the positions in Postgres
 SETTLE_TIMEOUT_S = 120.0
 POSITIONS = "select partition, next_position from projection_position where projection = %s and topic = %s"
 ROWS = "user_achievement"
@@ -82,12 +85,13 @@ class Unlock(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """What was noted down during a run."""
+    """What was noted down during a run. Units: cores, how many each process kept busy while events came."""
 
     appended: list[Appended]
     seen: list[Seen]
     shown: list[Shown]
     late_s: list[float]
+    cores: dict[str, float]
 
 
 class Plan(NamedTuple):
@@ -110,20 +114,21 @@ def measure(job: Path, plan: Plan, say: Say) -> dict[str, Any]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("LAUREL_")}
     stack = LocalStack(ephemeral=True, kafka_flags=BENCH, environ=environ)
     with running(stack, [CatalogFile(job.read_text(), job.name)]) as pipeline:
-        watched = asyncio.run(_watch(pipeline.settings, plan, say))
+        watched = asyncio.run(_watch(pipeline.settings, stack.children, plan, say))
     say("working it out")
-    return report(unlocks_of(watched), watched.late_s, plan.warm_up_s)
+    return report(unlocks_of(watched), watched.late_s, plan.warm_up_s) | {"cores_busy": watched.cores}
 
 
-async def _watch(settings: Settings, plan: Plan, say: Say) -> Watched:
-    watched, records = Watched([], [], [], []), values(plan.load)
+async def _watch(settings: Settings, children: Mapping[str, Child], plan: Plan, say: Say) -> Watched:
+    watched, records = Watched([], [], [], [], {}), values(plan.load)
     async with _beside(_see_rows(settings, watched)):
         say(f"publishing a history of {plan.history:,} events, and waiting for its rows")
         await _settled(settings, await _publish_history(settings.kafka, islice(records, plan.history)), watched)
         starts = dict(await last_stable_offsets(settings.kafka, _outcomes(settings)))
         async with _beside(_see_outcomes(settings, watched, starts)):
             say(f"publishing {plan.rate:,} events a second for {plan.seconds} s")
-            await _settled(settings, await _publish(settings.kafka, records, plan.rate, watched), watched)
+            ends = await _publish(settings.kafka, records, plan.rate, watched, children)
+            await _settled(settings, ends, watched)
     return watched
 
 
@@ -151,7 +156,11 @@ async def _publish_history(bootstrap: str, records: Iterable[tuple[bytes, bytes]
 
 
 async def _publish(
-    bootstrap: str, records: Iterable[tuple[bytes, bytes]], rate: int, watched: Watched
+    bootstrap: str,
+    records: Iterable[tuple[bytes, bytes]],
+    rate: int,
+    watched: Watched,
+    children: Mapping[str, Child],
 ) -> Positions:
     """Batches are made before the first is sent, so that keeping the schedule costs next to nothing."""
     client = AIOKafkaProducer(bootstrap_servers=bootstrap, acks=1, linger_ms=0, enable_idempotence=False)
@@ -160,16 +169,24 @@ async def _publish(
         ticks = _ticks(client, records, max(1, round(rate * TICK_S)))
         gc.collect()
         gc.disable()  # a pass over all these batches would be a pause; this process ends soon
-        began, sent = time.monotonic(), []
+        before, began, sent = _cpu_s(children), time.monotonic(), []
         for number, batches in enumerate(ticks):
             wait_s = began + number * TICK_S - time.monotonic()
             await asyncio.sleep(max(0.0, wait_s))
             watched.late_s.append(max(0.0, -wait_s))
             for partition, batch in batches.items():
                 sent.append((partition, batch, await client.send_batch(batch, TOPIC, partition=partition)))
+        seconds, after = time.monotonic() - began, _cpu_s(children)
+        watched.cores.update({name: round((after[name] - before[name]) / seconds, 2) for name in before})
         return await _acknowledged(sent, watched)
     finally:
         await client.stop()
+
+
+def _cpu_s(children: Mapping[str, Child]) -> dict[str, float]:
+    """Of each process, and of this one."""
+    spent = {name: cpu_s_of(child.pid) for name, child in children.items()}
+    return spent | {"publisher and watchers": time.process_time()}
 
 
 async def _acknowledged(sent: Iterable[tuple[int, Any, Any]], watched: Watched) -> Positions:
@@ -287,13 +304,15 @@ def _unlock(seen: Seen, appended: Steps, shown: Steps) -> Unlock:
 def report(unlocks: list[Unlock], late_s: list[float], warm_up_s: float) -> dict[str, Any]:
     """Milliseconds, of all unlocks and of those whose event came after the warm-up."""
     began = min(each.event_at_ms for each in unlocks)
+    late = _shares([each * 1000 for each in late_s])
     steady = [each for each in unlocks if each.event_at_ms - began >= warm_up_s * 1000]
     return {
         "unlocks": len(unlocks),
         "warm_up_s": warm_up_s,
         "all": _latencies(unlocks),
         "steady": _latencies(steady),
-        "publisher_late_ms": _shares([late * 1000 for late in late_s]),
+        "publisher_late_ms": late,
+        "rate_kept": late["p99"] <= LATE_MS_MAX,
     }
 
 

@@ -18,7 +18,7 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bench.draining import session_cpu_s
+from bench.draining import cpu_s_of
 from bench.load import TOPIC, Load, values
 from bench.stage import BROKER_CORE, ENGINE_CORE, PARTITIONS, Say
 from broker.catalogs import read_program, submit
@@ -120,7 +120,7 @@ def _await_restored(worker: Child, metrics: str, users: int) -> Restored:
         text = _metrics(metrics)
         seconds, found = SECONDS.search(text), sum(float(count) for count in USERS.findall(text))
         if seconds and float(seconds.group(1)) > 0 and found == users:
-            return Restored(users, float(seconds.group(1)), session_cpu_s(worker.pid), _rss_mb(worker.pid))
+            return Restored(users, float(seconds.group(1)), cpu_s_of(worker.pid), _rss_mb(worker.pid))
         if not worker.alive or time.monotonic() > deadline:
             raise LaurelError(f"{found:,.0f} of {users:,} users are restored, then:\n{worker.last_lines()}")
         time.sleep(POLL_S)

@@ -47,9 +47,11 @@ def _text(measured: dict[str, Any], plan: Plan) -> str:
         for when, told in (("all", measured["all"]), (f"after {measured['warm_up_s']:g} s", measured["steady"]))
         for moment, shares in told.items()
     ]
+    kept = "" if measured["rate_kept"] else "The rate was not kept, so this counts for nothing. "
+    busy = ", ".join(f"{name} {cores:.2f}" for name, cores in measured["cores_busy"].items())
     table = markdown_table(["ms after the event's append", "of the run", "p50", "p90", "p99", "max"], rows)
     return (
         f"{where_and_when()}{plan.rate:,} events/s for {plan.seconds} s over {plan.users:,} users who have "
         f"{plan.history:,} events behind them: {measured['unlocks']:,} unlocks; the publisher was late by "
-        f"{late['p99']:.0f} ms at p99.\n\n{table}"
+        f"{late['p99']:.0f} ms at p99. {kept}Cores kept busy: {busy}.\n\n{table}"
     )

@@ -14,7 +14,7 @@ from bench import contest, latency
 from bench.contest import Standing, Turn, compete, ratio
 from bench.definitions import catalog_with, measure, program_with
 from bench.document import markdown_table, write_between
-from bench.draining import Sample, _drained, cpu_at, session_cpu_s, session_peak_mb
+from bench.draining import Sample, _drained, cpu_at, cpu_s_of, peak_mb_of
 from bench.latency import Appended, Seen, Shown, Watched, report, unlocks_of
 from bench.load import Load
 from bench.oracle import expected, is_award
@@ -58,8 +58,8 @@ def test_the_cpu_and_memory_of_an_engine_are_those_of_all_its_processes():
     try:
         assert engine.stdout is not None
         engine.stdout.readline()
-        assert session_cpu_s(engine.pid) >= 0.3
-        assert session_peak_mb(engine.pid) > 1
+        assert cpu_s_of(engine.pid) >= 0.3
+        assert peak_mb_of(engine.pid) > 1
     finally:
         os.killpg(engine.pid, 9)
         engine.wait()
@@ -132,6 +132,7 @@ def test_a_latency_runs_from_the_append_of_the_event_in_the_evidence():
         seen=[Seen(OUTCOMES, 7, 5_150.5, 5_090, outcome(109)), Seen(OUTCOMES, 8, 5_150.5, 5_090, outcome(110))],
         shown=[Shown(OUTCOMES, 7, 5_100.0), Shown(OUTCOMES, 8, 5_200.0), Shown(OUTCOMES, 12, 5_300.0)],
         late_s=[],
+        cores={},
     )
 
     first, second = unlocks_of(watched)
