@@ -10,10 +10,10 @@ from typing import Literal, NamedTuple
 from psycopg import Connection
 
 from broker.catalogs import read_program
-from broker.connections import admin
+from broker.connections import admin, consumer
 from broker.groups import Group, look_at_group
 from broker.parking import Parking, read_parking
-from broker.positions import Place, Positions, group_positions, last_stable_offsets
+from broker.positions import Place, Positions, as_partitions, group_positions, last_stable_offsets
 from broker.reading import read_to_end
 from broker.topics import check_topics, places_of
 from cli.dead_letters import dead_letter
@@ -23,12 +23,14 @@ from processor.preflight import needed_topics, state_partitions
 from projections import notification_queue
 from projections.migrations.runner import check_current
 from schemas.errors import LaurelError
+from schemas.notes import EXITS_MAX
 from schemas.program import Program
 
 Status = Literal["ok", "warn", "fail"]
 
 LOOK_AGAIN_S = 2.0  # a lag that stands still so long, with somebody at work on it, is worth a word
 OLDEST_PENDING_S = 600.0
+LETTERS_MAX = 10_000  # of a partition; with every one of them a page would take minutes
 STABLE = "Stable"
 
 
@@ -172,7 +174,8 @@ def parking_finding(place: Place, parking: Parking, position: int) -> Finding | 
         return None
     where = f"{topic}-{partition} offset {suspect.start}"
     if not parking.is_parked:
-        said = f"{where} to {suspect.end - 1}: a worker ended there, {suspect.error}, {suspect.exits} of 3 times"
+        times = f"{suspect.exits} of {EXITS_MAX} times"
+        said = f"{where} to {suspect.end - 1}: a worker ended there with {suspect.error}, {times}"
         return Finding("warn", "parked", said, "see the worker's log")
     if parking.is_to_be_skipped:
         return Finding("warn", "parked", f"{where}: ordered to be skipped", "its owner does it; see `workers`")
@@ -184,15 +187,23 @@ def parking_finding(place: Place, parking: Parking, position: int) -> Finding | 
 
 async def _dead_letters(deployment: Deployment) -> list[Finding]:
     settings = deployment.settings
+    starts = await _newest(settings, settings.names.dead_letters)
     causes: Counter[str] = Counter()
-    async for batch in read_to_end(settings.kafka, await places_of(settings.kafka, [settings.names.dead_letters])):
+    async for batch in read_to_end(settings.kafka, starts, starts):
         causes.update(dead_letter(batch.partition, record).cause for record in batch.records)
     if not causes:
         return [Finding("ok", "dead letters", "none")]
     said = ", ".join(f"{cause} {count:,}" for cause, count in causes.most_common())
-    return [
-        Finding("warn", "dead letters", f"{causes.total():,}: {said}", "`laurel dlq list`; tell their publisher")
-    ]
+    remedy = "`laurel dlq list`, and tell their publisher"
+    return [Finding("warn", "dead letters", f"{causes.total():,} of the newest: {said}", remedy)]
+
+
+async def _newest(settings: Settings, topic: str) -> Positions:
+    """Where to begin to read no more than the newest records of each partition."""
+    places = as_partitions(await places_of(settings.kafka, [topic]))
+    async with consumer(settings.kafka) as client:
+        begins, ends = await client.beginning_offsets(places), await client.end_offsets(places)
+    return {place: max(begins[place], ends[place] - LETTERS_MAX) for place in places}
 
 
 Check = Callable[[Deployment], Awaitable[list[Finding]]]

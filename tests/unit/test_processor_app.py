@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import generate_latest
 
 from processor import app as app_module
 from processor.app import AchievementsApp
@@ -106,6 +107,21 @@ async def test_a_record_with_more_than_this_process_knows_asks_for_a_restart(app
         await app.ownership.fold(chunk(0, 1))
 
     assert ended.value.args == (4, "restart it")
+
+
+def test_a_parked_partition_and_a_restore_are_shown_with_their_lag(app: AchievementsApp) -> None:
+    """A parked topic still lags; to the watchdog and the pace of checkpoints there is nothing to do in it."""
+    partition = own(app, 2, Counting())
+    partition.stable_ends, partition.parked = {SONGS: 9}, {SONGS: 0}
+    partition.restored, partition.to_restore = 5, 7
+
+    shown = generate_latest(app.telemetry.registry).decode()
+
+    assert f'laurel_parked{{partition="2",topic="{SONGS}"}} 0.0' in shown
+    assert f'laurel_lag{{partition="2",topic="{SONGS}"}} 9.0' in shown
+    assert 'laurel_restored_offsets{partition="2"} 5.0' in shown
+    assert 'laurel_restore_offsets{partition="2"} 7.0' in shown
+    assert partition.lags == {}
 
 
 async def test_the_table_shows_states_and_takes_none(app: AchievementsApp) -> None:
