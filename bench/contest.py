@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -92,6 +92,13 @@ def engine_of(other: str, run_name: str, lines: dict[str, list[str]]) -> tuple[E
         return Worker(JOBS / "full.yaml", run_name, name=FULL), lines["full"]
     kind = PEERS[other]
     return kind.engine(other, run_name, kind.command, lines["small"]), lines["small"]
+
+
+def full_over(turns: Mapping[str, Sequence[Turn]], peer: str, figure: Callable[[Cost], float]) -> Standing | None:
+    """Ours with the full fold divided by a peer with the small one, of each round; None when one was missing."""
+    rounds = zip(turns.get(FULL, ()), turns.get(peer, ()), strict=False)
+    ratios = [figure(full.other) / figure(other.other) for full, other in rounds]
+    return Standing.of(ratios) if ratios else None
 
 
 def ratio(turns: Iterable[Turn], figure: Callable[[Cost], float]) -> Standing:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.contest import FULL, OTHERS, Contest, Standing, compete, ratio
+from bench.contest import FULL, OTHERS, Contest, Standing, compete, full_over, ratio
 from bench.document import markdown_table, where_and_when, write_between
 from bench.load import Load
 from bench.peers.engines import PEERS
@@ -71,10 +71,25 @@ def _text(contest: Contest, events: int, users: int) -> str:
         total, sustained = ratio(turns, _total), ratio(turns, _sustained)
         rows.append(_row(name, [turn.other for turn in turns], str(total), str(sustained)))
     absent = "".join(f"{name} did not take part: {why}\n" for name, why in contest.absent.items())
+    absent += "".join(f"{line}\n" for line in _full_lines(contest))
     java = version(find_java())
     when = where_and_when(f"Apache Kafka {KAFKA_VERSION}, Java {java}")
     load = f"{events:,} events, {users:,} users drawn alike, no repeats; median (least–most) of the runs.\n"
     return f"{when}{load}\n{markdown_table(HEAD, rows)}{absent}"
+
+
+def _full_lines(contest: Contest) -> list[str]:
+    """The full fold against each peer's small job."""
+    held = [
+        (name, full_over(contest.turns, name, _total), full_over(contest.turns, name, _sustained))
+        for name in contest.turns
+        if name in PEERS
+    ]
+    return [
+        f"\n{FULL} divided by {name}: {total} of its CPU, {sustained} sustained."
+        for name, total, sustained in held
+        if total and sustained
+    ]
 
 
 def _row(name: str, costs: Sequence[Cost], total: str, sustained: str) -> list[str]:
@@ -98,8 +113,10 @@ def _summary(contest: Contest) -> dict[str, Any]:
         name: {"total": ratio(turns, _total)._asdict(), "sustained": ratio(turns, _sustained)._asdict()}
         for name, turns in contest.turns.items()
     }
+    full = {name: full_over(contest.turns, name, _sustained) for name in contest.turns if name in PEERS}
     return {
         "ours_over": ratios,
+        "full_over_sustained": {name: held._asdict() for name, held in full.items() if held},
         "correct": all(cost.correct for cost in _costs(contest)),
         "absent": contest.absent,
         "runs": [cost._asdict() for cost in _costs(contest)],

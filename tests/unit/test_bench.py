@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bench import contest, latency
-from bench.contest import Standing, Turn, compete, ratio
+from bench.contest import Standing, Turn, compete, full_over, ratio
 from bench.definitions import catalog_with, measure, program_with
 from bench.document import markdown_table, write_between
 from bench.draining import Sample, _drained, cpu_at, cpu_s_of, peak_mb_of
@@ -98,6 +98,16 @@ def test_a_ratio_is_taken_turn_by_turn():
 
     assert ratio(turns, lambda each: each.cpu_s_per_million) == Standing(0.75, 0.5, 1.0)
     assert str(Standing(0.75, 0.5, 1.0)) == "0.75 (0.50–1.00)"
+
+
+def test_the_full_fold_is_held_against_a_peer_round_by_round():
+    turns = {
+        "laurel-full": [Turn(cost(1.0), cost(6.0)), Turn(cost(1.0), cost(9.0))],
+        "quix": [Turn(cost(1.0), cost(12.0)), Turn(cost(1.0), cost(10.0)), Turn(cost(1.0), cost(1.0))],
+    }
+
+    assert full_over(turns, "quix", lambda each: each.cpu_s_per_million) == Standing(pytest.approx(0.7), 0.5, 0.9)
+    assert full_over(turns, "bytewax", lambda each: each.cpu_s_per_million) is None
 
 
 def test_who_cannot_be_installed_is_told_and_left_out_and_the_others_go_on(tmp_path, monkeypatch):

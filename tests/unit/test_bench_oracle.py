@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -36,6 +39,14 @@ def test_every_achievement_of_the_full_job_is_won_by_somebody_in_the_samples():
     won = {line.split()[2] for load in LOADS for line in by_reference("full", load) if is_award(line)}
 
     assert won == {f"{metric}_{at}" for metric, steps in straight.FULL.items() for at in steps} | {"all_rounder"}
+
+
+def test_the_fast_oracle_shares_no_code_with_the_product():
+    tree = ast.parse(Path(straight.__file__).read_text())
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules |= {each.name for node in ast.walk(tree) if isinstance(node, ast.Import) for each in node.names}
+
+    assert {(module or "").split(".")[0] for module in modules} <= sys.stdlib_module_names | {"msgspec"}
 
 
 def test_an_answer_is_kept_and_is_the_same_when_asked_again(tmp_path):
