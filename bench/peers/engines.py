@@ -15,7 +15,7 @@ from bench.draining import Done
 from bench.load import DAYS, FIRST, TOPIC
 from bench.oracle import award_line, is_award
 from bench.outputs import records_of
-from bench.peers.installing import PROGRAMS, compiled, environment
+from bench.peers.installing import PROGRAMS, STREAMS, compiled, environment, locked_version
 from bench.stage import PARTITIONS, Stage
 from bench.worker import committed_positions
 from broker.connections import consumer
@@ -134,11 +134,19 @@ class Kind(NamedTuple):
     settings: str
 
 
+def _version(peer: str, package: str) -> str:
+    return f"{package} {locked_version(peer, package)}"
+
+
 PEERS = {
     "kafka-streams": Kind(
-        Peer, kafka_streams("exactly_once_v2"), "exactly-once v2, in memory, commits every 100 ms"
+        Peer, kafka_streams("exactly_once_v2"), f"{STREAMS.title}, exactly-once v2, in memory, commits every 100 ms"
     ),
-    "kafka-streams-at-least-once": Kind(Peer, kafka_streams("at_least_once"), "in memory, commits every 100 ms"),
-    "quix": Kind(Peer, quix, "exactly-once, RocksDB"),
-    "bytewax": Kind(Unpositioned, bytewax, "at-least-once, snapshots every second"),
+    "kafka-streams-at-least-once": Kind(
+        Peer, kafka_streams("at_least_once"), f"{STREAMS.title}, in memory, commits every 100 ms"
+    ),
+    "quix": Kind(Peer, quix, f"{_version('quix', 'quixstreams')}, exactly-once, RocksDB"),
+    "bytewax": Kind(
+        Unpositioned, bytewax, f"{_version('bytewax', 'bytewax')}, at least once, snapshots every second"
+    ),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import subprocess
 import sys
@@ -40,9 +41,18 @@ def compiled(folder: Path) -> list[str]:
     return [str(java), "-cp", f"{folder}:{classes}", "Achievements"]
 
 
+def locked_version(peer: str, package: str) -> str:
+    found = re.search(rf"^{package}==(\S+)", _lock_of(peer).read_text(), re.MULTILINE)
+    return found.group(1) if found else "of an unknown version"
+
+
+def _lock_of(peer: str) -> Path:
+    return HERE / f"requirements-{peer}.txt"
+
+
 def environment(peer: str) -> Path:
     """A Python with a peer's locked packages, built once. Raises: Precondition when they cannot be installed."""
-    lock = HERE / f"requirements-{peer}.txt"
+    lock = _lock_of(peer)
     folder = jars.cache_folder() / "bench" / f"{peer}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:12]}"
     python = folder / "bin" / "python"
     if not (folder / "complete").exists():

@@ -70,12 +70,11 @@ def _text(contest: Contest, events: int, users: int) -> str:
     for name, turns in contest.turns.items():
         total, sustained = ratio(turns, _total), ratio(turns, _sustained)
         rows.append(_row(name, [turn.other for turn in turns], str(total), str(sustained)))
-    absent = "".join(f"{name} did not take part: {why}\n" for name, why in contest.absent.items())
-    absent += "".join(f"{line}\n" for line in _full_lines(contest))
+    notes = [f"{name} did not take part: {why}" for name, why in contest.absent.items()] + _full_lines(contest)
     java = version(find_java())
     when = where_and_when(f"Apache Kafka {KAFKA_VERSION}, Java {java}")
     load = f"{events:,} events, {users:,} users drawn alike, no repeats; median (least–most) of the runs.\n"
-    return f"{when}{load}\n{markdown_table(HEAD, rows)}{absent}"
+    return "\n".join([when + load, markdown_table(HEAD, rows), *(f"{note}\n" for note in notes)])
 
 
 def _full_lines(contest: Contest) -> list[str]:
@@ -86,7 +85,7 @@ def _full_lines(contest: Contest) -> list[str]:
         if name in PEERS
     ]
     return [
-        f"\n{FULL} divided by {name}: {total} of its CPU, {sustained} sustained."
+        f"{FULL} divided by {name}: {total} of its CPU, {sustained} sustained."
         for name, total, sustained in held
         if total and sustained
     ]
