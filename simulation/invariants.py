@@ -1,0 +1,204 @@
+"""Whether what is left of a simulation is what the reference makes of the same log: I1 to I8 of the design."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any
+
+from bench import reference
+from bench.reference import Result
+from processor.evaluator.partition import PartitionEvaluator
+from processor.kafka.dead_letters import PREFIX
+from schemas.outcomes import Outcome, decode_outcome
+from schemas.records import PlainRecord
+from schemas.state import CONTROL_KEY, decode_control, decode_state, fresh_state, metric_values
+from simulation.activity import CATALOG, NAMES, SOURCES, Publication, program
+from simulation.world import World
+
+Award = tuple[str, str, str, str]
+
+
+def complaints(world: World) -> list[str]:
+    """What is wrong, each beginning with the invariant that it breaks."""
+    if world.complaints:
+        return [*world.complaints]
+    judged = Judged(world)
+    checks = (outcomes, read_models, notifications, states, positions, counts, dead_letters)
+    return [f"{check.__doc__}: {told}"[:1500] for check in checks for told in check(world, judged)]
+
+
+@lru_cache(maxsize=1)
+def _catalog() -> Any:
+    return reference.read_yaml(CATALOG)
+
+
+class Judged:
+    """The source records as they lie in the log, and what the reference says of the events among them."""
+
+    def __init__(self, world: World) -> None:
+        self._by_bytes = {(each.sent.key, each.sent.value): each for each in world.published}
+        self.events: dict[tuple[str, int, int], dict[str, Any]] = {}
+        self.refused: dict[tuple[str, int, int], Publication] = {}
+        self.skipped = 0
+        for topic in SOURCES:
+            for number in range(world.plan.partitions):
+                for record in world.broker.partition((topic, number)).committed():
+                    self._judge((topic, number, record.offset), record)
+        self.result: Result = reference.fold(self.events.values(), [_catalog()])
+
+    def _judge(self, where: tuple[str, int, int], record: PlainRecord) -> None:
+        publication = self._by_bytes[record.key, record.value]
+        if publication.event is not None:
+            self.events[where] = publication.event
+        elif publication.refusal is not None:
+            self.refused[where] = publication
+        else:
+            self.skipped += 1
+
+
+def differences(name: str, found: dict[Any, Any], wanted: dict[Any, Any]) -> Iterator[str]:
+    if found != wanted:
+        missing = {key: wanted[key] for key in wanted.keys() - found.keys()}
+        strange = {key: found[key] for key in found.keys() - wanted.keys()}
+        other = {key: (found[key], wanted[key]) for key in found.keys() & wanted.keys() if found[key] != wanted[key]}
+        yield f"{name}: missing {missing}, not expected {strange}, found and expected differ in {other}"
+
+
+def committed(world: World, topic: str) -> list[PlainRecord]:
+    places = [(topic, number) for number in range(world.plan.partitions)]
+    return [record for place in places for record in world.broker.partition(place).committed()]
+
+
+def award_of(outcome: Outcome) -> Award:
+    data = outcome.data
+    return outcome.subject, data.catalog, data.achievement, data.scope
+
+
+def outcomes(world: World, judged: Judged) -> Iterator[str]:
+    """I1"""
+    found = [decode_outcome(record.value or b"") for record in committed(world, NAMES.outcomes)]
+    yield from repeated("outcomes", (each.id for each in found))
+    wanted = judged.result
+    yield from differences(
+        "awards",
+        {award_of(each): None if award_of(each) in wanted.undated else each.data.earned_at for each in found},
+        {award: None if award in wanted.undated else at for award, at in wanted.awards.items()},
+    )
+    yield from evidence(found, judged)
+    derived = [json.loads(record.value or b"")["id"] for record in committed(world, NAMES.derived)]
+    yield from repeated("derived events", derived)
+    if len(derived) != wanted.derived:
+        yield f"{len(derived)} derived events, expected {wanted.derived}"
+
+
+def repeated(what: str, ids: Iterable[str]) -> Iterator[str]:
+    if twice := [each for each, count in Counter(ids).items() if count > 1]:
+        yield f"{what} more than once: {twice}"
+
+
+def evidence(found: Iterable[Outcome], judged: Judged) -> Iterator[str]:
+    for outcome in found:
+        proof = outcome.data.evidence
+        event = judged.events.get((proof.topic, proof.partition, proof.offset))
+        if proof.topic in SOURCES and (event is None or event["id"] != proof.event_id):
+            yield f"the evidence of {award_of(outcome)} is {proof}, where {event} lies"
+
+
+def read_models(world: World, judged: Judged) -> Iterator[str]:
+    """I2"""
+    shown = {(a.subject, a.data.catalog, a.data.achievement, a.data.scope) for a in world.database.awards.values()}
+    yield from differences("user_achievement", dict.fromkeys(shown), dict.fromkeys(judged.result.awards))
+    progress = {user: json.loads(row.metrics) for user, row in world.database.progress.items()}
+    yield from differences("user_progress", progress, judged.result.metrics)
+
+
+def notifications(world: World, judged: Judged) -> Iterator[str]:
+    """I3"""
+    database = world.database
+    told = {each.outcome for each in database.notifications.values()}
+    yield from differences("notification", dict.fromkeys(told), dict.fromkeys(database.awards))
+    queued = {identity for identity, _ in database.deliveries}
+    yield from differences("deliveries", dict.fromkeys(queued), dict.fromkeys(database.notifications))
+
+
+def states(world: World, judged: Judged) -> Iterator[str]:
+    """I4"""
+    running, fresh, found = program(), fresh_state(program().ledger), {}
+    for number in range(world.plan.partitions):
+        records = world.broker.partition((NAMES.changelog, number)).committed()
+        restored = PartitionEvaluator(running, number, world.plan.partitions)
+        restored.load((each.key, each.value) for each in records if each.key not in (None, CONTROL_KEY))
+        for user in judged.result.metrics:
+            if (row := restored.get(user.encode())) is not None:
+                found[user] = metric_values(decode_state(row, fresh), running)
+    yield from differences("states", found, judged.result.metrics)
+
+
+def positions(world: World, judged: Judged) -> Iterator[str]:
+    """I5"""
+    for number in range(world.plan.partitions):
+        records = world.broker.partition((NAMES.changelog, number)).committed()
+        controls = [decode_control(each.value) for each in records if each.key == CONTROL_KEY and each.value]
+        recorded = controls[-1].positions if controls else {}
+        group = {
+            topic: at
+            for (_, (topic, partition)), at in world.broker.positions.items()
+            if partition == number
+        }
+        yield from differences(f"positions of partition {number}", group, recorded)
+
+
+def counts(world: World, judged: Judged) -> Iterator[str]:
+    """I6"""
+    tally, result = world.tally, judged.result
+    kinds = ("applied", "duplicate", "skipped")
+    whole = sum(tally[kind] + tally[f"derived {kind}"] for kind in kinds) + tally["refused"]
+    if whole != tally["read"]:
+        yield f"{dict(tally)} are {whole} in all, but {tally['read']} were read"
+    found = {
+        "applied": tally["applied"],
+        "derived applied": tally["derived applied"],
+        "duplicate": tally["duplicate"],
+        "skipped": tally["skipped"],
+    }
+    wanted = {
+        "applied": result.applied,
+        "derived applied": result.derived,
+        "duplicate": result.duplicates,
+        "skipped": judged.skipped,
+    }
+    if world.happened["rewind"]:  # what is read again is a duplicate, or skipped once more
+        found, wanted = ({key: of[key] for key in ("applied", "derived applied")} for of in (found, wanted))
+    yield from differences("records", found, wanted)
+
+
+def dead_letters(world: World, judged: Judged) -> Iterator[str]:
+    """I6"""
+    found: Counter[tuple[str, int, int]] = Counter()
+    for record in committed(world, NAMES.dead_letters):
+        said = {name: (value or b"").decode() for name, value in record.headers}
+        where = (said[PREFIX + "topic"], int(said[PREFIX + "partition"]), int(said[PREFIX + "offset"]))
+        found[where] += 1
+        publication = judged.refused.get(where)
+        kept = publication and (publication.sent.key, publication.sent.value, publication.refusal)
+        if kept != (record.key, record.value, said[PREFIX + "class"]):
+            yield f"the dead letter of {where} is {record}, expected {kept}"
+    often = {} if world.happened["rewind"] else {where: n for where, n in found.items() if n > 1}
+    if often or found.keys() != judged.refused.keys():
+        yield f"dead letters of {sorted(found)}, more than once {often}, expected {sorted(judged.refused)}"
+
+
+def digest(world: World) -> str:
+    """I7: the same for the same seed, whatever the machine: every byte that is left."""
+    whole = hashlib.sha256()
+    for place, partition in sorted(world.broker.partitions.items()):
+        whole.update(repr((place, [entry.record for entry in partition.entries])).encode())
+    whole.update(repr(sorted(world.broker.positions.items())).encode())
+    whole.update(repr(sorted(world.database.progress.items())).encode())
+    whole.update(repr(sorted(world.database.notifications.items())).encode())
+    whole.update(repr(sorted(world.database.positions.items())).encode())
+    return whole.hexdigest()[:16]

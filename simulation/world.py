@@ -1,0 +1,390 @@
+"""One simulated deployment: broker, database, workers, projectors, publishers, and what befalls them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, Protocol
+
+from broker import failpoints
+from broker.failpoints import InjectedFault
+from processor.evaluator.partition import Cut, Folded, PartitionEvaluator
+from processor.kafka.batches import Place
+from projections.projection import Projection
+from projections.user_achievement import UserAchievementProjection
+from projections.user_progress import UserProgressProjection
+from schemas.program import Program
+from schemas.records import Record
+from simulation.activity import NAMES, Publication, Publishers, by_place, program
+from simulation.broker import Broker
+from simulation.database import Database
+from simulation.groups import Group
+from simulation.loop import OWNER, Stuck, VirtualLoop
+from simulation.plan import FAULTS_S, Plan
+from simulation.process import NOBODY, Died, Line, Process, Weather
+from simulation.projector import Projector
+from simulation.worker import Transport, Worker
+
+RESTART_S_MAX = 1.0
+PAUSES_S = (0.5, 3.0, 7.0, 7.5, 8.0, 9.0, 10.0, 12.0, 35.0)
+DRAIN_S = 90.0  # of simulated time: sessions end after 6, transactions after 30, checkpoints after 30
+LOOK_EVERY_S = 0.5
+BEFORE_WRITING = ("checkpoint.1", "checkpoint.2", "checkpoint.5", "checkpoint.6", *("projection.1",) * 4, "projection.2")
+STEPS = [f"{name}.{step}" for name, steps in failpoints.POINTS.items() for step in steps]
+
+
+class Tally(Counter[str]):
+    """Records by what became of them."""
+
+
+class Told(PartitionEvaluator):
+    """The real evaluator; also counts what each cut makes durable, so that the counts can be committed with it."""
+
+    def __init__(self, program: Program, partition: int, partitions: int, cuts: dict[str, Tally]) -> None:
+        super().__init__(program, partition, partitions)
+        self._told, self._cuts, self._id = Tally(), cuts, NAMES.transactional_id(partition)
+
+    def fold(self, topic: str, records: Sequence[Record]) -> Folded:
+        folded = super().fold(topic, records)
+        kind = "derived " if topic == NAMES.derived else ""
+        for what, count in zip(("applied", "duplicate", "skipped"), folded, strict=False):
+            self._told[kind + what] += count
+        self._told["refused"] += len(folded.refused)
+        self._told["read"] += len(records)
+        return folded
+
+    def cut(self) -> Cut:
+        self._cuts[self._id], self._told = self._told, Tally()
+        return super().cut()
+
+
+class Runs(Protocol):
+    """What runs in a slot: a worker or a projector."""
+
+    process: Process
+
+    async def run(self) -> None: ...
+    def stop(self) -> None: ...
+
+
+class Slot:
+    """A place for one process after the other: a supervisor starts the next when one has died."""
+
+    def __init__(self, world: World, name: str, make: Callable[[Process, Line], Runs]) -> None:
+        self._world, self._name, self._make = world, name, make
+        self._starts = 0
+        self.is_wanted = True
+        self.running: Runs | None = None
+        self.start()
+
+    @property
+    def process(self) -> Process | None:
+        return self.running.process if self.running is not None and not self.running.process.is_dead else None
+
+    def start(self) -> None:
+        if self.process is not None or not self.is_wanted:
+            return
+        self._starts += 1
+        process = Process(f"{self._name}.{self._starts}", self._world.loop)
+        process.when_silent.append(lambda: self._restart(process))
+        self._world.processes.append(process)
+        process.start(lambda: self._run(process))
+
+    async def _run(self, process: Process) -> None:
+        self.running = self._make(process, self._world.line(process))
+        await process.guard(self.running.run())
+
+    def _restart(self, process: Process) -> None:
+        if process.is_dead:
+            self._world.saw_end(process)
+            self._world.later(self._world.chance.random() * RESTART_S_MAX, self.start)
+
+    def stop(self) -> None:
+        """Gracefully, and for good."""
+        self.is_wanted = False
+        if self.running is not None:
+            self.running.stop()
+
+
+class World:
+    """Shapes: happened, what happened how often; complaints, what was seen to be wrong while it ran."""
+
+    def __init__(self, seed: int, plan: Plan) -> None:
+        self.plan, self.loop, self.chance = plan, VirtualLoop(), Random(f"world {seed}")
+        self.happened: Counter[str] = Counter()
+        self.complaints: list[str] = []
+        self.ends: list[str] = []
+        self.processes: list[Process] = []
+        self.published: list[Publication] = []
+        self.tally, self._cuts = Tally(), dict[str, Tally]()
+        self.broker, self.database = Broker(self.loop, self.chance), Database()
+        self.weather = Weather(self.chance, dict(plan.losses), plan.slow, self.saw)
+        self.transport = Transport(self.chance, plan.mishaps, self.saw)
+        self._watch()
+        self._workers_group = Group(plan.partitions, self.loop, self.chance)
+        self._read_groups = {
+            topic: Group(plan.partitions, self.loop, self.chance) for topic in (NAMES.outcomes, NAMES.changelog)
+        }
+        self._traps: dict[str, Callable[[Process], None]] = {}
+        self.is_calm = False
+        self.workers: list[Slot] = []
+        self.projectors: list[Slot] = []
+
+    def saw(self, what: str) -> None:
+        self.happened[what] += 1
+
+    def saw_end(self, process: Process) -> None:
+        self.ends.append(f"{self.loop.time():7.3f} {process.name}: {process.why}")
+
+    def line(self, process: Process) -> Line:
+        return Line(process, self.loop, self.chance, self.weather)
+
+    def later(self, delay_s: float, do: Callable[..., object], *args: Any) -> None:
+        self.loop.call_later(delay_s, do, *args, context=NOBODY)
+
+    def _watch(self) -> None:
+        """I5 while it happens, and the counts of what is committed."""
+
+        def position_moved(group: str, place: Place, before: int | None, after: int) -> None:
+            if before is not None and after < before:
+                self.complaints.append(f"I5: {group} moved {place} back from {before} to {after}")
+
+        def row_moved(key: tuple[str, str, int], before: int, after: int) -> None:
+            if after < before:
+                self.complaints.append(f"I5: {key} moved back from {before} to {after}")
+
+        def committed(transactional_id: str) -> None:
+            self.tally.update(self._cuts.pop(transactional_id, Tally()))
+
+        self.broker.on_position.append(position_moved)
+        self.database.on_position.append(row_moved)
+        self.broker.on_commit.append(committed)
+
+    def run(self) -> None:
+        """Until the faults are over and everything has come to rest. Raises: nothing; complaints say it all."""
+        state = random.getstate()
+        random.seed(0)  # the projector's retries are jittered
+        failpoints.arm(self._reached)
+        try:
+            self.loop.run(self._play())
+        except Stuck as stuck:
+            self.complaints.append(f"I8: {stuck}")
+        finally:
+            failpoints.disarm()
+            random.setstate(state)
+        self.complaints += [f"bug: {bug}" for process in self.processes for bug in process.bugs]
+        self.complaints += [f"unhandled: {each!r}" for each in self.loop.unhandled if _is_bug(each)]
+
+    async def _play(self) -> None:
+        NOBODY.run(self._begin)
+        await asyncio.sleep(FAULTS_S)
+        NOBODY.run(self._calm_down)
+        await self._drain()
+        for process in self.processes:
+            process.kill("the end")
+        await asyncio.gather(*(task for each in self.processes for task in each.tasks), return_exceptions=True)
+
+    def _begin(self) -> None:
+        self.workers = [Slot(self, f"worker-{number}", self._worker) for number in range(self.plan.workers)]
+        self.projectors = [
+            Slot(self, f"projector-{number}", self._projector) for number in range(self.plan.projectors)
+        ]
+        self._schedule_publications()
+        for fault in self.plan.faults:
+            self.later(self.chance.random() * FAULTS_S, FAULTS[fault], self)
+
+    def _worker(self, process: Process, line: Line) -> Worker:
+        partitions = self.plan.partitions
+        return Worker(
+            process,
+            self.loop,
+            line,
+            self.broker,
+            self._workers_group,
+            NAMES,
+            program(),
+            partitions,
+            lambda number: Told(program(), number, partitions, self._cuts),
+            self.plan.pace,
+            self.transport,
+            self.chance,
+        )
+
+    def _projector(self, process: Process, line: Line) -> Projector:
+        def projections() -> list[Projection]:
+            return [UserAchievementProjection(NAMES), UserProgressProjection(NAMES, read_program)]
+
+        return Projector(
+            process, self.loop, line, self.broker, self.database, self._read_groups, projections, self.chance
+        )
+
+    # --- publishing ---
+
+    def _schedule_publications(self) -> None:
+        publishers = Publishers(self.chance, self.plan.partitions, self.plan.users, self.plan.rates)
+        left, number = self.plan.events, 0
+        while left > 0:
+            size = min(left, self.chance.choice((1, 1, 2, 3, 5, 8, 90)))
+            batch, left, number = [*publishers.some(size)], left - size, number + 1
+            in_transaction = self.chance.random() < self.plan.in_transactions
+            publish = self._publish_in_transaction if in_transaction else self._publish
+            self.later(self.chance.random() * FAULTS_S * 0.9, publish, batch, number)
+
+    def _publish(self, batch: Sequence[Publication], number: int) -> None:
+        self.published += batch
+        for place, sent in by_place(batch).items():
+            self.broker.publish(place, sent)
+
+    def _publish_in_transaction(self, batch: Sequence[Publication], number: int) -> None:
+        """Open for a while, and aborted now and then."""
+        name, commit = f"publisher-{number}", self.chance.random() < 0.7
+        epoch = self.broker.fence(name) or 0
+        rows = by_place(batch)
+        self.broker.add(name, epoch, rows)
+        for place, sent in rows.items():
+            self.broker.append(name, epoch, place, sent)
+        self.published += batch if commit else ()
+        self.saw("transaction committed" if commit else "transaction aborted")
+        open_s = self.chance.choice((0.0, 0.5, 5.0))
+        self.later(open_s, lambda: self.broker.end(name, epoch, commit=commit))
+
+    # --- faults ---
+
+    def _slots(self) -> list[Slot]:
+        return [slot for slot in [*self.workers, *self.projectors] if slot.process is not None]
+
+    def _a_process(self) -> Process | None:
+        slots = self._slots()
+        return self.chance.choice(slots).process if slots else None
+
+    def _kill(self) -> None:
+        if (process := self._a_process()) is not None:
+            self.saw("kill")
+            process.kill("killed")
+
+    def _kill_all(self) -> None:
+        self.saw("kill all")
+        for slot in self._slots():
+            if slot.process is not None:
+                slot.process.kill("killed with all others")
+
+    def _pause(self) -> None:
+        if (process := self._a_process()) is not None:
+            self._pause_process(process)
+
+    def _pause_process(self, process: Process) -> None:
+        self.saw("pause")
+        process.pause()
+        self.later(self.chance.choice(PAUSES_S), process.wake)
+
+    def _kill_at_a_step(self) -> None:
+        def kill(process: Process) -> None:
+            process.kill("killed at a step")
+            raise Died
+
+        self._traps[self.chance.choice(STEPS)] = kill
+
+    def _pause_at_a_step(self) -> None:
+        """Just before something is written: whoever wakes there believes that it may."""
+        self._traps[self.chance.choice(BEFORE_WRITING)] = self._pause_process
+
+    def _join(self) -> None:
+        self.saw("join")
+        name = f"{len(self.workers) + len(self.projectors)}"
+        if self.chance.random() < 0.6:
+            self.workers.append(Slot(self, f"worker-{name}", self._worker))
+        else:
+            self.projectors.append(Slot(self, f"projector-{name}", self._projector))
+
+    def _leave(self) -> None:
+        """All but the last of its kind may go."""
+        slots = self.chance.choice((self.workers, self.projectors))
+        wanted = [slot for slot in slots if slot.is_wanted]
+        if len(wanted) > 1:
+            self.saw("leave")
+            self.chance.choice(wanted).stop()
+
+    def _rewind(self) -> None:
+        """An operator sets the group's positions back. Kafka lets nobody do so while the group has members."""
+        self.saw("rewind")
+        for slot in self.workers:
+            if slot.process is not None:
+                slot.process.kill("stopped by the operator")
+        for (group, place), position in [*self.broker.positions.items()]:
+            if self.chance.random() < 0.7:
+                self.broker.set_position(group, place, self.chance.randint(0, position))
+
+    def _compact(self) -> None:
+        self.saw("compact")
+        for number in range(self.plan.partitions):
+            self.happened["compacted"] += self.broker.partition((NAMES.changelog, number)).compact()
+
+    def _reached(self, point: str) -> None:
+        """A process has come to a numbered step."""
+        process = OWNER.get()
+        if not isinstance(process, Process):
+            return
+        process.check()
+        if (spring := self._traps.pop(point, None)) is not None and not self.is_calm:
+            self.saw(f"trap at {point}")
+            spring(process)
+
+    # --- the end ---
+
+    def _calm_down(self) -> None:
+        """No more faults: whoever stands still wakes, whoever died comes back."""
+        self.is_calm = True
+        self.weather.clear()
+        self.transport.mishaps = 0.0
+        for process in self.processes:
+            process.wake()
+
+    async def _drain(self) -> None:
+        deadline = self.loop.time() + DRAIN_S
+        while not self._is_at_rest():
+            if self.loop.time() > deadline:
+                self.complaints.append(f"I8: after {DRAIN_S:.0f} s without faults: {self._standing()}")
+                return
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def _is_at_rest(self) -> bool:
+        return self.broker.is_quiet and all(position == end for _, position, end in self._standing())
+
+    def _standing(self) -> list[tuple[str, int, int]]:
+        """Everything that reads: who and what, its position, the end."""
+        numbers, positions = range(self.plan.partitions), self.broker.positions
+        read = [(topic, number) for topic in program().sources for number in numbers]
+        shown = [("user_achievement", NAMES.outcomes), ("user_progress", NAMES.changelog)]
+        ends = {place: len(partition.entries) for place, partition in self.broker.partitions.items()}
+        return [
+            *((f"{topic}-{n}", positions.get((NAMES.processor, (topic, n)), 0), ends.get((topic, n), 0)) for topic, n in read),
+            *(
+                (f"{name}-{n}", self.database.positions.get((name, topic, n), 0), ends.get((topic, n), 0))
+                for name, topic in shown
+                for n in numbers
+            ),
+        ]
+
+
+FAULTS: dict[str, Callable[[World], None]] = {
+    "kill": World._kill,
+    "kill all": World._kill_all,
+    "kill at a step": World._kill_at_a_step,
+    "pause": World._pause,
+    "pause at a step": World._pause_at_a_step,
+    "join": World._join,
+    "leave": World._leave,
+    "rewind": World._rewind,
+    "compact": World._compact,
+}
+
+
+async def read_program() -> Program:
+    return program()
+
+
+def _is_bug(context: dict[str, Any]) -> bool:
+    return not isinstance(context.get("exception"), Died | InjectedFault | None)
