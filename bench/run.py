@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AbstractAsyncContextManager
 from typing import Any, NamedTuple, Protocol
 
@@ -92,6 +93,7 @@ def run_worker(worker: Worker, stage: Stage, lines: list[str], say: Say) -> dict
     seconds["fold"] -= seconds["decode"]  # it decodes what it folds
     return {
         **cost._asdict(),
+        "settings": {name: value for name, value in os.environ.items() if name.startswith("LAUREL_CHECKPOINT")},
         "starting_cpu_s": told["starting_cpu_s"],
         "checkpoint_ms": told["checkpoint_ms"],
         "breakdown": {what: round(spent / million, 3) for what, spent in seconds.items()},
