@@ -6,11 +6,13 @@ the record is a dead letter. Only the fields that a catalog declares are looked 
 
 from __future__ import annotations
 
+import operator
 import re
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
-from typing import Annotated, Any, Literal, NamedTuple
+from functools import reduce
+from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -24,8 +26,8 @@ INTEGER_MAX = 2**53
 FUTURE_MS_MAX = 48 * 3600 * 1000
 DERIVED_SOURCE = "laurel/"
 BINARY_PREFIX = "ce_"
-FIRST_PRINTABLE = " "  # Laurel's own keys begin below it
-DAY_SECONDS = 86_400
+FIRST_PRINTABLE = ord(" ")  # Laurel's own keys begin below it
+TIMESTAMP_MS_MAX = 250_000_000_000_000  # the year 9892: no datetime is far behind it
 EXACT = Context(traps=[Inexact, InvalidOperation, Overflow])
 OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d:\d\d)$")
 
@@ -50,13 +52,27 @@ class Envelope(msgspec.Struct, gc=False):
     timezone: str | None = None
 
 
+class Attributes(Protocol):
+    """What of a read event is not its data."""
+
+    id: str
+    source: str
+    subject: str
+    time: datetime
+    timezone: str | None
+
+
 class EventKind(NamedTuple):
-    """An event type of a topic, ready to read; `place` is its index among the topic's types."""
+    """An event type of a topic, ready to read; `place` is its index among the topic's types.
+
+    Shapes: `whole` is the struct of an event of this type with its data in it; `decode` reads the data alone.
+    """
 
     place: int
     schemaversion: int
     decode: Callable[[msgspec.Raw | bytes], Any]
     scale: Callable[[Any], None] | None
+    whole: type[msgspec.Struct]
 
 
 class Written(msgspec.Struct, gc=False):
@@ -65,8 +81,8 @@ class Written(msgspec.Struct, gc=False):
     time: str
 
 
-Reading = tuple[int, Envelope, Any, int]
-"""An event that was read: place of its type, envelope, data, and its time in microseconds since 1970."""
+Reading = tuple[int, Attributes, Any, datetime]
+"""An event that was read: place of its type, attributes, data, and its time in UTC."""
 
 decode_written: Callable[[bytes], Written] = msgspec.json.Decoder(Written).decode
 decode_envelope: Callable[[bytes], Envelope] = msgspec.json.Decoder(Envelope).decode
@@ -92,7 +108,30 @@ def event_kind(place: int, spec: EventSpec) -> EventKind:
     )
     decimals = [(attribute(index), field) for index, field in fields if field.type == "decimal"]
     scale = _scaler(decimals) if decimals else None
-    return EventKind(place, spec.schemaversion, msgspec.json.Decoder(struct).decode, scale)
+    return EventKind(place, spec.schemaversion, msgspec.json.Decoder(struct).decode, scale, _whole(spec, struct))
+
+
+def _whole(spec: EventSpec, data: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    """The struct of a whole event, told by its type: envelope and data in one call of the decoder."""
+    may_lack_data = all(field.optional for field in spec.fields)
+    version = Literal[spec.schemaversion]  # type: ignore[name-defined]
+    return msgspec.defstruct(
+        f"Event_{spec.type}",
+        [
+            ("specversion", Literal["1.0"]),
+            ("id", Name),
+            ("source", Name),
+            ("subject", UserId),
+            ("time", Moment),
+            ("data", data, msgspec.field(default_factory=data)) if may_lack_data else ("data", data),
+            ("schemaversion", version, 1) if spec.schemaversion == 1 else ("schemaversion", version),
+            ("timezone", str | None, None),
+        ],
+        tag_field="type",
+        tag=spec.type,
+        kw_only=True,
+        gc=False,
+    )
 
 
 def attribute(index: int) -> str:
@@ -134,52 +173,84 @@ def scaled(value: Decimal, field: FieldSpec) -> int:
 class EventReader:
     """Reads the records of one topic as events.
 
-    Shapes: `specs` maps (source, type) to its spec; the source is empty but on the derived topic.
+    There are two ways to the same answer. `decode` takes a whole event in one call and says nothing about why it
+    does not take another; its caller looks at what no decoder can know, such as the record's key. `read` goes step
+    by step: it reads what `decode` does not, binary mode among it, and gives the reason for what it refuses.
+
+    Shapes: `specs` maps (source, type) to its spec; the source is empty but on the derived topic, whose events
+    `decode` never takes, since there a type alone does not tell what an event is.
     """
 
     def __init__(self, specs: Mapping[tuple[str, str], EventSpec], *, derived: bool = False) -> None:
         self.keys = list(specs)
-        kinds = [event_kind(place, spec) for place, spec in enumerate(specs.values())]
+        self.kinds = [event_kind(place, spec) for place, spec in enumerate(specs.values())]
         self._derived = derived
         self._kinds: dict[Any, EventKind] = {
-            key if derived else key[1]: kind for key, kind in zip(self.keys, kinds, strict=True)
+            key if derived else key[1]: kind for key, kind in zip(self.keys, self.kinds, strict=True)
         }
+        self.decode = _take_nothing if derived or not specs else _decoder_of_any(self.kinds)
 
-    def read(self, record: Record) -> Reading | None:  # noqa: C901
-        """An event, or None when no catalog declares its type. Raises: BadRecord. Hot: long on purpose."""
+    def read(self, record: Record) -> Reading | None:
+        """An event, or None when no catalog declares its type. Raises: BadRecord."""
         value = structured(record) if record.headers and is_binary(record) else record.value
+        envelope = self._envelope(value, record.key)
+        kind = self._kinds.get((envelope.source, envelope.type) if self._derived else envelope.type)
+        if kind is None:
+            return None
+        if not EPOCH <= envelope.time <= latest_time(record.timestamp):
+            raise _bad_time(envelope)
+        moment = in_utc(envelope.time, value)  # type: ignore[arg-type]
+        if envelope.timezone is not None:
+            check_zone(envelope.timezone)
+        if envelope.schemaversion != kind.schemaversion:
+            raise _unknown_schemaversion(envelope, kind)
+        data = self._data(kind, envelope)
+        if len(value) > EVENT_BYTES_MAX:  # type: ignore[arg-type]
+            raise too_large(value)  # type: ignore[arg-type]
+        return kind.place, envelope, data, moment
+
+    def _envelope(self, value: bytes | None, key: bytes | None) -> Envelope:
         try:
             if not value.isascii():  # type: ignore[union-attr]
                 value.decode()  # type: ignore[union-attr]
             envelope = decode_envelope(value)  # type: ignore[arg-type]
         except (msgspec.MsgspecError, AttributeError, ValueError, RecursionError) as error:
             raise refusal_of_bytes(value, error) from None
-        subject = envelope.subject
-        if subject.encode() != record.key or subject < FIRST_PRINTABLE:
-            raise _wrong_key(subject, record.key)
-        kind = self._kinds.get((envelope.source, envelope.type) if self._derived else envelope.type)
-        if kind is None:
-            return None
-        since = envelope.time - EPOCH
-        at = (since.days * DAY_SECONDS + since.seconds) * 1_000_000 + since.microseconds
-        if not 0 <= at <= (record.timestamp + FUTURE_MS_MAX) * 1000:
-            raise _bad_time(envelope, at)
-        if envelope.time.tzinfo is not UTC:
-            _check_offset(value)  # type: ignore[arg-type]
-        if envelope.timezone is not None:
-            _check_zone(envelope.timezone)
-        place, schemaversion, decode, scale = kind
-        if envelope.schemaversion != schemaversion:
-            raise _unknown_schemaversion(envelope, kind)
+        if envelope.subject.encode() != key:
+            raise _wrong_key(envelope.subject, key)
+        check_user(key)
+        return envelope
+
+    def _data(self, kind: EventKind, envelope: Envelope) -> Any:
         try:
-            data = decode(envelope.data)
-            if scale is not None:
-                scale(data)
+            data = kind.decode(envelope.data)
+            if kind.scale is not None:
+                kind.scale(data)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-            data = _data_of_null(kind, envelope, error)
-        if len(value) > EVENT_BYTES_MAX:  # type: ignore[arg-type]
-            raise too_large(value)  # type: ignore[arg-type]
-        return place, envelope, data, at
+            return _data_of_null(kind, envelope, error)
+        return data
+
+
+def _decoder_of_any(kinds: Iterable[EventKind]) -> Callable[[bytes], Any]:
+    whole: Any = reduce(operator.or_, (kind.whole for kind in kinds))
+    return msgspec.json.Decoder(whole).decode
+
+
+def _take_nothing(value: bytes) -> Any:
+    raise ValueError("left to `read`")
+
+
+def latest_time(timestamp: int) -> datetime:
+    """The latest time that an event may have in a record of this timestamp. Units: milliseconds since 1970."""
+    return EPOCH + timedelta(milliseconds=min(timestamp, TIMESTAMP_MS_MAX) + FUTURE_MS_MAX)
+
+
+def in_utc(time: datetime, value: bytes) -> datetime:
+    """The time of the event that these bytes are. Raises: BadRecord for an offset that RFC 3339 does not know."""
+    if time.tzinfo is UTC:
+        return time
+    _check_offset(value)
+    return time.astimezone(UTC)
 
 
 def _data_of_null(kind: EventKind, envelope: Envelope, error: Exception) -> Any:
@@ -199,7 +270,7 @@ def _check_offset(value: bytes) -> None:
         raise BadRecord("bad_time", f"time '{written}' has no offset of the form +02:00: write it so, or send Z")
 
 
-def _check_zone(zone: str) -> None:
+def check_zone(zone: str) -> None:
     if find_zone(zone) is None:
         raise BadRecord("bad_zone", f"timezone '{zone}' is no IANA zone: write one like 'Europe/Paris'")
 
@@ -214,7 +285,7 @@ def _unknown_schemaversion(envelope: Envelope, kind: EventKind) -> BadRecord:
 
 def is_user(name: str) -> bool:
     """Whether a name may be a subject: one that the reader would take, and that is not blank."""
-    return bool(name.strip()) and name >= FIRST_PRINTABLE and len(name) <= USER_LENGTH_MAX
+    return bool(name.strip()) and ord(name[0]) >= FIRST_PRINTABLE and len(name) <= USER_LENGTH_MAX
 
 
 def is_binary(record: Record) -> bool:
@@ -263,17 +334,21 @@ def _cause_of(error: Exception) -> Cause:
     return "bad_time" if "$.time`" in str(error) else "bad_envelope"
 
 
+def check_user(key: bytes) -> None:
+    """Raises: BadRecord for a key that could be taken for one of Laurel's own."""
+    if key[0] < FIRST_PRINTABLE:
+        raise BadRecord("bad_envelope", f"subject {key.decode()!r} begins with a control character: send a user id")
+
+
 def _wrong_key(subject: str, key: bytes | None) -> BadRecord:
-    if subject < FIRST_PRINTABLE:
-        return BadRecord("bad_envelope", f"subject {subject!r} begins with a control character: send a user id")
     return BadRecord(
         "wrong_key",
         f"the record's key {key!r} is not its subject '{subject}': publish with the user id as key",
     )
 
 
-def _bad_time(envelope: Envelope, at: int) -> BadRecord:
-    why = "before 1970" if at < 0 else "more than 48 hours after the record was appended"
+def _bad_time(envelope: Envelope) -> BadRecord:
+    why = "before 1970" if envelope.time < EPOCH else "more than 48 hours after the record was appended"
     return BadRecord("bad_time", f"time {envelope.time.isoformat()} is {why}: send the time it happened")
 
 

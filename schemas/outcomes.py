@@ -82,7 +82,7 @@ def unlocked_id(catalog: str, key: str, user: str, *, tier: str | None = None, s
     """The id of an award: the UUID form of a sha1 over the JSON array of what it names."""
     digest = id_start(catalog, key, tier)
     digest.update(_encode([user, scope, n])[1:])
-    return uuid_of(digest.hexdigest()).decode().strip('"')
+    return uuid_of(digest.hexdigest()).strip('"')
 
 
 def id_start(catalog: str, key: str, tier: str | None = None) -> hashlib._Hash:
@@ -91,8 +91,7 @@ def id_start(catalog: str, key: str, tier: str | None = None) -> hashlib._Hash:
     return hashlib.sha1(ID_PREFIX + start + b",", usedforsecurity=False)
 
 
-def uuid_of(digits: str) -> bytes:
+def uuid_of(digits: str) -> str:
     """The first 128 bits of a sha1 as a version 5 UUID in JSON. Source: RFC 9562, section 5.5."""
     variant = VARIANT_OF[digits[16]]
-    uuid = f'"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"'
-    return uuid.encode()
+    return f'"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"'

@@ -14,7 +14,7 @@ FieldType = Literal["string", "integer", "boolean", "decimal", "strings"]
 MetricKind = Literal["count", "sum", "max", "latest", "distinct", "streak"]
 Comparison = Literal["eq", "gte", "gt", "lte", "lt", "in", "not"]
 Scalar = str | int | bool
-Default = Literal["mark", "zero", "none", "bytes"]
+Default = Literal["mark", "zero", "none", "bytes", "epoch"]
 
 
 class FieldSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +83,11 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def undoable(self) -> bool:
         return any(feed.sign < 0 for feed in self.feeds)
+
+    @property
+    def only_grows(self) -> bool:
+        """Whether no event whatever makes its value less."""
+        return self.kind in ("count", "distinct", "max", "streak") and not self.undoable
 
 
 class AtLeast(msgspec.Struct, frozen=True, kw_only=True, tag="at_least", tag_field="kind"):

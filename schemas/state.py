@@ -10,8 +10,8 @@ Slots of a metric, from its first one:
     distinct             hashes, time              8 bytes a value
     distinct with minus  entries, size, time       12 bytes a value: hash, signed occurrences; size: those > 0
     streak               older runs, first, last, longest
-where time is the running maximum of the event times (microseconds since 1970) of what moved the metric, and
-older runs are 8 bytes each (first day, last day: days since 1970), in order, all before the present run
+where time is the running maximum of the event times (moments in UTC, before any event 1970) of what moved the
+metric, and older runs are 8 bytes each (first day, last day: days since 1970), in order, all before the present run
 `first..last`, the one of the latest active day.
 """
 
@@ -25,8 +25,9 @@ import msgspec
 
 from schemas.errors import Precondition
 from schemas.program import Default, Ledger, MetricSpec, Program
+from schemas.zones import EPOCH
 
-STATE_FORMAT = 1
+STATE_FORMAT = 2
 FORMAT, ZONE, AWARDS = 0, 1, 2
 HEAD_SLOTS = 3
 
@@ -45,14 +46,14 @@ RUN = struct.Struct(">ii")  # first day, last day
 AWARD = struct.Struct(">IIq")  # award or condition number, times revoked, microseconds since 1970
 AWARD_NUMBER = struct.Struct(">I")
 
-DEFAULTS: dict[Default, object] = {"mark": -1, "zero": 0, "none": None, "bytes": b""}
+DEFAULTS: dict[Default, object] = {"mark": -1, "zero": 0, "none": None, "bytes": b"", "epoch": EPOCH}
 SLOTS_OF_KIND: dict[str, tuple[Default, ...]] = {
-    "count": ("zero", "zero", "zero"),
-    "sum": ("zero", "zero", "zero"),
-    "max": ("none", "zero"),
-    "latest": ("none", "zero", "none"),
-    "distinct": ("bytes", "zero"),
-    "distinct with minus": ("bytes", "zero", "zero"),
+    "count": ("zero", "zero", "epoch"),
+    "sum": ("zero", "zero", "epoch"),
+    "max": ("none", "epoch"),
+    "latest": ("none", "epoch", "none"),
+    "distinct": ("bytes", "epoch"),
+    "distinct with minus": ("bytes", "zero", "epoch"),
     "streak": ("bytes", "none", "none", "zero"),
 }
 

@@ -12,6 +12,7 @@ zoneinfo.reset_tzpath(to=())
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+MICROSECOND = timedelta(microseconds=1)
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
@@ -26,7 +27,7 @@ def find_zone(name: str) -> ZoneInfo | None:
 
 def microseconds(moment: datetime) -> int:
     """Units: microseconds since 1970 of an aware datetime."""
-    return (moment - EPOCH) // timedelta(microseconds=1)
+    return (moment - EPOCH) // MICROSECOND
 
 
 def moment_of(at: int) -> datetime:
@@ -34,17 +35,18 @@ def moment_of(at: int) -> datetime:
     return EPOCH + timedelta(microseconds=at)
 
 
-def local_day(at: int, zone: str) -> int:
-    """Units: `at` microseconds since 1970; returns days since 1970-01-01 on the zone's calendar."""
+def local_day(moment: datetime, zone: str) -> int:
+    """Days since 1970-01-01, on the zone's calendar, of a moment in UTC."""
     if zone == "UTC":
-        return at // DAY_US
+        return moment.toordinal() - EPOCH_DAY
+    at = microseconds(moment)
     return (at + _offset_within(at // HOUR_US, zone, at)) // DAY_US
 
 
-def day_start(day: int, zone: str) -> int:
-    """Microseconds since 1970 of the first instant of a local day (midnight, or what follows a skipped one)."""
+def day_start(day: int, zone: str) -> datetime:
+    """The first instant of a local day (midnight, or what follows a skipped one), in UTC."""
     midnight = datetime.combine(date.fromordinal(day + EPOCH_DAY), time(), tzinfo=find_zone(zone))
-    return microseconds(midnight.astimezone(UTC))
+    return midnight.astimezone(UTC)
 
 
 def _offset_within(hour: int, zone: str, at: int) -> int:
@@ -61,4 +63,4 @@ def _steady_offset(hour: int, zone: str) -> int | None:
 
 def _offset(at: int, zone: str) -> int:
     offset = moment_of(at).astimezone(find_zone(zone)).utcoffset()
-    return (offset or timedelta()) // timedelta(microseconds=1)
+    return (offset or timedelta()) // MICROSECOND

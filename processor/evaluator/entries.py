@@ -7,10 +7,12 @@ crosses nothing costs the same with a hundred definitions and with a hundred tho
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from heapq import heapify, heappop, heappush
 
 from schemas.program import AchievementSpec, All, AtLeast, CatalogProgram, Condition, MetricSpec
 from schemas.state import AWARD_NUMBER, AWARDS, State, award_entry, awarded_at, value_reader, with_award
+from schemas.zones import microseconds, moment_of
 
 Since = Callable[[State], int | None]  # microseconds since 1970, None while it does not hold
 
@@ -18,7 +20,7 @@ Since = Callable[[State], int | None]  # microseconds since 1970, None while it 
 class Entry:
     """An achievement at run time. Entries are compared by their place in the program."""
 
-    __slots__ = ("dependants", "holds_since", "mark", "place", "progress_of", "simple", "spec")
+    __slots__ = ("dependants", "holds_since", "mark", "needs", "place", "progress_of", "simple", "spec")
 
     def __init__(
         self, place: int, spec: AchievementSpec, metrics: dict[str, MetricSpec], numbers: dict[str, int]
@@ -30,11 +32,25 @@ class Entry:
         self.holds_since = _all(
             [*map(_award, (numbers[key] for key in spec.requires)), evaluation(spec.when, metrics)]
         )
+        self.needs = [AWARD_NUMBER.pack(numbers[key]) for key in spec.requires] + _marks(spec.when)
         self.progress_of = _progress(spec.when, metrics)
         self.dependants: list[Entry] = []
 
+    def may_hold(self, awards: bytes) -> bool:
+        """Whether nothing is plainly missing. Almost always something is, and to see that is cheap."""
+        return all(need in awards for need in self.needs)
+
     def __lt__(self, other: Entry) -> bool:
         return self.place < other.place
+
+
+def _marks(condition: Condition) -> list[bytes]:
+    """What stands in the awards of everyone for whom this holds."""
+    if isinstance(condition, All):
+        return [mark for part in condition.of for mark in _marks(part)]
+    if isinstance(condition, AtLeast) and condition.number is not None:
+        return [AWARD_NUMBER.pack(condition.number)]
+    return []
 
 
 def evaluation(condition: Condition, metrics: dict[str, MetricSpec]) -> Since:
@@ -47,6 +63,8 @@ def evaluation(condition: Condition, metrics: dict[str, MetricSpec]) -> Since:
 
 def _comparison(condition: AtLeast, metric: MetricSpec) -> Since:
     read, slot, wanted, number = value_reader(metric), metric.slot, condition.at, condition.number
+    if number is not None and metric.only_grows:
+        return _award(number)  # what was crossed once holds for ever
 
     def since(state: State) -> int | None:
         if (read(state, slot) or 0) < wanted:
@@ -57,8 +75,14 @@ def _comparison(condition: AtLeast, metric: MetricSpec) -> Since:
 
 
 def _award(number: int) -> Since:
-    """When an award that is required was earned."""
-    return lambda state: awarded_at(state[AWARDS], number)
+    """When an award was earned, or a condition crossed."""
+    mark = AWARD_NUMBER.pack(number)
+
+    def since(state: State) -> int | None:
+        awards = state[AWARDS]
+        return awarded_at(awards, number) if mark in awards else None
+
+    return since
 
 
 def _all(parts: list[Since]) -> Since:
@@ -136,30 +160,29 @@ class Board:
             waiting.number = condition.number
 
 
-Won = list[tuple[Entry, int]]
+Won = list[tuple[Entry, datetime]]
 
 
-def decide(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
+def decide(state: State, crossings: list[tuple[Waiting, datetime]]) -> Won:
     """The entries newly earned and when; the state's awards grow."""
     won: Won = []
     involved: list[tuple[Waiting, int]] = []
-    for crossing in crossings:
-        entry, at = crossing[0].only, crossing[1]
+    for waiting, moment in crossings:
+        entry = waiting.only
         if entry is None:
-            involved.append(crossing)
+            involved.append((waiting, microseconds(moment)))
         elif entry.mark not in state[AWARDS] or awarded_at(state[AWARDS], entry.spec.number) is None:
-            state[AWARDS] += award_entry(entry.spec.number, at)
-            won.append((entry, at))
+            state[AWARDS] += award_entry(entry.spec.number, microseconds(moment))
+            won.append((entry, moment))
     return won + cascade(state, involved) if involved else won
 
 
 def cascade(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
     """What compounds and requirements make of these crossings, dependants after what they require."""
-    queue: list[tuple[Entry, int]] = []
     for waiting, at in crossings:
         if waiting.number is not None:
             state[AWARDS] = with_award(state[AWARDS], waiting.number, at)
-        queue += [(entry, at) for entry in waiting.entries]
+    queue = [(entry, at) for waiting, at in crossings for entry in waiting.entries if entry.may_hold(state[AWARDS])]
     heapify(queue)
     won: Won = []
     while queue:
@@ -167,9 +190,10 @@ def cascade(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
         earned_at = _earned_at(entry, state, crossed_at)
         if earned_at is not None:
             state[AWARDS] += award_entry(entry.spec.number, earned_at)
-            won.append((entry, earned_at))
+            won.append((entry, moment_of(earned_at)))
             for dependant in entry.dependants:
-                heappush(queue, (dependant, earned_at))
+                if dependant.may_hold(state[AWARDS]):
+                    heappush(queue, (dependant, earned_at))
     return won
 
 

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 
 import msgspec
 
-from schemas.events import DAY_SECONDS, DERIVED_SOURCE, Envelope, attribute_of, is_user
+from schemas.events import DERIVED_SOURCE, Attributes, attribute_of, is_user
 from schemas.outcomes import SOURCE_PREFIX, Evidence, Outcome, Unlocked, id_start, uuid_of
 from schemas.program import AchievementSpec, CatalogProgram, DeriveSpec, EventSpec
-from schemas.zones import DAY_US, EPOCH, moment_of
+from schemas.zones import EPOCH
 
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 GAP = "\x1a"
 ID_END = b"," + encode(["", 0])[1:]  # scope and n, behind the user
-DAYS_CACHED = 65_536
 
 
 class UnlockTemplate:
@@ -33,30 +32,18 @@ class UnlockTemplate:
         self._pieces = _pieces(_with_gaps(_example(catalog, spec)))
         self._id_start = id_start(catalog.catalog, spec.key)
 
-    def render(self, user: bytes, earned_at: int, progress: int | None, evidence: bytes) -> bytes:
-        """Shapes: user and evidence are JSON. Units: earned_at, microseconds since 1970."""
+    def render(self, subject: str, earned_at: datetime, progress: int | None, evidence: str) -> bytes:
+        """Shapes: evidence is JSON. Hot: one string, since each piece apart costs as much as the whole."""
         start, to_user, to_time, to_earned_at, to_progress, to_evidence, end = self._pieces
+        user = encode(subject)
         identity = self._id_start.copy()
         identity.update(user + ID_END)
-        moment = written_moment(earned_at)
-        shown = b"null" if progress is None else b"%d" % progress
-        return b"".join(
-            (
-                start,
-                uuid_of(identity.hexdigest()),
-                to_user,
-                user,
-                to_time,
-                moment,
-                to_earned_at,
-                moment,
-                to_progress,
-                shown,
-                to_evidence,
-                evidence,
-                end,
-            )
-        )
+        moment = encode(earned_at).decode()
+        shown = "null" if progress is None else progress
+        return (
+            f"{start}{uuid_of(identity.hexdigest())}{to_user}{user.decode()}{to_time}{moment}{to_earned_at}{moment}"
+            f"{to_progress}{shown}{to_evidence}{evidence}{end}"
+        ).encode()
 
 
 class EvidenceTemplate:
@@ -67,29 +54,14 @@ class EvidenceTemplate:
         open_fields = dict.fromkeys(("offset", "event_id"), GAP)
         self._pieces = _pieces(encode(msgspec.to_builtins(example) | open_fields))
 
-    def render(self, offset: int, event_id: str) -> bytes:
+    def render(self, offset: int, event_id: str) -> str:
         start, to_event, end = self._pieces
-        return b"".join((start, b"%d" % offset, to_event, encode(event_id), end))
+        return f"{start}{offset}{to_event}{encode(event_id).decode()}{end}"
 
 
-def written_moment(at: int) -> bytes:
-    """Microseconds since 1970 as msgspec writes a datetime in UTC."""
-    seconds, fraction = divmod(at, 1_000_000)
-    day, seconds = divmod(seconds, DAY_SECONDS)
-    minutes, second = divmod(seconds, 60)
-    clock = b"%02d:%02d:%02d" % (minutes // 60, minutes % 60, second)
-    return _written_day(day) + clock + (b'.%06dZ"' % fraction if fraction else b'Z"')
-
-
-@lru_cache(maxsize=DAYS_CACHED)
-def _written_day(day: int) -> bytes:
-    """A day since 1970 as far as its `T`."""
-    return encode(moment_of(day * DAY_US))[: len('"1970-01-01T')]
-
-
-def _pieces(encoded: bytes) -> list[bytes]:
+def _pieces(encoded: bytes) -> list[str]:
     """What stands between the gaps."""
-    return encoded.split(encode(GAP))
+    return encoded.decode().split(encode(GAP).decode())
 
 
 def _example(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
@@ -145,26 +117,26 @@ class Derivation:
         self._subject = path_reader(parent, rule.subject)
         self._data = {name: path_reader(parent, path) for name, path in rule.data.items()}
 
-    def derive(self, envelope: Envelope, data: Any) -> tuple[bytes, bytes] | None:
+    def derive(self, event: Attributes, data: Any) -> tuple[bytes, bytes] | None:
         """(key, value) of the derived event, or None where there is nobody else to give it to."""
-        subject = self._subject(envelope, data)
+        subject = self._subject(event, data)
         if not isinstance(subject, str) or not is_user(subject):
             return None
-        if self._rule.unless_self and subject == envelope.subject:
+        if self._rule.unless_self and subject == event.subject:
             return None
-        return subject.encode(), encode(self._event(subject, envelope, data))
+        return subject.encode(), encode(self._event(subject, event, data))
 
-    def _event(self, subject: str, envelope: Envelope, data: Any) -> dict[str, Any]:
-        event = {
+    def _event(self, subject: str, event: Attributes, data: Any) -> dict[str, Any]:
+        derived = {
             "specversion": "1.0",
-            "id": derived_id(envelope.source, envelope.id, self._rule.type, subject),
+            "id": derived_id(event.source, event.id, self._rule.type, subject),
             "source": self._source,
             "type": self._rule.type,
             "subject": subject,
-            "time": envelope.time,
-            "data": {name: read(envelope, data) for name, read in self._data.items()},
+            "time": event.time,
+            "data": {name: read(event, data) for name, read in self._data.items()},
         }
-        return event if envelope.timezone is None else event | {"timezone": envelope.timezone}
+        return derived if event.timezone is None else derived | {"timezone": event.timezone}
 
 
 def derived_id(source: str, parent: str, rule: str, subject: str) -> str:
@@ -172,15 +144,15 @@ def derived_id(source: str, parent: str, rule: str, subject: str) -> str:
     return hashlib.sha1(encode([source, parent, rule, subject]), usedforsecurity=False).hexdigest()
 
 
-def path_reader(event: EventSpec, path: str) -> Callable[[Envelope, Any], Any]:
+def path_reader(event: EventSpec, path: str) -> Callable[[Attributes, Any], Any]:
     """What reads `subject` or `data.<field>` of an event."""
     if path == "subject":
-        return lambda envelope, data: envelope.subject
+        return lambda event, data: event.subject
     name = path.removeprefix("data.")
     field, places = attribute_of(event, name), next(each.places for each in event.fields if each.name == name)
     if places:  # kept scaled, published as it was
-        return lambda envelope, data: written_decimal(getattr(data, field), places)
-    return lambda envelope, data: getattr(data, field)
+        return lambda event, data: written_decimal(getattr(data, field), places)
+    return lambda event, data: getattr(data, field)
 
 
 def written_decimal(scaled: int | None, places: int) -> msgspec.Raw | None:

@@ -5,26 +5,32 @@ No Kafka client, no clock, no randomness: what comes out is a function of what c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import msgspec
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from processor.evaluator.entries import decide
-from processor.evaluator.metrics import Crossed
-from processor.evaluator.outcomes import Derivation, EvidenceTemplate, encode
+from processor.evaluator.metrics import Step
+from processor.evaluator.outcomes import Derivation, EvidenceTemplate
 from processor.evaluator.plan import Plans
 from schemas.errors import BadRecord
-from schemas.events import Envelope, readers
+from schemas.events import EVENT_BYTES_MAX, Attributes, EventReader, check_user, in_utc, latest_time, readers
 from schemas.program import Program
 from schemas.records import Record
 from schemas.state import ID_BYTES, WINDOW_IDS, ZONE, State, decode_state, encode_state, fresh_state
 from schemas.topics import partition_of
+from schemas.zones import EPOCH, find_zone
 
 SOURCES_CACHED = 4096
 WINDOW_BYTES = WINDOW_IDS * ID_BYTES
 Rows = list[tuple[bytes, bytes]]
+Unlock = tuple[bytes, str, int, datetime, int | None, int, str]
+"""Key, subject, place of the achievement, earned at, progress, offset, event id."""
+NOT_PLAIN = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError, BadRecord)
 
 
 class Folded(NamedTuple):
@@ -49,6 +55,24 @@ class Cut(NamedTuple):
     derived: Rows
 
 
+class Run(NamedTuple):
+    """What the fold does with an event of one type: a plan, ready to go."""
+
+    window: int
+    step: Step | None
+    derivations: list[Derivation]
+    scale: Callable[[Any], None] | None
+
+
+def _runs(reader: EventReader, plans: Plans, topic: str) -> dict[Any, Run]:
+    """The runs of a topic's types, by the struct of their whole events and by their place in the reader."""
+    runs: dict[Any, Run] = {}
+    for key, kind in zip(reader.keys, reader.kinds, strict=True):
+        plan = plans.by_event[topic, *key]
+        runs[kind.whole] = runs[kind.place] = Run(plan.window, plan.step(), plan.derivations, kind.scale)
+    return runs
+
+
 class PartitionEvaluator:
     """Folds the records of one partition into its users' states. Synchronous; one thread."""
 
@@ -60,9 +84,7 @@ class PartitionEvaluator:
         self._templates = plans.templates
         self._readers = readers(program)
         self._evidence = {topic: EvidenceTemplate(topic, partition) for topic in self._readers}
-        self._plans = {
-            topic: [plans.by_event[topic, *key] for key in reader.keys] for topic, reader in self._readers.items()
-        }
+        self._runs = {topic: _runs(reader, plans, topic) for topic, reader in self._readers.items()}
         self._users: dict[bytes, State | bytes] = {}
         self._dirty: dict[bytes, State] = {}
         self._outcomes: Rows = []
@@ -94,30 +116,58 @@ class PartitionEvaluator:
         return made
 
     def fold(self, topic: str, records: Sequence[Record]) -> Folded:  # noqa: C901
-        """Apply a chunk of one source topic. The hot loop: long on purpose."""
-        read = self._readers[topic].read
-        plans = self._plans[topic]
+        """Apply a chunk of one source topic. The hot loop: long on purpose.
+
+        Most records are read right here. What is not plain goes to the reader, which knows all else that an event
+        may be, and why a record is none.
+        """
+        reader, runs = self._readers[topic], self._runs[topic]
+        decode, read = reader.decode, reader.read
         mark = self._program.mark_of(topic)
         users, dirty = self._users, self._dirty
+        latest = latest_time(min((record.timestamp for record in records), default=0))
         state: State
-        applied = duplicate = skipped = unlocked = derived_skipped = 0
+        applied = duplicate = skipped = derived_skipped = 0
         refused: list[tuple[Record, BadRecord]] = []
+        won: list[Unlock] = []
 
         for record in records:
+            value: bytes = record.value  # type: ignore[assignment]  # None is not plain
+            key: bytes = record.key  # type: ignore[assignment]
             try:
-                event = read(record)
-                if event is None:
-                    skipped += 1
-                    continue
-                key: bytes = record.key  # type: ignore[assignment]
+                event = decode(value)
+                window_slot, step, derivations, scale = runs[type(event)]
+                moment, zone = event.time, event.timezone
+                if moment.tzinfo is not UTC:
+                    moment = in_utc(moment, value)
+                plain = (
+                    event.subject.encode() == key
+                    and EPOCH <= moment <= latest
+                    and (value.isascii() or value.decode())
+                    and not record.headers
+                    and (zone is None or find_zone(zone))
+                    and len(value) <= EVENT_BYTES_MAX
+                )
+                data = event.data
+                if scale is not None:
+                    scale(data)
+            except NOT_PLAIN:
+                plain = False
+            try:
+                if not plain:
+                    reading = read(record)
+                    if reading is None:
+                        skipped += 1
+                        continue
+                    place, event, data, moment = reading
+                    window_slot, step, derivations, _ = runs[place]
+                    zone = event.timezone
                 kept = users.get(key)
                 state = kept if type(kept) is list else self._touch(key, kept)
             except BadRecord as bad:
                 refused.append((record, bad))
                 continue
-            place, envelope, data, at = event
-            window_slot, moves, derivations = plans[place]
-            digest = xxh3_64_digest(envelope.id.encode(), seed_of(envelope.source))
+            digest = xxh3_64_digest(event.id.encode(), seed_of(event.source))
             window = state[window_slot]
             offset = record.offset
             if offset <= state[mark] or (digest in window and seen(window, digest)):
@@ -126,24 +176,24 @@ class PartitionEvaluator:
             applied += 1
             state[mark] = offset
             state[window_slot] = window[ID_BYTES:] + digest if len(window) == WINDOW_BYTES else window + digest
-            if envelope.timezone is not None:
-                state[ZONE] = envelope.timezone
+            if zone is not None:
+                state[ZONE] = zone
             dirty[key] = state
-            crossings: Crossed | None = None
-            for where, step in moves:
-                if where is None or where(data, envelope):
-                    crossed = step(state, data, at, envelope)
-                    if crossed is not None:
-                        crossings = crossed if crossings is None else crossings + crossed
-            if crossings is not None:
-                unlocked += self._unlock(topic, record, envelope, state, crossings)
+            if step is not None:
+                crossings = step(state, data, moment, event)
+                if crossings is not None:
+                    for entry, earned_at in decide(state, crossings):
+                        progress = entry.progress_of(state)
+                        won.append((key, event.subject, entry.place, earned_at, progress, offset, event.id))
             if derivations:
-                derived_skipped += self._derive(derivations, envelope, data)
-        return Folded(applied, duplicate, skipped, refused, unlocked, derived_skipped)
+                derived_skipped += self._derive(derivations, event, data)
+        self._render(topic, won)
+        return Folded(applied, duplicate, skipped, refused, len(won), derived_skipped)
 
     def _touch(self, key: bytes, kept: State | bytes | None) -> State:
-        """A state ready to fold into. Raises: BadRecord for a new user who is on the wrong partition."""
+        """A state ready to fold into. Raises: BadRecord for a new user who may not be, or not here."""
         if kept is None:
+            check_user(key)
             self._check_partition(key)
             state = self._fresh[:]
         else:
@@ -160,20 +210,17 @@ class PartitionEvaluator:
                 "set partitioner=murmur2_random in the publisher (librdkafka's own default is another)",
             )
 
-    def _unlock(self, topic: str, record: Record, envelope: Envelope, state: State, crossings: Crossed) -> int:
-        won = decide(state, crossings)
-        if won:
-            key: bytes = record.key  # type: ignore[assignment]
-            user, evidence = encode(envelope.subject), self._evidence[topic].render(record.offset, envelope.id)
-            for entry, earned_at in won:
-                template = self._templates[entry.place]
-                unlock = template.render(user, earned_at, entry.progress_of(state), evidence)
-                self._outcomes.append((key, unlock))
-        return len(won)
+    def _render(self, topic: str, won: Iterable[Unlock]) -> None:
+        """The unlocks of a chunk as outcomes: one after the other is cheaper than each in the midst of the fold."""
+        evidence, templates = self._evidence[topic].render, self._templates
+        self._outcomes += [
+            (key, templates[place].render(subject, earned_at, progress, evidence(offset, event_id)))
+            for key, subject, place, earned_at, progress, offset, event_id in won
+        ]
 
-    def _derive(self, derivations: list[Derivation], envelope: Envelope, data: Any) -> int:
+    def _derive(self, derivations: list[Derivation], event: Attributes, data: Any) -> int:
         """Returns how many rules had nobody to give an event to."""
-        made = [rule.derive(envelope, data) for rule in derivations]
+        made = [rule.derive(event, data) for rule in derivations]
         found = [row for row in made if row is not None]
         self._derived += found
         return len(made) - len(found)

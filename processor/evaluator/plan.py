@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from processor.evaluator.entries import Board
-from processor.evaluator.metrics import KINDS, Step, Thresholds
+from processor.evaluator.metrics import KINDS, Crossed, Step, Thresholds
 from processor.evaluator.metrics.kind import FeedContext
 from processor.evaluator.outcomes import Derivation, UnlockTemplate
-from schemas.events import Envelope, EventKey, attribute_of, event_key, event_specs
+from schemas.events import Attributes, EventKey, attribute_of, event_key, event_specs
 from schemas.program import CatalogProgram, EventSpec, Feed, MetricSpec, Program, Test
-from schemas.state import storage_of
+from schemas.state import State, storage_of
 
-Where = Callable[[Any, Envelope], bool]
+Where = Callable[[Any, Attributes], bool]
 
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
@@ -39,6 +40,27 @@ class Plan(NamedTuple):
     window: int
     moves: list[Move]
     derivations: list[Derivation]
+
+    def step(self) -> Step | None:
+        """All moves in one step; nothing when the type only counts as seen."""
+        if len(self.moves) == 1 and self.moves[0].where is None:
+            return self.moves[0].step
+        return together(self.moves) if self.moves else None
+
+
+def together(moves: list[Move]) -> Step:
+    """A step that makes these moves, those whose tests hold."""
+
+    def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
+        crossings: Crossed | None = None
+        for where, move in moves:
+            if where is None or where(data, event):
+                crossed = move(state, data, at, event)
+                if crossed is not None:
+                    crossings = crossed if crossings is None else crossings + crossed
+        return crossings
+
+    return step
 
 
 class Plans:
@@ -81,15 +103,15 @@ def where_of(event: EventSpec, tests: list[Test]) -> Where | None:
     checks = [_check(attribute_of(event, test.field), test) for test in tests]
     if len(checks) < 2:
         return checks[0] if checks else None
-    return lambda data, envelope: all(check(data, envelope) for check in checks)
+    return lambda data, event: all(check(data, event) for check in checks)
 
 
 def _check(field: str, test: Test) -> Where:
     if test.op == "not":
-        return lambda data, envelope: getattr(data, field) not in (None, envelope.subject)
+        return lambda data, event: getattr(data, field) not in (None, event.subject)
     compare, wanted = COMPARE[test.op], test.value
 
-    def check(data: Any, envelope: Envelope) -> bool:
+    def check(data: Any, event: Attributes) -> bool:
         value = getattr(data, field)
         return value is not None and compare(value, wanted)
 

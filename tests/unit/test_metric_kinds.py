@@ -14,7 +14,7 @@ from processor.evaluator.metrics.kind import FeedContext, Slots
 from schemas.events import Envelope, attribute, event_kind
 from schemas.program import EventSpec, Feed, FieldSpec, MetricSpec
 from schemas.state import DEFAULTS, DISTINCT_MAX, ENTRY, ID_BYTES, SLOTS_OF_KIND, STREAK_RUNS_MAX, value_reader
-from schemas.zones import DAY_US, EPOCH, moment_of
+from schemas.zones import DAY_US, EPOCH, microseconds, moment_of
 
 FIELDS = [
     FieldSpec(name="amount", type="integer", optional=True),
@@ -53,8 +53,9 @@ def fold(storage: str, events: list[dict[str, Any]], thresholds: list[int] | Non
     }
     for event in events:
         step = steps[event["sign"] if storage in UNDOABLE else 1]
-        crossed += step(slots, data_of(event), event["at"], envelope_of(event)) or []
-    return slots if thresholds is None else [*slots, crossed]
+        crossed += step(slots, data_of(event), moment_of(event["at"]), envelope_of(event)) or []
+    times = [(value, microseconds(moment)) for value, moment in crossed]
+    return slots if thresholds is None else [*slots, times]
 
 
 def data_of(event: dict[str, Any]) -> Any:

@@ -6,13 +6,11 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from processor.evaluator.compile import compile_catalog
-from processor.evaluator.outcomes import written_moment
 from processor.evaluator.partition import PartitionEvaluator
 from schemas.catalog.model import (
     Achievement,
@@ -29,13 +27,13 @@ from schemas.catalog.model import (
 from schemas.catalog.model import (
     Any as AnyOf,
 )
-from schemas.errors import BadCatalog
+from schemas.errors import BadCatalog, BadRecord
+from schemas.events import readers
 from schemas.outcomes import decode_outcome, encode_outcome, unlocked_id
 from schemas.program import Ledger, Program
 from schemas.records import PlainRecord
-from schemas.state import WINDOW_IDS, NewerState, decode_state, encode_state, fresh_state, metric_values
+from schemas.state import WINDOW_IDS, ZONE, NewerState, decode_state, encode_state, fresh_state, metric_values
 from schemas.topics import partition_of
-from schemas.zones import moment_of
 
 TOPIC, DERIVED = "music", "x.derived"
 APPENDED_MS = 1_780_000_000_000
@@ -119,6 +117,66 @@ def test_every_record_is_counted_once_as_applied_duplicate_skipped_or_refused() 
 
     assert (folded.applied, folded.duplicate, folded.skipped) == (2, 1, 1)
     assert [bad] == [record for record, _ in folded.refused]
+
+
+def as_read(record: PlainRecord) -> tuple[str, object]:
+    """What the reader says of a record, step by step: refused and why, skipped, or applied and its zone."""
+    try:
+        reading = READER.read(record)
+    except BadRecord as bad:
+        return "refused", (bad.cause, str(bad))
+    return ("skipped", None) if reading is None else ("applied", reading[1].timezone)
+
+
+def as_folded(record: PlainRecord) -> tuple[str, object]:
+    of = program()
+    fold = evaluator(of)
+    folded = fold.fold(TOPIC, [record])
+    if folded.refused:
+        (_, bad), *_ = folded.refused
+        return "refused", (bad.cause, str(bad))
+    row = fold.get(record.key or b"")
+    return ("skipped", None) if row is None else ("applied", decode_state(row, fresh_state(of.ledger))[ZONE])
+
+
+READER = readers(program())[TOPIC]
+WHOLE = json.loads(event("released", 1).value)
+MALFORMED = st.sampled_from([None, 5, "", "\x00", "\U0001d11e", "Åsa", [], {}, True, 1e400, 2**80])
+BEFORE_ALL = "0001-01-01T00:00:00+05:00"  # no datetime in UTC
+TIMES = st.sampled_from(
+    [BEFORE_ALL, "9999-12-31T23:59:59-05:00", "1969-12-31T23:59:59Z", "1970-01-01T01:30:00+01:30",
+     "2026-05-01T10:00:00+0200", "2026-05-01T10:00:00", "2026-05-01t10:00:00.123456789z", "2026-06-30T23:59:60Z"]
+)  # fmt: skip
+ZONES = st.sampled_from(["Europe/Paris", "Mars/Olympus", "UTC", "", "../../etc/passwd"])
+
+
+ATTRIBUTES = st.sampled_from(["id", "source", "type", "subject", "time", "specversion", "schemaversion", "data"])
+CHANGES = (
+    st.tuples(ATTRIBUTES, MALFORMED) | st.tuples(st.just("time"), TIMES) | st.tuples(st.just("timezone"), ZONES)
+)
+
+
+@given(
+    said=st.lists(CHANGES, max_size=2).map(dict),
+    data=st.fixed_dictionaries({}, optional=dict.fromkeys(("with", "share", "else"), MALFORMED)),
+    key=st.just(b"ann") | st.sampled_from([b"bob", b"", "Åsa".encode(), None]),
+    headers=st.sampled_from([[], [("trace", b"1")], [("ce_specversion", b"1.0")]]),
+    tail=st.sampled_from([b"", b"\xff", b" ", b"}", b'"']),
+    timestamp=st.sampled_from([APPENDED_MS, -1, 0, 2**62]),
+)
+@example(said={"time": BEFORE_ALL}, data={}, key=b"ann", headers=[], tail=b"", timestamp=APPENDED_MS)
+def test_the_fold_takes_in_one_go_what_the_reader_takes_step_by_step_and_nothing_else(
+    said: dict[str, Any],
+    data: dict[str, Any],
+    key: bytes | None,
+    headers: list[tuple[str, bytes]],
+    tail: bytes,
+    timestamp: int,
+) -> None:
+    value = json.dumps(WHOLE | {"data": {"song_id": "s1"} | data} | said).encode() + tail
+    record = PlainRecord(1, timestamp, key, value, headers)
+
+    assert as_read(record) == as_folded(record)
 
 
 def test_compounds_are_dated_by_the_part_that_came_last_and_dependants_by_what_they_required() -> None:
@@ -299,8 +357,3 @@ def test_a_metric_may_count_only_what_names_somebody_else() -> None:
     )
 
     assert values(fold, of)["others"] == 2
-
-
-@given(at=st.integers(0, 4_000_000_000_000_000))
-def test_a_moment_is_written_as_the_schema_writes_it(at: int) -> None:
-    assert written_moment(at) == msgspec.json.encode(moment_of(at))

@@ -4,7 +4,7 @@ A kind is a monoid over its slots of the user state: `empty` (schemas/state.py h
 applies one event, and `merge(earlier, later)`, with merge(fold(a), fold(b)) == fold(a + b) for every cut of a log.
 
 A step is a function made once for a metric and one of the event types that feed it, and called for each event:
-`step(state, data, at, envelope)` changes the slots and returns what waited for the thresholds it crossed, with
+`step(state, data, at, event)` changes the slots and returns what waited for the thresholds it crossed, with
 the time of crossing, or None, which is what almost every event gets.
 """
 

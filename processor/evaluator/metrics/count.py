@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
-from schemas.events import Envelope
+from schemas.events import Attributes
 from schemas.state import State
 
 
@@ -17,7 +19,7 @@ def _plain(context: FeedContext) -> Step:
     plus, time = context.metric.slot, context.metric.slot + 2
     reached = context.thresholds.reached
 
-    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         state[plus] = count = state[plus] + 1
         if at > state[time]:
             state[time] = at
@@ -30,7 +32,7 @@ def _back_and_forth(context: FeedContext) -> Step:
     plus, minus, time = range(context.metric.slot, context.metric.slot + 3)
     reached = context.thresholds.reached
 
-    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         state[plus] += 1
         if at > state[time]:
             state[time] = at
@@ -43,7 +45,7 @@ def _back_and_forth(context: FeedContext) -> Step:
 def _undo(context: FeedContext) -> Step:
     minus, time = context.metric.slot + 1, context.metric.slot + 2
 
-    def step(state: State, data: Data, at: int, envelope: Envelope) -> None:
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> None:
         state[minus] += 1
         if at > state[time]:
             state[time] = at

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable
+from datetime import datetime
 from functools import lru_cache
 
 import msgspec
 from xxhash import xxh3_64_digest
 
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
-from schemas.events import Envelope
+from schemas.events import Attributes
 from schemas.state import DISTINCT_MAX, ENTRY, ID_BYTES, State
 
 HASHES_BYTES_MAX = DISTINCT_MAX * ID_BYTES
@@ -29,7 +30,7 @@ def make_step(context: FeedContext) -> Step:
     hashes, time = context.metric.slot, context.metric.slot + 1
     hash_of, reached = value_hash(context), context.thresholds.reached
 
-    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         digest = hash_of(data)
         if digest is None:
             return None
@@ -50,7 +51,7 @@ def make_counted_step(context: FeedContext) -> Step:
     entries, size, time = range(context.metric.slot, context.metric.slot + 3)
     hash_of, reached, sign = value_hash(context), context.thresholds.reached, context.feed.sign
 
-    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         digest = hash_of(data)
         if digest is None:
             return None
@@ -89,9 +90,19 @@ def value_hash(context: FeedContext) -> Hash:
     text_of = _normal_hash if context.metric.normalize else _hash
     bucket = context.metric.bucket or 1
     fields = [context.attribute(name) for name in context.metric.by]
+    if len(fields) == 1 and context.type_of(context.metric.by[0]) == "string":
+        return _text_hash(fields[0], text_of)
     if len(fields) == 1:
         return _single_hash(fields[0], text_of, bucket)
     return _tuple_hash(fields, context.metric.normalize, bucket)
+
+
+def _text_hash(field: str, text_of: Callable[[str], bytes | None]) -> Hash:
+    def hash_of(data: Data) -> bytes | None:
+        value = getattr(data, field)
+        return None if value is None else text_of(value)
+
+    return hash_of
 
 
 def _single_hash(field: str, text_of: Callable[[str], bytes | None], bucket: int) -> Hash:

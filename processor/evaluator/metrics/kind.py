@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any, NamedTuple
 
-from schemas.events import Envelope, attribute_of
+from schemas.events import Attributes, attribute_of
 from schemas.program import EventSpec, Feed, MetricSpec
 from schemas.state import State
 
 Data = Any
-Crossed = list[tuple[Any, int]]  # (what waits for a threshold, microseconds since 1970)
-Step = Callable[[State, Data, int, Envelope], Crossed | None]
+Crossed = list[tuple[Any, datetime]]  # (what waits for a threshold, when it was crossed)
+Step = Callable[[State, Data, datetime, Attributes], Crossed | None]
 Slots = tuple[Any, ...]
 
 
@@ -34,7 +35,7 @@ class Thresholds:
             return []
         return ordered[low : bisect_right(ordered, after, low)]
 
-    def between(self, before: int, after: int, at: int) -> Crossed | None:
+    def between(self, before: int, after: int, at: datetime) -> Crossed | None:
         """What waits for the thresholds in (before, after], each crossed at this time."""
         return [(self.reached[value], at) for value in self.values_between(before, after)] or None
 
@@ -51,6 +52,10 @@ class FeedContext(NamedTuple):
     def attribute(self, field: str) -> str:
         """The attribute of this event's data that holds a declared field."""
         return attribute_of(self.event, field)
+
+    def type_of(self, field: str) -> str:
+        """The type of a declared field of this event."""
+        return next(each.type for each in self.event.fields if each.name == field)
 
 
 class Kind(NamedTuple):

@@ -5,8 +5,10 @@ Slots: value, time, event id.
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
-from schemas.events import Envelope
+from schemas.events import Attributes
 from schemas.state import State
 
 
@@ -15,12 +17,12 @@ def make_step(context: FeedContext) -> Step:
     field = context.attribute(context.metric.of or "")
     between = context.thresholds.between
 
-    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         seen = getattr(data, field)
-        if seen is None or (at, envelope.id) < (state[time], state[identity] or ""):
+        if seen is None or (at, event.id) < (state[time], state[identity] or ""):
             return None
         before = state[value] or 0
-        state[value], state[time], state[identity] = seen, at, envelope.id
+        state[value], state[time], state[identity] = seen, at, event.id
         return between(before, seen, at)
 
     return step

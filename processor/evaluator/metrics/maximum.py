@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
-from schemas.events import Envelope
+from schemas.events import Attributes
 from schemas.state import State
 
 
@@ -12,7 +14,7 @@ def make_step(context: FeedContext) -> Step:
     field = context.attribute(context.metric.of or "")
     between = context.thresholds.between
 
-    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         seen = getattr(data, field)
         if seen is None:
             return None

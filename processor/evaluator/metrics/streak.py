@@ -6,8 +6,10 @@ answer is a function of the set of days. An isolated day beyond STREAK_RUNS_MAX 
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
-from schemas.events import Envelope
+from schemas.events import Attributes
 from schemas.state import RUN, STREAK_RUNS_MAX, State
 from schemas.zones import day_start, local_day
 
@@ -22,8 +24,8 @@ def make_step(context: FeedContext) -> Step:
     first, last, longest = slot + 1, slot + 2, slot + 3
     zone, thresholds = context.zone, context.thresholds
 
-    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
-        own_zone = envelope.timezone or zone
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
+        own_zone = event.timezone or zone
         day = local_day(at, own_zone)
         present = state[last]
         if day == present:

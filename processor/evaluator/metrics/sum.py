@@ -5,9 +5,12 @@ A total saturates at VALUE_MAX, far beyond any that integers of 2**53 add up to 
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from datetime import datetime
+
 from processor.evaluator.metrics.count import merge as merge_counts
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
-from schemas.events import Envelope
+from schemas.events import Attributes
 from schemas.state import VALUE_MAX, State
 
 
@@ -15,9 +18,9 @@ def make_step(context: FeedContext) -> Step:
     plus, minus, time = range(context.metric.slot, context.metric.slot + 3)
     moved = plus if context.feed.sign > 0 else minus
     field = context.attribute(context.metric.of or "")
-    between = context.thresholds.between
+    between, ordered = context.thresholds.between, context.thresholds.ordered
 
-    def step(state: State, data: Data, at: int, envelope: Envelope) -> Crossed | None:
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         amount = getattr(data, field)
         if amount is None:
             return None
@@ -26,7 +29,11 @@ def make_step(context: FeedContext) -> Step:
         state[moved] = total if -VALUE_MAX <= total <= VALUE_MAX else saturated(total)
         if at > state[time]:
             state[time] = at
-        return between(before, state[plus] - state[minus], state[time])
+        after = state[plus] - state[minus]
+        next_one = bisect_right(ordered, before)
+        if next_one == len(ordered) or after < ordered[next_one]:
+            return None
+        return between(before, after, state[time])
 
     return step
 
