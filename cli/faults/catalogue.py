@@ -93,6 +93,17 @@ def _freeze(child: Child) -> None:
         signal_child(child, signal.SIGCONT)
 
 
+def freeze_worker_at(step: int, scene: Scene, draw: Random) -> None:
+    with scene.standing_still(draw.choice(scene.workers), f"checkpoint.{step}=freeze@{draw.randint(1, 6)}"):
+        last(BEYOND_SESSION_S)
+
+
+def freeze_projector_at(step: int, scene: Scene, draw: Random) -> None:
+    """It may hold the locks of its open transaction; Postgres takes them away after 30 s."""
+    with scene.standing_still(draw.choice(scene.projectors), f"projection.{step}=freeze@{draw.randint(1, 4)}"):
+        last(BEYOND_SESSION_S)
+
+
 def churn(seconds: float, scene: Scene, draw: Random) -> None:
     """At most two more than usual; the leavers leave in peace or are killed."""
     joined: list[Child] = []
@@ -376,11 +387,23 @@ FAULTS = [
     Fault("worker killed", "worker", "a worker is killed by kill -9, whatever it does", kill_worker, kills=True),
     *_killed_at("worker", "checkpoint", "a checkpoint", kill_worker_at),
     Fault("worker frozen", "worker", "a worker stands still beyond its session, then goes on", freeze_worker),
+    Fault(
+        "worker frozen in a checkpoint",
+        "worker",
+        "a worker stands still before step 7 beyond its session, then tries to commit",
+        partial(freeze_worker_at, 6),
+    ),
     Fault("workers come and go", "worker", "every 2 s a worker joins, leaves or is killed", partial(churn, 60)),
     Fault("clock jumps", "worker", "a worker joins whose clock jumps by days, back and forth", jump_clock),
     Fault("projector killed", "projector", "a projector is killed by kill -9", kill_projector, kills=True),
     *_killed_at("projector", "projection", "a batch", kill_projector_at),
     Fault("projector frozen", "projector", "a projector stands still beyond its session", freeze_projector),
+    Fault(
+        "projector frozen in a batch",
+        "projector",
+        "a projector stands still before step 5 beyond its session, then tries to commit",
+        partial(freeze_projector_at, 4),
+    ),
     Fault("broker told to stop", "broker", "the broker gets a SIGTERM and is started again", stop_broker),
     Fault("broker killed", "broker", "the broker is killed by kill -9 and started again", kill_broker, kills=True),
     Fault("broker down", "broker", "the broker is gone for 30 s", partial(keep_broker_down, 30), kills=True),

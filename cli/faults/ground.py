@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
@@ -92,3 +93,12 @@ def await_end(child: Child, pid: int) -> None:
         if time.monotonic() > deadline:
             raise LaurelError(f"'{child.name}' did not end within {END_S_MAX:.0f} s:\n{child.last_lines()}")
         time.sleep(POLL_S)
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether a process got a SIGSTOP and no SIGCONT since."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state == "T"

@@ -21,7 +21,7 @@ from broker.failpoints import VARIABLE
 from broker.producing import Outgoing
 from cli.catalog_files import CatalogFile
 from cli.faults.claimer import delivered
-from cli.faults.ground import POLL_S, Ground, await_end, signal_child
+from cli.faults.ground import POLL_S, Ground, await_end, is_stopped, signal_child
 from cli.faults.invariants import Evidence, Verdict, expected_of, read_evidence, verdicts
 from cli.faults.load import TOPIC, Generator, Load, everybody
 from cli.faults.standing import Drained, Watch, drained
@@ -76,7 +76,7 @@ class Scene:
         self.claimers: list[Child] = []
         self.kills: Counter[str] = Counter()
         self._numbers = itertools.count(1)
-        self._delivered: list[Path] = []
+        self.delivered: list[Path] = []
 
     def __enter__(self) -> Self:
         prepare(self.settings, [CatalogFile(self.catalog, "faults.yaml")])
@@ -114,7 +114,7 @@ class Scene:
 
     def _start_claimer(self, number: int) -> Child:
         file = self.ground.stack.data_dir / f"{self.shape.namespace}-delivered-{number}"
-        self._delivered.append(file)
+        self.delivered.append(file)
         dies_every = DIES_EVERY if number % 2 == 0 else 0
         argv = [sys.executable, "-P", "-m", "cli.faults.claimer", str(file), str(dies_every)]
         return self._run("claimer", argv, {})
@@ -138,9 +138,7 @@ class Scene:
         child.restart = False
         if number == signal.SIGKILL:
             self.kill(child)
-        signal_child(child, number)
-        if not child.wait(2 * STOP_SECONDS):
-            raise LaurelError(f"'{child.name}' did not stop:\n{child.last_lines()}")
+        self._stop(child)
         self.workers.remove(child)
         self.ground.stack.children.pop(child.name, None)
 
@@ -154,20 +152,40 @@ class Scene:
     def run_until(self, child: Child, failpoint: str) -> None:
         """Start a process anew so that it dies at a failpoint, see it die, and start it as it was."""
         with self.unsupervised(child):
-            signal_child(child, signal.SIGTERM)
-            if not child.wait(2 * STOP_SECONDS):
-                raise LaurelError(f"'{child.name}' did not stop:\n{child.last_lines()}")
-            order, deadline = child.order, time.monotonic() + UNDER_WAY_S_MAX
+            self._stop(child)
+            deadline = time.monotonic() + UNDER_WAY_S_MAX
             while time.monotonic() < deadline:
-                child.order = replace(order, env={**order.env, VARIABLE: failpoint})
-                self.ground.stack.run_again(child)
-                child.order = order
+                self._start_armed(child, failpoint)
                 await_end(child, child.pid)
                 if child.exit_code() == -signal.SIGKILL:
                     break  # otherwise it ended of something else that goes wrong just now
             else:
                 raise LaurelError(f"'{child.name}' does not come to {failpoint}:\n{child.last_lines()}")
             self.kills[self._kind(child)] += 1
+
+    @contextmanager
+    def standing_still(self, child: Child, failpoint: str) -> Iterator[None]:
+        """Start a process anew so that it freezes at a failpoint; when this is left it goes on from there."""
+        with self.unsupervised(child):
+            self._stop(child)
+            self._start_armed(child, failpoint)
+            self.until(lambda: is_stopped(child.pid), f"'{child.name}' stands still at {failpoint}")
+        try:
+            yield
+        finally:
+            signal_child(child, signal.SIGCONT)
+
+    def _stop(self, child: Child) -> None:
+        signal_child(child, signal.SIGTERM)
+        if not child.wait(2 * STOP_SECONDS):
+            raise LaurelError(f"'{child.name}' did not stop:\n{child.last_lines()}")
+
+    def _start_armed(self, child: Child, failpoint: str) -> None:
+        """For this one life: the next is as before."""
+        order = child.order
+        child.order = replace(order, env={**order.env, VARIABLE: failpoint})
+        self.ground.stack.run_again(child)
+        child.order = order
 
     @contextmanager
     def unsupervised(self, child: Child) -> Iterator[None]:
@@ -222,7 +240,7 @@ class Scene:
 
     def verdicts(self, state: Drained) -> list[Verdict]:
         logs, program, committed, ends = self.ground.loop.run(read_evidence(self.settings, self.source))
-        written = delivered(self._delivered)
+        written = delivered(self.delivered)
         with connect(self.settings.database) as connection:
             return verdicts(
                 Evidence(

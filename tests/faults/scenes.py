@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from random import Random
 from cli.faults.catalogue import Fault, fault_named
 from cli.faults.ground import Ground
 from cli.faults.scene import Scene, Shape
+from cli.stack.child import Child
 
 SEED = 1
 USUAL = Shape(namespace="", seed=SEED, workers=2, projectors=1, claimers=2, users=200, events_per_s=120)
@@ -67,3 +69,9 @@ def assert_whole(scene: Scene) -> None:
     """Drain, and hold everything against the reference."""
     broken = {verdict.name: verdict.differences for verdict in scene.verdicts(scene.drain()) if verdict.differences}
     assert not broken, f"{broken}\n{scene.last_words()}"
+
+
+def owned(worker: Child) -> list[int] | None:
+    """The partitions of its last acquisition, as its log says; None before the first."""
+    lines = [json.loads(line) for line in worker.last_lines().splitlines() if '"acquired"' in line]
+    return lines[-1]["partitions"] if lines else None
