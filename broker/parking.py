@@ -44,11 +44,13 @@ async def read_parking(bootstrap: str, names: Names, partitions: Iterable[int]) 
 
 
 def take_note(found: dict[Place, Parking], partition: int, record: Record) -> None:
-    """Put a record of the control topic over what was found before it. Raises: Precondition."""
+    """Put a record of the control topic over what was found before it. Raises: Precondition.
+
+    An order is about what was noted before it; an exit after it makes it void.
+    """
     match note := note_in(record, partition):
         case Suspect():
-            place = (note.topic, partition)
-            found[place] = found.get(place, Parking())._replace(suspect=note)
+            found[note.topic, partition] = Parking(note)
         case SkipOrder():
             place = (note.topic, partition)
             found[place] = found.get(place, Parking())._replace(order=note)

@@ -179,7 +179,8 @@ def parking_finding(place: Place, parking: Parking, position: int) -> Finding | 
         return Finding("warn", "parked", said, "see the worker's log")
     if parking.is_to_be_skipped:
         return Finding("warn", "parked", f"{where}: ordered to be skipped", "its owner does it; see `workers`")
-    remedy = f"upgrade to a version that can read it, or `laurel skip {topic} {partition} {suspect.start}`"
+    skip = f"laurel skip {topic} {partition} {suspect.start}"
+    remedy = f"upgrade to a version that can read it, then `{skip} --retry`; or make it a dead letter: `{skip}`"
     return Finding(
         "fail", "parked", f"{where} ends the worker with {suspect.error}; nothing behind it is read", remedy
     )

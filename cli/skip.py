@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Annotated, NamedTuple
 
 import typer
+from msgspec.structs import replace
 
 from broker.notes import write_note
 from broker.parking import Parking, read_parking
@@ -16,7 +17,7 @@ from broker.topics import partition_counts
 from cli.kafka import run
 from cli.settings import Settings
 from schemas.errors import LaurelError
-from schemas.notes import SkipOrder, Suspect
+from schemas.notes import Note, SkipOrder, Suspect
 
 WAIT_S = 30.0
 POLL_S = 0.2
@@ -32,7 +33,7 @@ class Skip(NamedTuple):
     offset: int
     passed: bool
     behind: int
-    suspect: Suspect | None
+    suspect: Suspect
 
     def __str__(self) -> str:
         return f"{self.place[0]}-{self.place[1]} offset {self.offset}"
@@ -42,6 +43,7 @@ def command(
     topic: Annotated[str, typer.Argument(help="The source topic, as `laurel doctor` names it.")],
     partition: Annotated[int, typer.Argument(min=0, help="Its partition.")],
     offset: Annotated[int, typer.Argument(min=0, help="The offset at which it is parked.")],
+    retry: Annotated[bool, typer.Option("--retry", help="Let a mended version try it again instead.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     wait_s: Annotated[
         float, typer.Option("--wait", min=0, help="Seconds to wait for the partition's owner.")
@@ -50,32 +52,34 @@ def command(
     """Make a parked record a dead letter of class `skipped`, and let the partition go on behind it.
 
     The partition's owner does it, in the transaction of its next checkpoint; workers go on meanwhile. Asking again
-    changes nothing. A record at which nothing is parked is refused.
+    changes nothing. A record at which nothing is parked is refused. With --retry nothing is skipped: the record is
+    folded as any other, and parked again after three more exits.
     """
     settings, place = Settings(), (topic, partition)
     skip = run(_look(settings, place, offset))
     if skip.passed:
         print(f"{skip} was passed before: there is nothing to skip")
         return
-    print(explained(skip))
+    print(explained(skip, retry))
     if not yes:
-        typer.confirm("Skip it?", abort=True)
-    print(result(skip, run(_order(settings, skip, wait_s))))
+        typer.confirm("Retry it?" if retry else "Skip it?", abort=True)
+    print(result(skip, retry, run(_order(settings, skip, retry, wait_s))))
 
 
-def explained(skip: Skip) -> str:
-    assert skip.suspect is not None
+def explained(skip: Skip, retry: bool) -> str:
+    known = f"{skip} has ended the worker {skip.suspect.exits} times ({skip.suspect.error})."
+    if retry:
+        return f"{known} It is folded again; a worker that cannot ends again, three times before it is parked again"
     return (
-        f"{skip} has ended the worker {skip.suspect.exits} times ({skip.suspect.error}). Skipped, it becomes a "
-        "dead letter of class 'skipped', its bytes untouched, and counts for nobody; the "
-        f"{skip.behind:,} offsets behind it are folded"
+        f"{known} Skipped, it becomes a dead letter of class 'skipped', its bytes untouched, and counts for "
+        f"nobody; the {skip.behind:,} offsets behind it are folded"
     )
 
 
-def result(skip: Skip, done: bool) -> str:
-    if done:
-        return f"skipped: see `laurel dlq list --class skipped --topic {skip.place[0]}`"
-    return f"ordered: the worker that owns partition {skip.place[1]} will do it, once there is one"
+def result(skip: Skip, retry: bool, done: bool) -> str:
+    if not done:
+        return f"ordered: the worker that owns partition {skip.place[1]} will do it, once there is one"
+    return "folded" if retry else f"skipped: see `laurel dlq list --class skipped --topic {skip.place[0]}`"
 
 
 async def _look(settings: Settings, place: Place, offset: int) -> Skip:
@@ -92,11 +96,9 @@ async def _look(settings: Settings, place: Place, offset: int) -> Skip:
         position = (await group.committed([place]))[place]
         end = (await group.ends([place]))[place]
     known = parking.get(place, Parking())
-    suspect = known.suspect if known.is_parked else None
-    passed = suspect is not None and suspect.start == offset < position
-    if not passed and (suspect is None or suspect.start != offset or position > offset):
+    if known.suspect is None or not known.is_parked or known.suspect.start != offset:
         raise LaurelError(_refused(place, offset, parking, position))
-    return Skip(place, offset, passed, max(0, end - offset - 1), suspect)
+    return Skip(place, offset, position > offset, max(0, end - offset - 1), known.suspect)
 
 
 def _refused(place: Place, offset: int, parking: Mapping[Place, Parking], position: int) -> str:
@@ -109,10 +111,11 @@ def _refused(place: Place, offset: int, parking: Mapping[Place, Parking], positi
     return f"{named}, it stands at {position}: only a record that is parked can be skipped; see `laurel doctor`"
 
 
-async def _order(settings: Settings, skip: Skip, wait_s: float) -> bool:
-    """Leave the order for the partition's owner. Returns whether it was carried out while we waited."""
+async def _order(settings: Settings, skip: Skip, retry: bool, wait_s: float) -> bool:
+    """Leave word for the partition's owner. Returns whether it got past the record while we waited."""
     topic, partition = skip.place
-    await write_note(settings.kafka, settings.names, partition, SkipOrder(topic=topic, offset=skip.offset))
+    order: Note = replace(skip.suspect, exits=0) if retry else SkipOrder(topic=topic, offset=skip.offset)
+    await write_note(settings.kafka, settings.names, partition, order)
     deadline = time.monotonic() + wait_s
     async with group_positions(settings.kafka, settings.names.processor) as group:
         while (await group.committed([skip.place]))[skip.place] <= skip.offset:

@@ -29,6 +29,7 @@ from schemas.errors import BadRecord
 from schemas.notes import Suspect, after_exit, encode_note, key_of
 
 NOTE_TIMEOUT_S = 5.0
+READ_TIMEOUT_S = 60.0
 LOOK_EVERY_S = 1.0
 PIECES_OF_A_CUT = 16
 SAY_EVERY_LOOKS = 60
@@ -64,13 +65,14 @@ class ParkingLot:
 
     async def _read(self, reader: Reader, numbers: Iterable[int]) -> dict[Place, Parking]:
         found: dict[Place, Parking] = {}
-        extents = await reader.bounds([(self._topic, number) for number in numbers])
-        for place, (position, end) in extents.items():
-            while position < end:
-                chunk = await reader.read(place, position)
-                for record in chunk.records if chunk else ():
-                    take_note(found, place[1], record)
-                position = chunk.end if chunk else position
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            extents = await reader.bounds([(self._topic, number) for number in numbers])
+            for place, (position, end) in extents.items():
+                while position < end:
+                    chunk = await reader.read(place, position)
+                    for record in chunk.records if chunk else ():
+                        take_note(found, place[1], record)
+                    position = chunk.end if chunk else position
         return found
 
     async def note(self, partition: OwnedPartition, raised: Raised) -> None:
@@ -106,15 +108,15 @@ class ParkingLot:
 
     async def _wait(self, partition: OwnedPartition, topic: str, suspect: Suspect) -> None:
         looks = 0
-        while not await self._is_ordered(partition, topic):
+        while not await self._may_go_on(partition, topic):
             if looks % SAY_EVERY_LOOKS == 0:
                 _say(partition.number, suspect)
             looks += 1
             await asyncio.sleep(LOOK_EVERY_S)
         await self._unpark(partition, topic)
 
-    async def _is_ordered(self, partition: OwnedPartition, topic: str) -> bool:
-        """Also takes the notes over, so that the record is skipped when it comes by."""
+    async def _may_go_on(self, partition: OwnedPartition, topic: str) -> bool:
+        """Whether the record is to be skipped or tried again. Takes the notes over, for when it comes by."""
         try:
             async with self._log.reader() as reader:
                 notes = await self._read(reader, [partition.number])
@@ -122,10 +124,10 @@ class ParkingLot:
             log.warning("no look at the control topic", error=repr(error))
             return False
         partition.parkings[topic] = parking = notes.get((topic, partition.number), Parking())
-        return parking.is_to_be_skipped
+        return parking.is_to_be_skipped or not parking.is_parked
 
     async def _unpark(self, partition: OwnedPartition, topic: str) -> None:
-        log.warning("going on behind a parked record", topic=topic, partition=partition.number)
+        log.warning("a parked record is skipped or tried again", topic=topic, partition=partition.number)
         partition.unpark(topic)
         if self.flow is not None:
             await self.flow.go_on((topic, partition.number), partition.positions[topic])
@@ -139,13 +141,14 @@ def _suspects(partition: OwnedPartition, raised: Raised) -> Iterator[Suspect]:
 
 
 def _say(number: int, suspect: Suspect) -> None:
+    skip = f"laurel skip {suspect.topic} {number} {suspect.start}"
     log.critical(
         "parked: this record ends the worker, and nothing behind it is read",
         topic=suspect.topic,
         partition=number,
         offset=suspect.start,
         error=suspect.error,
-        remedy=f"upgrade to a version that can read it, or laurel skip {suspect.topic} {number} {suspect.start}",
+        remedy=f"upgrade to a version that can read it, then {skip} --retry; or make it a dead letter: {skip}",
     )
 
 

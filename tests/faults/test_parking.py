@@ -40,6 +40,7 @@ from tests.servers import Servers
 pytestmark = pytest.mark.server
 
 MODULE = ["tests.faults.poisoned_worker"]
+PARKED = "parked: this record ends the worker, and nothing behind it is read"
 WATCHDOG_S = 2.0
 POLL_S = 0.1
 WAIT_S = 60.0
@@ -50,6 +51,7 @@ class Scene(NamedTuple):
 
     stage: Stage
     good: list[Event]
+    poison: Event
     place: tuple[str, int]
     offset: int
 
@@ -64,7 +66,7 @@ async def scene(servers: Servers, namespace: str) -> Scene:
     place = (stage.source, partition_of(poison.user.encode(), PARTITIONS))
     held = await records(stage, stage.source)
     (offset,) = [record.offset for _, record in held if POISON.encode() in record.value]
-    return Scene(stage, good, place, offset)
+    return Scene(stage, good, poison, place, offset)
 
 
 @pytest.fixture
@@ -86,7 +88,7 @@ async def test_a_record_that_raises_is_parked_after_three_exits_and_skipped_on_d
     await worker.shows(parked, {scene.place: scene.offset})
     await others_are_done(scene, worker)
     await outlives_the_watchdog(worker)
-    assert "parked: this record ends the worker" in worker.log
+    assert worker.lines(PARKED)
     code, said = await laurel(scene.stage, "doctor", "--json")
     assert code != 0
     assert f"laurel skip {scene.place[0]} {scene.place[1]} {scene.offset}" in said
@@ -124,14 +126,20 @@ async def test_an_order_to_skip_outlives_the_worker_and_moves_with_the_partition
     await assert_exactly(scene.stage, computed(scene.good))
 
 
-async def test_a_version_that_can_read_the_record_goes_on_by_itself(scene: Scene, tmp_path: Path) -> None:
-    """Exits that were noted do no harm to a record that no longer raises."""
-    await noted(scene, EXITS_MAX - 1)
-
+async def test_a_version_that_can_read_the_record_folds_it_when_it_is_told_to(scene: Scene, tmp_path: Path) -> None:
+    """Nobody finds out by exiting whether a version can: an operator who has upgraded says so."""
+    await noted(scene, EXITS_MAX)
+    topic, number = scene.place
     with workers_of(scene.stage, tmp_path) as mended:
-        await settled(scene.stage, [mended.start()])
+        worker = mended.start()
+        await worker.wait_for(lambda: worker.lines(PARKED), "parked partition")
 
+        code, said = await laurel(scene.stage, "skip", topic, str(number), str(scene.offset), "--retry", "--yes")
+
+        assert (code, "folded" in said) == (0, True), said
+        await settled(scene.stage, [worker])
     assert not await records(scene.stage, scene.stage.names.dead_letters)
+    await assert_exactly(scene.stage, computed([*scene.good, scene.poison]))
 
 
 async def test_what_is_not_parked_cannot_be_skipped(scene: Scene) -> None:

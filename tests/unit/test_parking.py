@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
-from broker.parking import Parking
+from broker.parking import Parking, take_note
+from schemas.errors import Precondition
 from schemas.notes import EXITS_MAX, SkipOrder, Suspect, after_exit, decode_note, encode_note, key_of
+from schemas.records import PlainRecord
 
 
 def exit_at(start: int, end: int) -> Suspect:
@@ -49,6 +52,22 @@ def test_an_order_before_the_record_is_parked_is_none() -> None:
     suspect = Suspect(topic="songs", start=7, end=8, exits=EXITS_MAX - 1, error="KeyError")
 
     assert not Parking(suspect, SkipOrder(topic="songs", offset=7)).is_to_be_skipped
+
+
+def test_an_order_is_void_after_the_next_exit() -> None:
+    """Somebody ordered the record to be skipped, then had it tried again: the last word counts."""
+    order, tried_again = SkipOrder(topic="songs", offset=7), replace(PARKED, exits=0)
+    found: dict[tuple[str, int], Parking] = {}
+
+    for note in (PARKED, order, tried_again, PARKED):
+        take_note(found, 3, PlainRecord(0, 0, key_of(note), encode_note(note)))
+
+    assert found == {("songs", 3): Parking(PARKED)}
+
+
+def test_a_note_of_a_newer_version_is_refused() -> None:
+    with pytest.raises(Precondition, match="offset 4 of partition 3 of the control topic .* upgrade it"):
+        take_note({}, 3, PlainRecord(4, 0, b"new", b'{"type":"new"}'))
 
 
 def test_notes_come_back_as_they_were_under_a_key_of_their_own() -> None:
