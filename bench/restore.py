@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from bench.draining import cpu_s_of
 from bench.load import TOPIC, Load, values
 from bench.stage import BROKER_CORE, ENGINE_CORE, PARTITIONS, Say
-from broker.catalogs import read_program, submit
+from broker.catalogs import program_of, submit
 from broker.connections import producer
 from broker.producing import Outgoing, Publisher
 from broker.topics import create_topics, wanted_topics
@@ -81,8 +81,8 @@ def measure(users: int, events_each: int, say: Say) -> dict[str, Any]:
 async def _fill(bootstrap: str, names: Names, users: int, events_each: int) -> float:
     """A namespace whose changelog holds so many users. Returns the bytes of a state."""
     await create_topics(bootstrap, wanted_topics(names, [TOPIC], PARTITIONS))
-    await submit(bootstrap, names, CATALOG.read_text(), CATALOG.name, compile_catalog)
-    program, size = await read_program(bootstrap, names), 0
+    submitted = await submit(bootstrap, names, CATALOG.read_text(), CATALOG.name, compile_catalog)
+    program, size = program_of([submitted.record], names), 0
     async with producer(bootstrap) as client:
         publisher = Publisher(client, {names.changelog: PARTITIONS})
         for number, row in zip(range(users), cycle(states(program, events_each)), strict=False):

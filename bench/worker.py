@@ -17,7 +17,7 @@ from bench.draining import Done
 from bench.load import TOPIC
 from bench.outputs import read_outputs
 from bench.stage import ENGINE_CORE, PARTITIONS, Stage, on_core
-from broker.catalogs import read_program, submit
+from broker.catalogs import program_of, submit
 from broker.positions import GroupPositions, Positions, group_positions
 from broker.reading import read_to_end
 from broker.topics import create_topics, wanted_topics
@@ -45,8 +45,9 @@ class Worker:
 
     async def _prepare(self, stage: Stage) -> None:
         await create_topics(stage.kafka, wanted_topics(self._names, [TOPIC], PARTITIONS))
-        await submit(stage.kafka, self._names, self._job.read_text(), self._job.name, compile_catalog)
-        self._program = await read_program(stage.kafka, self._names)
+        text = self._job.read_text()
+        submitted = await submit(stage.kafka, self._names, text, self._job.name, compile_catalog)
+        self._program = program_of([submitted.record], self._names)
 
     def start(self, stage: Stage) -> Child:
         settings = {
