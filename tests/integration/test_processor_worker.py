@@ -115,6 +115,19 @@ async def test_metrics_add_up_to_what_was_read(servers: Servers, namespace: str,
         await worker.shows(sums, (len(events), totals.outcome_ids.total(), len(totals.values)))
         await worker.shows(lags, [0] * PARTITIONS * 2)
 
+        assert await worker.stop() == 0
+        restored = workers.start()
+        await restored.wait_for(lambda: len(restored.owned) == PARTITIONS, "all partitions")
+        shown = restored.metrics()
+        done, wanted = (of_partitions(shown, f"laurel_{name}_offsets") for name in ("restored", "restore"))
+        assert done == wanted
+        assert all(wanted.values())
+        assert shown["laurel_restore_seconds_left",] == 0
+
+
+def of_partitions(shown: Metrics, metric: str) -> dict[str, float]:
+    return {name[1]: value for name, value in shown.items() if name[0] == metric}
+
 
 def lags(shown: Metrics) -> list[float]:
     return [value for name, value in shown.items() if name[0] == "laurel_lag"]

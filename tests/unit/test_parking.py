@@ -66,7 +66,7 @@ def test_an_order_is_void_after_the_next_exit() -> None:
 
 
 def test_a_note_of_a_newer_version_is_refused() -> None:
-    with pytest.raises(Precondition, match="offset 4 of partition 3 of the control topic .* upgrade it"):
+    with pytest.raises(Precondition, match=r"offset 4 of partition 3 of the control topic .* upgrade it"):
         take_note({}, 3, PlainRecord(4, 0, b"new", b'{"type":"new"}'))
 
 
