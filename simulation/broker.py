@@ -108,13 +108,13 @@ def is_committed(entry: Entry) -> bool:
 
 
 class Broker:
-    """Shapes: positions, group and place -> position; `on_position` is told of each move (before, after)."""
+    """Shapes: positions, group and place -> position; `on_position` is told of each move, `on_commit` of each commit."""
 
     def __init__(self, loop: VirtualLoop, chance: Random) -> None:
         self.partitions: dict[Place, Partition] = {}
         self.positions: dict[tuple[str, Place], int] = {}
         self.on_position: list[Callable[[str, Place, int | None, int], None]] = []
-        self.on_commit: list[Callable[[str], None]] = []
+        self.on_commit: list[Callable[[str, str], None]] = []
         self._loop, self._chance = loop, chance
         self._epochs: dict[str, int] = defaultdict(int)
         self._present: dict[str, Transaction] = {}
@@ -179,8 +179,12 @@ class Broker:
         present = self._open(transactional_id, epoch)
         present.positions.update({(group, place): at for place, at in positions.items()})
 
-    def end(self, transactional_id: str, epoch: int, *, commit: bool) -> None:
-        self._decide(self._open(transactional_id, epoch), "committing" if commit else "aborting")
+    def end(self, transactional_id: str, epoch: int, *, commit: bool, by: str = "") -> None:
+        """Shapes: by, the name of the process that asks, for those who are told of a commit."""
+        ended = self._open(transactional_id, epoch)
+        self._decide(ended, "committing" if commit else "aborting")
+        for told in self.on_commit if commit else ():
+            told(by, transactional_id)
 
     def set_position(self, group: str, place: Place, position: int) -> None:
         """By hand."""
@@ -205,9 +209,6 @@ class Broker:
     def _decide(self, transaction: Transaction, state: State) -> None:
         """From here on it is decided; markers and positions follow."""
         transaction.state = state
-        if state == "committing":
-            for told in self.on_commit:
-                told(transaction.id)
         left = [*sorted(transaction.places), None]
         for place in [*left]:
             self._loop.call_later(

@@ -58,7 +58,7 @@ class MemoryWriter:
         await self._ask("move", lambda: self._broker.move(*self._who, group, positions))
 
     async def commit(self) -> None:
-        await self._ask("commit", lambda: self._broker.end(*self._who, commit=True))
+        await self._ask("commit", lambda: self._broker.end(*self._who, commit=True, by=self._line.process.name))
 
     async def close(self) -> None:
         self._is_open = False

@@ -95,22 +95,22 @@ class Line:
     """A process's way to a server: what is asked arrives after a while, is answered after another, or is lost."""
 
     def __init__(self, process: Process, loop: VirtualLoop, chance: Random, weather: Weather) -> None:
-        self._process, self._loop, self._chance, self._weather = process, loop, chance, weather
+        self.process, self._loop, self._chance, self._weather = process, loop, chance, weather
 
     async def ask(self, serve: Callable[[], T], what: str = "") -> T:
         """What the server says. Raises: Lost, Died, and what the server raises."""
-        if self._process.is_paused:
+        if self.process.is_paused:
             await asyncio.sleep(0)  # which is held until the process wakes
-        self._process.check()
+        self.process.check()
         answer: asyncio.Future[T] = self._loop.create_future()
         fate = self._weather.fate(what)
         self._loop.call_later(self._delay(), self._serve, serve, answer, fate, context=NOBODY)
         result = await answer
-        self._process.check()
+        self.process.check()
         return result
 
     def _serve(self, serve: Callable[[], T], answer: asyncio.Future[T], fate: str) -> None:
-        in_flight_lost = self._process.is_dead and self._chance.random() < 0.5
+        in_flight_lost = self.process.is_dead and self._chance.random() < 0.5
         result, error = None, None
         if fate != "request lost" and not in_flight_lost:
             try:

@@ -40,12 +40,16 @@ class Tally(Counter[str]):
     """Records by what became of them."""
 
 
+Cuts = dict[tuple[str, str], Tally]  # process and transactional id -> what its last cut holds
+
+
 class Told(PartitionEvaluator):
     """The real evaluator; also counts what each cut makes durable, so that the counts can be committed with it."""
 
-    def __init__(self, program: Program, partition: int, partitions: int, cuts: dict[str, Tally]) -> None:
-        super().__init__(program, partition, partitions)
-        self._told, self._cuts, self._id = Tally(), cuts, NAMES.transactional_id(partition)
+    def __init__(self, process: str, partition: int, partitions: int, cuts: Cuts) -> None:
+        super().__init__(program(), partition, partitions)
+        self._told, self._cuts = Tally(), cuts
+        self._key = (process, NAMES.transactional_id(partition))
 
     def fold(self, topic: str, records: Sequence[Record]) -> Folded:
         folded = super().fold(topic, records)
@@ -57,7 +61,7 @@ class Told(PartitionEvaluator):
         return folded
 
     def cut(self) -> Cut:
-        self._cuts[self._id], self._told = self._told, Tally()
+        self._cuts[self._key], self._told = self._told, Tally()
         return super().cut()
 
 
@@ -119,7 +123,8 @@ class World:
         self.ends: list[str] = []
         self.processes: list[Process] = []
         self.published: list[Publication] = []
-        self.tally, self._cuts = Tally(), dict[str, Tally]()
+        self.tally = Tally()
+        self._cuts: Cuts = {}
         self.broker, self.database = Broker(self.loop, self.chance), Database()
         self.weather = Weather(self.chance, dict(plan.losses), plan.slow, self.saw)
         self.transport = Transport(self.chance, plan.mishaps, self.saw)
@@ -156,8 +161,8 @@ class World:
             if after < before:
                 self.complaints.append(f"I5: {key} moved back from {before} to {after}")
 
-        def committed(transactional_id: str) -> None:
-            self.tally.update(self._cuts.pop(transactional_id, Tally()))
+        def committed(process: str, transactional_id: str) -> None:
+            self.tally.update(self._cuts.pop((process, transactional_id), Tally()))
 
         self.broker.on_position.append(position_moved)
         self.database.on_position.append(row_moved)
@@ -207,7 +212,7 @@ class World:
             NAMES,
             program(),
             partitions,
-            lambda number: Told(program(), number, partitions, self._cuts),
+            lambda number: Told(process.name, number, partitions, self._cuts),
             self.plan.pace,
             self.transport,
             self.chance,
@@ -335,12 +340,10 @@ class World:
     # --- the end ---
 
     def _calm_down(self) -> None:
-        """No more faults: whoever stands still wakes, whoever died comes back."""
+        """No more faults. Whoever stands still wakes in his time, whoever died comes back."""
         self.is_calm = True
         self.weather.clear()
         self.transport.mishaps = 0.0
-        for process in self.processes:
-            process.wake()
 
     async def _drain(self) -> None:
         deadline = self.loop.time() + DRAIN_S
@@ -351,7 +354,8 @@ class World:
             await asyncio.sleep(LOOK_EVERY_S)
 
     def _is_at_rest(self) -> bool:
-        return self.broker.is_quiet and all(position == end for _, position, end in self._standing())
+        is_awake = not any(process.is_paused for process in self.processes)
+        return is_awake and self.broker.is_quiet and all(position == end for _, position, end in self._standing())
 
     def _standing(self) -> list[tuple[str, int, int]]:
         """Everything that reads: who and what, its position, the end."""
