@@ -18,9 +18,8 @@ from bench.run import run_worker
 from bench.stage import staged
 from bench.worker import Worker
 from cli.benches.machine import cache_folder, job_file, require_two_cores, say
-from cli.benches.processor import AsJson, Events, Job
+from cli.benches.processor import AsJson, Events, Job, Write
 
-Write = Annotated[Path | None, typer.Option(help="Write table and plot into this document, at its markers.")]
 PLOTS = "performance"
 END_TO_END_TIMES = 5  # as many events: a worker starts slowly
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +10,7 @@ import typer
 from bench.document import markdown_table, where_and_when, write_between
 from bench.latency import Plan, measure
 from cli.benches.machine import job_file, require_two_cores, say
-from cli.benches.processor import AsJson, Job, Users
+from cli.benches.processor import AsJson, Job, Users, Write
 
 MEANINGS = {
     "written_ms": "outcome appended, its transaction still open",
@@ -27,7 +26,7 @@ def latency(
     history: Annotated[int, typer.Option(min=0, help="Events that are folded and shown before.")] = 1_000_000,
     users: Users = 50_000,
     job: Job = "small",
-    write: Annotated[Path | None, typer.Option(help="Write the table into this document, at its markers.")] = None,
+    write: Write = None,
     as_json: AsJson = False,
 ) -> None:
     """From an event's append to the unlock and to the row; broker, Postgres, worker and projector on two cores."""

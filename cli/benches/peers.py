@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ from bench.load import Load
 from bench.peers.engines import PEERS
 from bench.run import Cost
 from cli.benches.machine import cache_folder, require_two_cores, say
-from cli.benches.processor import AsJson, Events, Users
+from cli.benches.processor import AsJson, Events, Users, Write
 from cli.stack.jars import KAFKA_VERSION
 from cli.stack.java import find_java, version
 from schemas.errors import LaurelError
@@ -37,7 +36,7 @@ def peers(
     runs: Annotated[int, typer.Option(min=1, help="So many turns with each.")] = 3,
     events: Events = 5_000_000,
     users: Users = 50_000,
-    write: Annotated[Path | None, typer.Option(help="Write the table into this document, at its markers.")] = None,
+    write: Write = None,
     as_json: AsJson = False,
 ) -> None:
     """The small job by others beside ours: ours, one of them, ours, the next, on one topic, broker and core."""

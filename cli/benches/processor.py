@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 from typing import Annotated, Any
 
@@ -11,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench.document import markdown_table, where_and_when, write_between
 from bench.load import Load
 from bench.oracle import expected
 from bench.run import run_worker
@@ -23,6 +25,7 @@ Users = Annotated[int, typer.Option(min=1, help="How many users they are spread 
 Job = Annotated[str, typer.Option(help="A job of bench/jobs: full or small.")]
 Runs = Annotated[int, typer.Option(min=1, help="Measure so often; the median, least and most are told.")]
 Zipf = Annotated[float | None, typer.Option(min=0.1, help="Draw users as unevenly as this exponent says.")]
+Write = Annotated[Path | None, typer.Option(help="Write what is measured into this document, at its markers.")]
 AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON object.")]
 
 
@@ -32,20 +35,25 @@ def run(
     users: Users = 50_000,
     zipf: Zipf = None,
     runs: Runs = 1,
+    write: Write = None,
     as_json: AsJson = False,
 ) -> None:
     """The processor alone on one core, the broker on another: changelog, outcomes and transactions as shipped."""
-    _measure(job, Load(events, users, zipf), runs, as_json)
+    measured = _measure(job, Load(events, users, zipf), runs, as_json)
+    if write:
+        marker = f"laurel bench run {job}{' zipf' if zipf else ''}"
+        write_between(write, marker, _text(_summary(measured), Load(events, users, zipf)))
+    _refuse_wrong(measured)
 
 
 def quick(
     events: Events = 1_000_000, users: Users = 50_000, job: Job = "full", runs: Runs = 1, as_json: AsJson = False
 ) -> None:
     """The same with a fifth of the events; start-up and first sight of every user weigh more in it."""
-    _measure(job, Load(events, users), runs, as_json)
+    _refuse_wrong(_measure(job, Load(events, users), runs, as_json))
 
 
-def _measure(job: str, load: Load, runs: int, as_json: bool) -> None:
+def _measure(job: str, load: Load, runs: int, as_json: bool) -> list[dict[str, Any]]:
     file = job_file(job)
     require_two_cores()
     say(f"the oracle folds {load.events:,} events, unless it knows them")
@@ -53,6 +61,10 @@ def _measure(job: str, load: Load, runs: int, as_json: bool) -> None:
     with staged(load, say) as stage:
         measured = [run_worker(Worker(file, f"bench{number}"), stage, lines, say) for number in range(1, runs + 1)]
     _report(measured, as_json)
+    return measured
+
+
+def _refuse_wrong(measured: Sequence[dict[str, Any]]) -> None:
     if not all(each["correct"] for each in measured):
         raise typer.Exit(1)
 
@@ -88,6 +100,27 @@ def _summary(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
         "cpu_s_spread": _spread(measured, "cpu_s_per_million"),
         "sustained_cpu_s_spread": _spread(measured, "sustained_cpu_s_per_million"),
     }
+
+
+def _text(summary: dict[str, Any], load: Load) -> str:
+    """The summary as a table for a document."""
+    drawn = f"by Zipf {load.zipf:g}" if load.zipf else "alike"
+    rows = [
+        ("CPU-s per million events, start-up included", _shown(summary["cpu_s_spread"])),
+        ("the same, sustained", _shown(summary["sustained_cpu_s_spread"])),
+        ("events a second on a core, sustained", f"{summary['sustained_events_per_s_per_core']:,}"),
+        ("peak memory, MB", str(summary["peak_rss_mb"])),
+        ("checkpoint, ms", ", ".join(f"{name} {ms:.0f}" for name, ms in summary["checkpoint_ms"].items())),
+        ("breakdown, s per million", ", ".join(f"{name} {s:.2f}" for name, s in summary["breakdown"].items())),
+        ("per event", ", ".join(f"{name} {count:.3g}" for name, count in summary["per_event"].items())),
+        ("outputs equal the oracle's", "yes" if summary["correct"] else "; ".join(summary["faults"])),
+    ]
+    of = f"{load.events:,} events, {load.users:,} users drawn {drawn}; median (least–most) of {summary['runs']} runs."
+    return f"{where_and_when()}{of}\n\n{markdown_table(('figure', ''), rows)}"
+
+
+def _shown(spread: dict[str, float]) -> str:
+    return f"{spread['median']:.2f} ({spread['min']:.2f}–{spread['max']:.2f})"
 
 
 def _spread(measured: Sequence[dict[str, Any]], figure: str) -> dict[str, float]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,13 +10,13 @@ import typer
 from bench.document import markdown_table, where_and_when, write_between
 from bench.restore import measure
 from cli.benches.machine import require_two_cores, say
-from cli.benches.processor import AsJson, Users
+from cli.benches.processor import AsJson, Users, Write
 
 
 def restore(
     users: Users = 1_000_000,
     events: Annotated[int, typer.Option(min=1, help="So many events each user has behind them.")] = 20,
-    write: Annotated[Path | None, typer.Option(help="Write the table into this document, at its markers.")] = None,
+    write: Write = None,
     as_json: AsJson = False,
 ) -> None:
     """A worker on one core restores users with ten metrics; memory is counted before anybody touches them."""

@@ -23,9 +23,11 @@ def bench(folder: Path, *arguments: str) -> dict[str, Any]:
 
 
 def test_a_run_tells_what_an_event_costs_and_where_it_went(tmp_path):
+    document = tmp_path / "performance.md"
+    document.write_text(MARKED.format("run full zipf"))
     load = ("--job", "full", "--events", "4000", "--users", "300", "--zipf", "1.1")
 
-    told = bench(tmp_path, "run", *load, "--runs", "2")
+    told = bench(tmp_path, "run", *load, "--runs", "2", "--write", f"{document}")
 
     assert told["correct"]
     assert told["faults"] == []
@@ -35,6 +37,7 @@ def test_a_run_tells_what_an_event_costs_and_where_it_went(tmp_path):
     assert 0 < told["checkpoint_ms"]["p50"] <= told["checkpoint_ms"]["p99"]
     figures = ("sustained_cpu_s_per_million", "events_per_s_per_core", "wall_s", "peak_rss_mb", "awards")
     assert all(told[figure] >= 0 for figure in figures)
+    assert "| outputs equal the oracle's | yes |" in document.read_text()
     assert told["per_event"]["applied"] + told["per_event"]["duplicate"] == pytest.approx(1)
 
 
