@@ -115,7 +115,7 @@ def _text(summary: dict[str, Any], load: Load) -> str:
         ("per event", ", ".join(f"{name} {count:.3g}" for name, count in summary["per_event"].items())),
         ("outputs equal the oracle's", "yes" if summary["correct"] else "; ".join(summary["faults"])),
     ]
-    of = f"{load.events:,} events, {load.users:,} users drawn {drawn}; median (least–most) of {summary['runs']} runs."
+    of = f"{load.events:,} events, {load.users:,} users {drawn}; median (least–most) of {summary['runs']}."
     return f"{where_and_when()}{of}\n\n{markdown_table(('figure', ''), rows)}"
 
 
