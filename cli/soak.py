@@ -1,4 +1,4 @@
-"""`laurel soak`: the whole pipeline under random faults, and the invariants at the end."""
+"""`laurel soak`: the whole pipeline under random faults, and the invariants at the end. For real, or simulated."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ import typer
 from cli.faults import report as reports
 from cli.faults.soak import soak
 from cli.output import print_json
+from cli.simulated_soak import soak_simulated
 
 BROKEN = 5
 
 
 def command(
     minutes: Annotated[float, typer.Option(min=0.5, help="How long faults go on.")] = 10,
-    seed: Annotated[int, typer.Option(help="Draws the load and the faults.")] = 1,
+    seed: Annotated[int, typer.Option(help="Draws the load and the faults; of simulations, the first seed.")] = 1,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="In memory and on a virtual clock, a deployment for each seed.")
+    ] = False,
+    seeds: Annotated[int, typer.Option(min=1, help="How many simulations.")] = 10_000,
     report: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Write the result into this Markdown file.")
     ] = None,
@@ -28,6 +33,8 @@ def command(
 
     It has a Kafka and a Postgres of its own. Exit code 5: an invariant does not hold.
     """
+    if simulated:
+        raise typer.Exit(0 if soak_simulated(seed, seeds, as_json) else BROKEN)
     found = soak(minutes, seed, say)
     if report is not None:
         reports.write(found, report)

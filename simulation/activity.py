@@ -44,16 +44,20 @@ metrics:
   stars: {{latest: rated, of: data.stars}}
   listened: {{count: heard}}
 achievements:
-  - {{key: all_rounder, name: All-rounder, when: {{all: [plays >= 3, ratings >= 2, minutes >= 20]}}, requires: [plays_1]}}
+  - key: all_rounder
+    name: All-rounder
+    when: {{all: [plays >= 3, ratings >= 2, minutes >= 20]}}
+    requires: [plays_1]
   - {{key: five_stars, name: Five stars, when: best >= 5}}
 ladders:
   - metric: plays
-    steps: [{{key: plays_1, name: One, at: 1}}, {{key: plays_2, name: Two, at: 2}}, {{key: plays_3, name: Three, at: 3}},
-            {{key: plays_5, name: Five, at: 5}}, {{key: plays_10, name: Ten, at: 10}}, {{key: plays_25, name: Many, at: 25}}]
-  - {{metric: pieces, steps: [{{key: pieces_2, name: Two pieces, at: 2}}, {{key: pieces_4, name: Four pieces, at: 4}}]}}
+    steps: [{{key: plays_1, name: One, at: 1}}, {{key: plays_2, name: Two, at: 2}},
+            {{key: plays_3, name: Three, at: 3}}, {{key: plays_5, name: Five, at: 5}},
+            {{key: plays_10, name: Ten, at: 10}}]
+  - {{metric: pieces, steps: [{{key: pieces_2, name: Two pieces, at: 2}}, {{key: pieces_4, name: Four, at: 4}}]}}
   - {{metric: days, steps: [{{key: days_2, name: Two days, at: 2}}, {{key: days_3, name: Three days, at: 3}}]}}
-  - {{metric: minutes, steps: [{{key: minutes_30, name: Half an hour, at: 30}}, {{key: minutes_90, name: Patience, at: 90}}]}}
-  - {{metric: listened, steps: [{{key: listened_1, name: Listener, at: 1}}, {{key: listened_3, name: Audience, at: 3}}]}}
+  - {{metric: minutes, steps: [{{key: half_hour, name: Half an hour, at: 30}}, {{key: long, name: Long, at: 90}}]}}
+  - {{metric: listened, steps: [{{key: heard_1, name: Heard, at: 1}}, {{key: heard_3, name: Heard often, at: 3}}]}}
 """
 
 Said = dict[str, Any]

@@ -80,8 +80,8 @@ class Partition:
 
     def read(self, position: int, records_max: int) -> Chunk:
         """Committed records from this position, and where the reader stands behind them."""
-        end, records = self.stable_end, []
-        at = position
+        end, at = self.stable_end, position
+        records: list[PlainRecord] = []
         while at < end and len(records) < records_max:
             entry = self.entries[at]
             if entry.record is not None and is_committed(entry):
@@ -90,7 +90,8 @@ class Partition:
         return Chunk(*self.place, position, at, end, records)
 
     def committed(self) -> list[PlainRecord]:
-        return [*self.read(0, len(self.entries) + 1).records]
+        seen = self.entries[: self.stable_end]
+        return [entry.record for entry in seen if entry.record is not None and is_committed(entry)]
 
     def compact(self) -> int:
         """Take away what a later record of the same key has replaced. Returns how many that were."""
@@ -108,7 +109,10 @@ def is_committed(entry: Entry) -> bool:
 
 
 class Broker:
-    """Shapes: positions, group and place -> position; `on_position` is told of each move, `on_commit` of each commit."""
+    """Shapes: positions, group and place -> position.
+
+    `on_position` is told of each move of one, `on_commit` of each commit.
+    """
 
     def __init__(self, loop: VirtualLoop, chance: Random) -> None:
         self.partitions: dict[Place, Partition] = {}

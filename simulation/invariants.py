@@ -64,7 +64,9 @@ def differences(name: str, found: dict[Any, Any], wanted: dict[Any, Any]) -> Ite
     if found != wanted:
         missing = {key: wanted[key] for key in wanted.keys() - found.keys()}
         strange = {key: found[key] for key in found.keys() - wanted.keys()}
-        other = {key: (found[key], wanted[key]) for key in found.keys() & wanted.keys() if found[key] != wanted[key]}
+        other = {
+            key: (found[key], wanted[key]) for key in found.keys() & wanted.keys() if found[key] != wanted[key]
+        }
         yield f"{name}: missing {missing}, not expected {strange}, found and expected differ in {other}"
 
 
@@ -144,11 +146,7 @@ def positions(world: World, judged: Judged) -> Iterator[str]:
         records = world.broker.partition((NAMES.changelog, number)).committed()
         controls = [decode_control(each.value) for each in records if each.key == CONTROL_KEY and each.value]
         recorded = controls[-1].positions if controls else {}
-        group = {
-            topic: at
-            for (_, (topic, partition)), at in world.broker.positions.items()
-            if partition == number
-        }
+        group = {topic: at for (_, (topic, partition)), at in world.broker.positions.items() if partition == number}
         yield from differences(f"positions of partition {number}", group, recorded)
 
 

@@ -42,7 +42,9 @@ class MemoryWriter:
         return {place: end for place, end in zip(records, ends, strict=True) if end is not None}
 
     async def _add(self, places: Sequence[Place]) -> None:
-        while not await self._ask("append", lambda: self._broker.add(*self._who, places)):
+        while True:
+            if await self._ask("append", lambda: self._broker.add(*self._who, places)):
+                return
             await asyncio.sleep(RETRY_S)
 
     async def _append(
@@ -91,9 +93,11 @@ class MemoryLog:
         self._broker, self._line = broker, line
 
     async def writer(self, transactional_id: str) -> MemoryWriter:
-        while (epoch := await self._line.ask(lambda: self._broker.fence(transactional_id), "fence")) is None:
+        while True:
+            epoch = await self._line.ask(lambda: self._broker.fence(transactional_id), "fence")
+            if epoch is not None:
+                return MemoryWriter(self._broker, self._line, transactional_id, epoch)
             await asyncio.sleep(RETRY_S)
-        return MemoryWriter(self._broker, self._line, transactional_id, epoch)
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[MemoryReader]:

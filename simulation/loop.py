@@ -1,7 +1,7 @@
 """An event loop whose time is a number: it jumps to the next timer when nothing else is left to do.
 
-No I/O, no threads, no clock. What runs, runs in the order in which it was asked for, so a seed that decides how long
-everything takes decides everything.
+No I/O, no threads, no clock. What runs, runs in the order in which it was asked for, so a seed that decides how
+long everything takes decides everything.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Stuck(Exception):  # noqa: N818 - what happened
 
 
 class Call(asyncio.TimerHandle):
-    """A callback, when it is due, and whose it is. Made a few thousand times in a simulation: no base class asked."""
+    """A callback, when it is due, and whose it is. Made thousands of times: its base class is not asked."""
 
     __slots__ = ("args", "callback", "context", "due", "is_cancelled", "owner")
 
@@ -73,7 +73,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             task = self.create_task(main)
             while not task.done():
                 self._turn()
-            return task.result()
+            result: T = task.result()
+            return result
         finally:
             asyncio._set_running_loop(None)
 
@@ -126,7 +127,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
     def create_future(self) -> asyncio.Future[Any]:
         return asyncio.Future(loop=self)
 
-    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> Any:  # type: ignore[override]
+    def create_task(self, coro: Any, *, name: str | None = None, context: Context | None = None) -> Any:
         task = asyncio.Task(coro, loop=self, name=name, context=context)
         owner = OWNER.get() if context is None else context.get(OWNER)
         if owner is not None:
@@ -144,3 +145,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
         self.unhandled.append(context)
+
+
+def virtual_loop() -> VirtualLoop:
+    return VirtualLoop()  # type: ignore[abstract]  # without what is asked of a loop by I/O only

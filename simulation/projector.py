@@ -123,8 +123,6 @@ class Projector:
         asyncio.create_task(self.process.guard(consumer.belong()))  # noqa: RUF006 - the process holds its tasks
 
         async def connect() -> MemorySession:
-            return MemorySession(
-                self._database, projection, self.process, self._loop, self._line, self._chance
-            )
+            return MemorySession(self._database, projection, self.process, self._loop, self._line, self._chance)
 
         return Lane(projection, subscription, connect)

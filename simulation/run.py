@@ -28,6 +28,4 @@ def simulate(seed: int) -> Verdict:
         world = World(seed, plan(seed))
         world.run()
         complaints = invariants.complaints(world)
-    return Verdict(
-        seed, complaints, dict(world.happened), world.ends, invariants.digest(world), world.loop.time()
-    )
+    return Verdict(seed, complaints, dict(world.happened), world.ends, invariants.digest(world), world.loop.time())

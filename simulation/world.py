@@ -22,7 +22,7 @@ from simulation.activity import NAMES, Publication, Publishers, by_place, progra
 from simulation.broker import Broker
 from simulation.database import Database
 from simulation.groups import Group
-from simulation.loop import OWNER, Stuck, VirtualLoop
+from simulation.loop import OWNER, Stuck, virtual_loop
 from simulation.plan import FAULTS_S, Plan
 from simulation.process import NOBODY, Died, Line, Process, Weather
 from simulation.projector import Projector
@@ -32,7 +32,10 @@ RESTART_S_MAX = 1.0
 PAUSES_S = (0.5, 3.0, 7.0, 7.5, 8.0, 9.0, 10.0, 12.0, 35.0)
 DRAIN_S = 90.0  # of simulated time: sessions end after 6, transactions after 30, checkpoints after 30
 LOOK_EVERY_S = 0.5
-BEFORE_WRITING = ("checkpoint.1", "checkpoint.2", "checkpoint.5", "checkpoint.6", *("projection.1",) * 4, "projection.2")
+BEFORE_WRITING = (
+    *("checkpoint.1", "checkpoint.2", "checkpoint.5", "checkpoint.6"),
+    *("projection.1", "projection.1", "projection.1", "projection.1", "projection.2"),
+)
 STEPS = [f"{name}.{step}" for name, steps in failpoints.POINTS.items() for step in steps]
 
 
@@ -54,8 +57,8 @@ class Told(PartitionEvaluator):
     def fold(self, topic: str, records: Sequence[Record]) -> Folded:
         folded = super().fold(topic, records)
         kind = "derived " if topic == NAMES.derived else ""
-        for what, count in zip(("applied", "duplicate", "skipped"), folded, strict=False):
-            self._told[kind + what] += count
+        for what in ("applied", "duplicate", "skipped"):
+            self._told[kind + what] += getattr(folded, what)
         self._told["refused"] += len(folded.refused)
         self._told["read"] += len(records)
         return folded
@@ -117,7 +120,7 @@ class World:
     """Shapes: happened, what happened how often; complaints, what was seen to be wrong while it ran."""
 
     def __init__(self, seed: int, plan: Plan) -> None:
-        self.plan, self.loop, self.chance = plan, VirtualLoop(), Random(f"world {seed}")
+        self.plan, self.loop, self.chance = plan, virtual_loop(), Random(f"world {seed}")
         self.happened: Counter[str] = Counter()
         self.complaints: list[str] = []
         self.ends: list[str] = []
@@ -358,19 +361,18 @@ class World:
         return is_awake and self.broker.is_quiet and all(position == end for _, position, end in self._standing())
 
     def _standing(self) -> list[tuple[str, int, int]]:
-        """Everything that reads: who and what, its position, the end."""
-        numbers, positions = range(self.plan.partitions), self.broker.positions
-        read = [(topic, number) for topic in program().sources for number in numbers]
-        shown = [("user_achievement", NAMES.outcomes), ("user_progress", NAMES.changelog)]
-        ends = {place: len(partition.entries) for place, partition in self.broker.partitions.items()}
-        return [
-            *((f"{topic}-{n}", positions.get((NAMES.processor, (topic, n)), 0), ends.get((topic, n), 0)) for topic, n in read),
-            *(
-                (f"{name}-{n}", self.database.positions.get((name, topic, n), 0), ends.get((topic, n), 0))
-                for name, topic in shown
-                for n in numbers
-            ),
+        """Everything that reads: which place, its position, the end."""
+        names = program().sources, [NAMES.outcomes], [NAMES.changelog]
+        group, awards, progress = (
+            [(topic, n) for n in range(self.plan.partitions) for topic in of] for of in names
+        )
+        positions, rows = self.broker.positions, self.database.positions
+        read = [
+            *((place, positions.get((NAMES.processor, place), 0)) for place in group),
+            *((place, rows.get(("user_achievement", *place), 0)) for place in awards),
+            *((place, rows.get(("user_progress", *place), 0)) for place in progress),
         ]
+        return [(f"{place}", at, len(self.broker.partition(place).entries)) for place, at in read]
 
 
 FAULTS: dict[str, Callable[[World], None]] = {
