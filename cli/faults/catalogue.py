@@ -49,6 +49,8 @@ class Fault(NamedTuple):
 
     `hits` says what it happens to: faults that hit different things go together. One that `kills` ends a process
     by kill -9 for certain.
+
+    Units: takes_s, about, until everything has recovered.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Fault(NamedTuple):
     tells: str
     inflict: Callable[[Scene, Random], None]
     kills: bool = False
+    takes_s: int = 10
 
 
 # --- processes ---
@@ -336,14 +339,15 @@ def allow_file_bytes(pids: Iterable[int], size: int | None) -> None:
     to be asked by the processes' own user, and the database of a root is another's.
     """
     for pid in pids:
-        with suppress(FileNotFoundError, ProcessLookupError):
+        with suppress(FileNotFoundError):  # it has ended meanwhile
             owner = Path(f"/proc/{pid}").stat()
             as_user(owner.st_uid, owner.st_gid, partial(_limit, pid, size))
 
 
 def _limit(pid: int, size: int | None) -> None:
-    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
-    resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
+    with suppress(ProcessLookupError):
+        _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(pid, resource.RLIMIT_FSIZE, (hard if size is None else size, hard))
 
 
 def as_user(user: int, group: int, work: Callable[[], None]) -> None:
@@ -386,40 +390,101 @@ def _killed_at(who: Hit, group: str, what: str, strike: Callable[[int, Scene, Ra
 FAULTS = [
     Fault("worker killed", "worker", "a worker is killed by kill -9, whatever it does", kill_worker, kills=True),
     *_killed_at("worker", "checkpoint", "a checkpoint", kill_worker_at),
-    Fault("worker frozen", "worker", "a worker stands still beyond its session, then goes on", freeze_worker),
+    Fault(
+        "worker frozen",
+        "worker",
+        "a worker stands still beyond its session, then goes on",
+        freeze_worker,
+        takes_s=20,
+    ),
     Fault(
         "worker frozen in a checkpoint",
         "worker",
         "a worker stands still before step 7 beyond its session, then tries to commit",
         partial(freeze_worker_at, 6),
+        takes_s=20,
     ),
-    Fault("workers come and go", "worker", "every 2 s a worker joins, leaves or is killed", partial(churn, 60)),
-    Fault("clock jumps", "worker", "a worker joins whose clock jumps by days, back and forth", jump_clock),
+    Fault(
+        "workers come and go",
+        "worker",
+        "every 2 s a worker joins, leaves or is killed",
+        partial(churn, 60),
+        takes_s=75,
+    ),
+    Fault(
+        "clock jumps", "worker", "a worker joins whose clock jumps by days, back and forth", jump_clock, takes_s=15
+    ),
     Fault("projector killed", "projector", "a projector is killed by kill -9", kill_projector, kills=True),
     *_killed_at("projector", "projection", "a batch", kill_projector_at),
-    Fault("projector frozen", "projector", "a projector stands still beyond its session", freeze_projector),
+    Fault(
+        "projector frozen", "projector", "a projector stands still beyond its session", freeze_projector, takes_s=20
+    ),
     Fault(
         "projector frozen in a batch",
         "projector",
         "a projector stands still before step 5 beyond its session, then tries to commit",
         partial(freeze_projector_at, 4),
+        takes_s=30,
     ),
-    Fault("broker told to stop", "broker", "the broker gets a SIGTERM and is started again", stop_broker),
-    Fault("broker killed", "broker", "the broker is killed by kill -9 and started again", kill_broker, kills=True),
-    Fault("broker down", "broker", "the broker is gone for 30 s", partial(keep_broker_down, 30), kills=True),
-    Fault("broker disk full", "broker", "no file of the broker can grow, and it dies of it", fill_disk_of_broker),
+    Fault(
+        "broker told to stop", "broker", "the broker gets a SIGTERM and is started again", stop_broker, takes_s=15
+    ),
+    Fault(
+        "broker killed",
+        "broker",
+        "the broker is killed by kill -9 and started again",
+        kill_broker,
+        kills=True,
+        takes_s=15,
+    ),
+    Fault(
+        "broker down",
+        "broker",
+        "the broker is gone for 30 s",
+        partial(keep_broker_down, 30),
+        kills=True,
+        takes_s=60,
+    ),
+    Fault(
+        "broker disk full",
+        "broker",
+        "no file of the broker can grow, and it dies of it",
+        fill_disk_of_broker,
+        takes_s=20,
+    ),
     Fault(
         "changelog compacted",
         "worker",
         "the changelog is compacted, and a worker killed",
         compact_changelog,
         kills=True,
+        takes_s=40,
     ),
     Fault("lines cut", "lines", "all connections to the broker are cut, several times", cut_lines),
-    Fault("lines refused", "lines", "for up to two sessions nobody can connect to the broker", refuse_lines),
-    Fault("lines slow", "lines", "for 10 s the broker is 200 ms away, either way", partial(delay_lines, 10)),
-    Fault("lines half open", "lines", "the open connections to the broker go dead without a word", half_open_lines),
-    Fault("lines silent", "lines", "for longer than a session nothing reaches the broker", silence_lines),
+    Fault(
+        "lines refused",
+        "lines",
+        "for up to two sessions nobody can connect to the broker",
+        refuse_lines,
+        takes_s=20,
+    ),
+    Fault(
+        "lines slow",
+        "lines",
+        "for 10 s the broker is 200 ms away, either way",
+        partial(delay_lines, 10),
+        takes_s=20,
+    ),
+    Fault(
+        "lines half open",
+        "lines",
+        "the open connections to the broker go dead without a word",
+        half_open_lines,
+        takes_s=60,
+    ),
+    Fault(
+        "lines silent", "lines", "for longer than a session nothing reaches the broker", silence_lines, takes_s=60
+    ),
     Fault(
         "EndTxn unanswered", "lines", "the broker ends a transaction and the reply is lost", lose_end_of_transaction
     ),
@@ -427,15 +492,25 @@ FAULTS = [
     Fault(
         "statement cancelled", "database", "statements are cancelled, as statement_timeout does", cancel_statements
     ),
-    Fault("rows locked", "database", "somebody locks the read models for 5 s", partial(hold_lock, 5)),
-    Fault("rows locked long", "database", "somebody locks them beyond lock_timeout", partial(hold_lock, 18)),
+    Fault("rows locked", "database", "somebody locks the read models for 5 s", partial(hold_lock, 5), takes_s=15),
+    Fault(
+        "rows locked long",
+        "database",
+        "somebody locks them beyond lock_timeout",
+        partial(hold_lock, 18),
+        takes_s=30,
+    ),
     Fault("COMMIT unanswered", "database", "Postgres commits and the reply is lost", lose_commit_reply),
     Fault("database restarted", "database", "Postgres is stopped and started again", restart_database),
     Fault(
         "database killed", "database", "Postgres is killed by kill -9 and started again", kill_database, kills=True
     ),
     Fault(
-        "database disk full", "database", "for 5 s no file of Postgres can grow", partial(fill_disk_of_database, 5)
+        "database disk full",
+        "database",
+        "for 5 s no file of Postgres can grow",
+        partial(fill_disk_of_database, 5),
+        takes_s=15,
     ),
 ]
 
