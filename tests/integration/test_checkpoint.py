@@ -315,7 +315,8 @@ async def test_a_user_state_of_a_newer_version_ends_the_worker_for_good_when_it_
         await only.acquire()
         only.partition.evaluator.load([(event.user.encode(), encode_state(state))])
 
-        with pytest.raises(Exited, match=rf"a user state of format {STATE_FORMAT + 1} .*upgrade it to the version .*\(4\)"):
+        newer = rf"a user state of format {STATE_FORMAT + 1} .*upgrade it to the version .*\(4\)"
+        with pytest.raises(Exited, match=newer):
             await only.play([event])
 
 
