@@ -44,7 +44,7 @@ from schemas.topics import Names
 
 SQL = statements("user_achievement.sql")
 
-RECORDS_PER_TURN = 500  # decoded before Postgres is given more of the batch before
+RECORDS_PER_TURN = 250  # decoded before Postgres is given more of the batch before
 NO_METADATA, NO_SCOPE = jsonb(EMPTY_OBJECT), text("")
 
 _texts = Repeated()
