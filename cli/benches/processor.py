@@ -104,7 +104,7 @@ def _summary(measured: Sequence[dict[str, Any]]) -> dict[str, Any]:
 
 def _text(summary: dict[str, Any], load: Load) -> str:
     """The summary as a table for a document."""
-    drawn = f"by Zipf {load.zipf:g}" if load.zipf else "alike"
+    drawn = f"drawn by Zipf {load.zipf:g}" if load.zipf else "drawn alike"
     rows = [
         ("CPU-s per million events, start-up included", _shown(summary["cpu_s_spread"])),
         ("the same, sustained", _shown(summary["sustained_cpu_s_spread"])),
@@ -115,7 +115,7 @@ def _text(summary: dict[str, Any], load: Load) -> str:
         ("per event", ", ".join(f"{name} {count:.3g}" for name, count in summary["per_event"].items())),
         ("outputs equal the oracle's", "yes" if summary["correct"] else "; ".join(summary["faults"])),
     ]
-    of = f"{load.events:,} events, {load.users:,} users {drawn}; median (least–most) of {summary['runs']}."
+    of = f"{load.events:,} events, {load.users:,} users {drawn}; median (least–most)."
     return f"{where_and_when()}{of}\n\n{markdown_table(('figure', ''), rows)}"
 
 
