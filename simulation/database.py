@@ -126,7 +126,7 @@ class MemorySession:
 
     async def write(self, rows: Any) -> int:
         begun = self._transaction
-        return await self._ask(lambda: WRITERS[self._projection.name](still_open(begun), rows), "statement")
+        return await self._ask(lambda: self._write(still_open(begun), rows), "statement")
 
     async def close(self) -> None:
         self._is_broken = True
@@ -161,6 +161,9 @@ class MemorySession:
         if transaction is None:
             self._commit(begun)  # a statement outside of a transaction is its own
         return {key[2] for key in moves}
+
+    def _write(self, begun: Transaction, rows: Any) -> int:
+        return WRITERS[self._projection.name](self._database, begun, rows)
 
     def _commit(self, begun: Transaction) -> None:
         for key, position in still_open(begun).moves.items():
@@ -210,18 +213,19 @@ def still_open(begun: Transaction | None) -> Transaction:
     return begun
 
 
-def _write_awards(begun: Transaction, rows: AwardRows) -> int:
+def _write_awards(database: Database, begun: Transaction, rows: AwardRows) -> int:
+    known = database.awards.keys() | {award.id for award in begun.awards}
     begun.awards += rows.awards
-    return len(rows.notices)
+    return len({award.id for award in rows.awards if award.data.announce} - known)
 
 
-def _write_progress(begun: Transaction, rows: ProgressRows) -> int:
+def _write_progress(database: Database, begun: Transaction, rows: ProgressRows) -> int:
     begun.progress += rows.rows
     begun.erased += rows.erased
     return 0
 
 
-WRITERS: dict[str, Callable[[Transaction, Any], int]] = {
+WRITERS: dict[str, Callable[[Database, Transaction, Any], int]] = {
     "user_achievement": _write_awards,
     "user_progress": _write_progress,
 }

@@ -28,4 +28,5 @@ def simulate(seed: int) -> Verdict:
         world = World(seed, plan(seed))
         world.run()
         complaints = invariants.complaints(world)
-    return Verdict(seed, complaints, dict(world.happened), world.ends, invariants.digest(world), world.loop.time())
+    happened = {**world.happened, **{f"records {kind}": number for kind, number in world.tally.items()}}
+    return Verdict(seed, complaints, happened, world.ends, invariants.digest(world), world.loop.time())

@@ -1,0 +1,270 @@
+"""What a projection asks of its database, held against Postgres and against the one in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from random import Random
+from typing import Any, NamedTuple
+
+import pytest
+from psycopg import AsyncConnection
+
+from broker.reading import Batch
+from projections.checkpoints import TakenOver, move
+from projections.database import connect, connect_async
+from projections.migrations.runner import migration_files, upgrade
+from projections.notification import notification_id
+from projections.projection import Projection
+from projections.session import PostgresSession, Session, open_session
+from projections.user_achievement import UserAchievementProjection
+from projections.user_progress import UserProgressProjection
+from schemas.outcomes import Outcome, encode_outcome
+from schemas.program import Program
+from schemas.records import PlainRecord
+from schemas.topics import Names
+from simulation.database import Database, MemorySession
+from simulation.process import Line, Process, Weather
+from tests.integration import projections as given
+
+APPENDED_MS = 1_700_000_000_000
+WAIT_S = 30.0
+
+
+class Shown(NamedTuple):
+    """What anybody can see. Shapes: awards are ids, with achievement and tier; progress, user -> plays."""
+
+    awards: set[str]
+    notifications: set[str]
+    deliveries: list[tuple[str, str, str]]
+    progress: dict[str, int]
+
+
+class Side(NamedTuple):
+    names: Names
+    open: Callable[[Projection], Awaitable[Session]]
+    look: Callable[[], Awaitable[Shown]]
+
+
+@pytest.fixture(params=["memory", pytest.param("postgres", marks=pytest.mark.server)])
+async def side(request: pytest.FixtureRequest, namespace: str) -> AsyncIterator[Side]:
+    if request.param == "memory":
+        yield memory(namespace)
+        return
+    settings = given.settings_of(request.getfixturevalue("servers"), namespace)
+    with connect(settings) as connection:
+        upgrade(connection, settings.names.postgres_schema, migration_files())
+    opened: list[PostgresSession] = []
+
+    async def open_one(projection: Projection) -> PostgresSession:
+        opened.append(await open_session(partial(connect_async, settings, "contract"), projection))
+        return opened[-1]
+
+    async with given.reading(settings) as eye:
+        yield Side(settings.names, open_one, partial(seen, eye))
+    for session in opened:
+        await session.close()
+
+
+async def seen(eye: AsyncConnection) -> Shown:
+    async def rows(query: str) -> list[tuple[Any, ...]]:
+        return await given.rows(eye, query)
+
+    return Shown(
+        {each for (each,) in await rows("select id::text from user_achievement")},
+        {each for (each,) in await rows("select id::text from notification")},
+        await rows("select notification_id::text, subscriber, state from notification_delivery order by 1"),
+        {
+            user: of["trackflow"]["released"]
+            for user, of in await rows("select user_id, metrics from user_progress")
+        },
+    )
+
+
+def memory(namespace: str) -> Side:
+    database, loop, chance = Database(), asyncio.get_running_loop(), Random(1)
+    process, calm = Process("test", loop), Weather(chance, {}, 0.0, lambda what: None)
+
+    async def open_one(projection: Projection) -> MemorySession:
+        return MemorySession(database, projection, process, loop, Line(process, loop, chance, calm), chance)
+
+    async def look() -> Shown:
+        return Shown(
+            set(database.awards),
+            set(database.notifications),
+            sorted((identity, to, state) for (identity, to), state in database.deliveries.items()),
+            {user: json.loads(row.metrics)["trackflow"]["released"] for user, row in database.progress.items()},
+        )
+
+    return Side(Names(namespace), open_one, look)
+
+
+@pytest.fixture
+def awards(side: Side) -> UserAchievementProjection:
+    return UserAchievementProjection(side.names)
+
+
+@pytest.fixture
+def progress(side: Side) -> UserProgressProjection:
+    async def read() -> Program:
+        return Program(catalogs=[given.catalog_record().program], ledger=given.LEDGER, derived=side.names.derived)
+
+    return UserProgressProjection(side.names, read)
+
+
+def batch(topic: str, partition: int, start: int, rows: Sequence[tuple[bytes, bytes | None]] = ()) -> Batch:
+    """Records from this position on, and a marker behind them."""
+    records = [PlainRecord(start + place, APPENDED_MS, *row) for place, row in enumerate(rows)]
+    return Batch(topic, partition, start, start + len(records) + 1, records)
+
+
+def rows_of(outcomes: Sequence[Outcome]) -> list[tuple[bytes, bytes]]:
+    return [(each.subject.encode(), encode_outcome(each)) for each in outcomes]
+
+
+async def project(session: Session, projection: Projection, *batches: Batch) -> int:
+    """As a lane does. Returns how many notifications that made."""
+    rows = await projection.decode(batches)
+    async with session.transaction():
+        await move(session, projection.name, batches)
+        return await session.write(rows)
+
+
+async def test_a_partition_begins_at_its_beginning_and_is_remembered(side: Side, awards: Projection) -> None:
+    session = await side.open(awards)
+
+    assert await session.positions({0: 0, 1: 5}) == {0: 0, 1: 5}
+    await project(session, awards, batch(awards.topic, 1, 5))
+
+    assert await (await side.open(awards)).positions({0: 3, 1: 0}) == {0: 0, 1: 6}
+
+
+async def test_positions_of_two_projections_are_apart(side: Side, awards: Projection, progress: Projection) -> None:
+    one, other = await side.open(awards), await side.open(progress)
+    await one.positions({0: 0})
+    await other.positions({0: 0})
+
+    await project(one, awards, batch(awards.topic, 0, 0))
+
+    assert await one.positions({0: 0}) == {0: 1}
+    assert await other.positions({0: 0}) == {0: 0}
+
+
+async def test_only_what_stands_where_a_batch_begins_is_moved(side: Side, awards: Projection) -> None:
+    session, topic = await side.open(awards), awards.topic
+    await session.positions({0: 0, 1: 7})
+
+    assert await session.move([batch(topic, 0, 0), batch(topic, 1, 0), batch(topic, 2, 0)]) == {0}
+    assert await session.positions({0: 0, 1: 0}) == {0: 1, 1: 7}
+
+
+async def test_rows_and_positions_appear_together_or_not_at_all(side: Side, awards: Projection) -> None:
+    session, topic = await side.open(awards), awards.topic
+    await session.positions({0: 0, 1: 9})
+    mine = batch(topic, 0, 0, rows_of(given.outcomes(3)))
+
+    with pytest.raises(TakenOver, match=f"{topic}-1:"):
+        await project(session, awards, mine, batch(topic, 1, 0))
+    assert await side.look() == Shown(set(), set(), [], {})
+    assert await session.positions({0: 0}) == {0: 0}
+
+    async with session.transaction():
+        await session.move([mine])
+        await session.write(await awards.decode([mine]))
+        assert await side.look() == Shown(set(), set(), [], {}), "seen before it was committed"
+    assert len((await side.look()).awards) == 3
+
+
+async def test_an_award_makes_one_row_one_notification_and_one_delivery_however_often_it_comes(
+    side: Side, awards: Projection
+) -> None:
+    """Within a batch, in a later one, and in one that brings others too."""
+    outcomes = given.outcomes(4)
+    session, topic = await side.open(awards), awards.topic
+    await session.positions({0: 0})
+
+    told = [
+        await project(session, awards, batch(topic, 0, 0, rows_of([*outcomes[:2], *outcomes[:2]]))),
+        await project(session, awards, batch(topic, 0, 5, rows_of(outcomes[:2]))),
+        await project(session, awards, batch(topic, 0, 8, rows_of(outcomes))),
+    ]
+
+    ids = {each.id for each in outcomes}
+    notifications = {notification_id(each) for each in ids}
+    shown = await side.look()
+    assert (shown.awards, shown.notifications) == (ids, notifications)
+    assert shown.deliveries == sorted((each, "default", "pending") for each in notifications)
+    assert told[0] == 2
+
+
+async def test_an_award_that_is_not_announced_makes_no_notification(side: Side, awards: Projection) -> None:
+    session = await side.open(awards)
+    await session.positions({0: 0})
+
+    await project(session, awards, batch(awards.topic, 0, 0, rows_of([given.outcome("ann", announce=False)])))
+
+    shown = await side.look()
+    assert (len(shown.awards), shown.notifications, shown.deliveries) == (1, set(), [])
+
+
+async def test_an_award_is_one_by_what_it_is_about_too(side: Side, awards: Projection) -> None:
+    """Another id for the same user, achievement, tier, scope and number is none, and nobody is told of it."""
+    first = given.outcome("ann")
+    second = Outcome(
+        id="00000000-0000-5000-8000-000000000000",
+        source=first.source,
+        subject=first.subject,
+        time=first.time,
+        data=first.data,
+    )
+    session = await side.open(awards)
+    await session.positions({0: 0})
+
+    for start, outcome in enumerate((first, second)):
+        await project(session, awards, batch(awards.topic, 0, 2 * start, rows_of([outcome])))
+
+    shown = await side.look()
+    assert (shown.awards, shown.notifications) == ({first.id}, {notification_id(first.id)})
+
+
+async def test_the_last_state_of_a_user_is_what_is_shown(side: Side, progress: Projection) -> None:
+    session, topic = await side.open(progress), progress.topic
+    await session.positions({0: 0})
+
+    first = [(b"ann", given.state(1)), (b"bob", given.state(2)), (b"ann", given.state(3)), (b"cat", given.state(4))]
+    await project(session, progress, batch(topic, 0, 0, first))
+    await project(session, progress, batch(topic, 0, 5, [(b"bob", given.state(7)), (b"cat", None)]))
+
+    assert (await side.look()).progress == {"ann": 3, "bob": 7}
+
+
+async def test_of_two_sessions_that_move_a_position_the_second_waits_and_finds_it_moved(
+    side: Side, awards: Projection
+) -> None:
+    one, other = await side.open(awards), await side.open(awards)
+    await one.positions({0: 0})
+    same = batch(awards.topic, 0, 0)
+
+    async with one.transaction():
+        await one.move([same])
+        second = asyncio.create_task(other.move([same]))
+        done, _ = await asyncio.wait([second], timeout=0.3)
+        assert not done, "it did not wait"
+
+    assert await asyncio.wait_for(second, WAIT_S) == set()
+
+
+async def test_a_position_whose_mover_gave_up_is_where_it_was(side: Side, awards: Projection) -> None:
+    one, other = await side.open(awards), await side.open(awards)
+    await one.positions({0: 0})
+    same = batch(awards.topic, 0, 0)
+
+    with pytest.raises(ZeroDivisionError):
+        async with one.transaction():
+            await one.move([same])
+            second = asyncio.create_task(other.move([same]))
+            raise ZeroDivisionError
+
+    assert await asyncio.wait_for(second, WAIT_S) == {0}

@@ -1,0 +1,124 @@
+"""Three thousand deployments in memory, each with faults of its own; and that the faults really happen."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+
+import pytest
+
+from cli import simulated_soak
+from simulation.plan import KINDS, LOSSES
+from simulation.process import Weather
+from simulation.run import Verdict, simulate
+from simulation.soak import replay, verdicts
+from simulation.world import STEPS
+
+SEEDS = range(3_000)
+WAIT_S = 60.0
+SOAK = [sys.executable, "-m", "cli.main", "soak", "--simulated"]
+
+ENDS = {
+    "fenced": r"ProducerFenced|has no open transaction",
+    "commit without an answer": r"checkpoint of partition \d failed: TimeoutError",
+    "gap": r"was read up to \d+, but the next chunk begins at",
+    "taken over": r"no longer holds",
+    "watchdog": r"no progress for 15 s",
+    "recovery failed": r"recovery failed",
+    "stopped": r": stopped$",
+}
+
+
+@pytest.fixture(scope="module")
+def played() -> list[Verdict]:
+    return [*verdicts(SEEDS)]
+
+
+def test_every_invariant_holds_whatever_happens(played: list[Verdict]) -> None:
+    failed = [verdict for verdict in played if verdict.complaints]
+    told = [f"{verdict.complaints[0]}\n    replay it: {replay(verdict.seed)}" for verdict in failed[:5]]
+    assert not failed, f"{len(failed)} of {len(played)} seeds:\n" + "\n".join(told)
+
+
+def test_every_fault_of_the_plan_happens_often(played: list[Verdict]) -> None:
+    """Else the invariants would hold for want of anything that could break them."""
+    happened = sum((Counter(verdict.happened) for verdict in played), Counter[str]())
+    wanted = [
+        *(kind for kind in KINDS if not kind.endswith("at a step")),
+        *(f"{fate}: {what}" for fate in Weather.FATES for what in LOSSES),
+        *("chunk lost", "chunk twice", "chunk stale", "compacted"),
+        *("transaction committed", "transaction aborted"),
+        *("records duplicate", "records skipped", "records refused", "records derived applied"),
+    ]
+    rare = {what: happened[what] for what in wanted if happened[what] < 20}
+    assert not rare, f"in {len(played)} simulations: {rare}"
+
+
+def test_every_numbered_step_is_a_place_where_processes_died(played: list[Verdict]) -> None:
+    happened = sum((Counter(verdict.happened) for verdict in played), Counter[str]())
+    rare = {step: happened[f"trap at {step}"] for step in STEPS if happened[f"trap at {step}"] < 10}
+    assert not rare, f"in {len(played)} simulations: {rare}"
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_processes_end_in_every_way_that_the_design_knows(played: list[Verdict], end: str) -> None:
+    pattern = re.compile(ENDS[end])
+    assert sum(bool(pattern.search(line)) for verdict in played for line in verdict.ends) >= 10
+
+
+def test_the_same_seed_is_the_same_to_the_last_byte_in_any_process() -> None:
+    """Whatever the hashes of strings are there: a set's order must not decide anything."""
+    seeds = [3, 22, 154]
+    here = [simulate(seed).digest for seed in seeds]
+
+    for hash_seed in ("1", "2"):
+        environ = os.environ | {"PYTHONHASHSEED": hash_seed}
+        said = [said_of(seed, environ) for seed in seeds]
+        assert [re.search(r"digest (\w+)", each)[1] for each in said] == here  # type: ignore[index]
+
+
+def said_of(seed: int, environ: dict[str, str]) -> str:
+    argv = [*SOAK, "--seed", str(seed), "--seeds", "1"]
+    return subprocess.run(argv, env=environ, capture_output=True, text=True, check=True, timeout=WAIT_S).stderr
+
+
+def test_a_seed_that_fails_is_told_with_the_command_that_replays_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def one_fails(seeds: range) -> Iterator[Verdict]:
+        for seed in seeds:
+            wrong = ["I1: an award is missing"] if seed == 12 else []
+            yield Verdict(seed, wrong, {"kill": 1}, [], "", 1.0)
+
+    monkeypatch.setattr(simulated_soak, "verdicts", one_fails)
+
+    assert not simulated_soak.soak_simulated(10, 5, as_json=False)
+
+    told = capsys.readouterr()
+    assert "seed 12 fails: I1: an award is missing" in told.err
+    assert "laurel soak --simulated --seed 12 --seeds 1" in told.err
+    assert "5 simulations from seed 10, 1 failed" in told.out
+
+
+def test_ctrl_c_ends_a_soak_and_all_of_its_processes() -> None:
+    process = subprocess.Popen(
+        [*SOAK, "--seeds", "1000000"], stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+    try:
+        assert process.stderr is not None
+        assert '"seeds"' in process.stderr.readline()
+
+        os.killpg(process.pid, signal.SIGINT)
+
+        assert process.wait(WAIT_S) == 130
+        with pytest.raises(ProcessLookupError):
+            os.killpg(process.pid, 0)
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
