@@ -1,7 +1,7 @@
 """What Kafka takes and aiokafka's parser does not: a header whose name is no UTF-8, as any client in C can write.
 
 Left alone, such a record raises wherever it is read, at every start again: a publisher would stop a partition for
-good. The one place outside of processor/kafka that overrides aiokafka's insides, as everybody who reads needs it.
+good. Overrides aiokafka's insides outside of processor/kafka, as everybody who reads needs it.
 What is overridden: consumer/fetcher.py MemoryRecords, PartitionRecords; record/default_records.py, its batch.
 """
 

@@ -87,6 +87,6 @@ def _stuck(stage: str, short: Positions, goal: Positions, still_s: float) -> Lau
     command = {"processor": "worker"}.get(stage, stage)
     return LaurelError(
         f"the {stage} is behind and has not moved for {still_s:.0f} s: it stands at {at} of {end} in "
-        f"{topic}-{partition} ({len(short)} partitions behind): ask `laurel doctor`, see whether `laurel {command}` "
-        "runs and what its log says; what was published is in Kafka and is not lost"
+        f"{topic}-{partition} ({len(short)} partitions behind): ask `laurel doctor`, see whether `laurel "
+        f"{command}` runs and what its log says; what was published is in Kafka and is not lost"
     )
