@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from broker.notes import write_note
+from broker.parking import read_parking
 from processor.kafka.exit import EX_SOFTWARE
 from schemas.notes import EXITS_MAX, Suspect
 from schemas.topics import partition_of
@@ -151,6 +152,19 @@ async def test_what_is_not_parked_cannot_be_skipped(scene: Scene) -> None:
     assert (code, f"there is no partition {PARTITIONS} of {topic}" in said) == (1, True)
 
 
+async def test_without_a_yes_it_says_what_it_would_do_and_does_nothing(scene: Scene) -> None:
+    await noted(scene, EXITS_MAX)
+    topic, number = scene.place
+
+    code, said = await laurel(scene.stage, "skip", topic, str(number), str(scene.offset))
+
+    assert code == 1
+    assert f"{topic}-{number} offset {scene.offset} has ended the worker 3 times (ValueError)" in said
+    assert "Skip it? [y/N]" in said
+    notes = await read_parking(scene.stage.kafka, scene.stage.names, [number])
+    assert notes[scene.place].order is None
+
+
 async def noted(scene: Scene, exits: int) -> None:
     """As if workers had exited so often at the poison."""
     topic, number = scene.place
@@ -191,6 +205,7 @@ async def laurel(stage: Stage, *arguments: str) -> tuple[int | None, str]:
         *arguments,
         cwd=REPOSITORY,
         env={**os.environ, **environment},
+        stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
