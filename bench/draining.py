@@ -16,7 +16,7 @@ from schemas.errors import LaurelError
 
 DRAIN_TIMEOUT_S = 1800.0
 LOOK_S = 0.2
-SUSTAINED_FROM = 0.2
+SUSTAINED_FROM, STEADY_UNTIL = 0.2, 0.9
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 PARENT = 1  # field of /proc/PID/stat, counted after the command's name
 TICKS = (11, 12, 13, 14)  # user, system, and both of children that have ended
@@ -35,10 +35,12 @@ class Sample(NamedTuple):
 
 class Drained(NamedTuple):
     """Units: cpu_s from the start of the process to its last event; sustained_cpu_s from 20 % of the events on,
-    scaled to all of them; wall_s from the first sample with progress to the last event."""
+    steady_cpu_s from 20 to 90 %, both scaled to all of them; wall_s from the first sample with progress to the last
+    event."""
 
     cpu_s: float
     sustained_cpu_s: float
+    steady_cpu_s: float
     wall_s: float
     peak_rss_mb: int
 
@@ -61,8 +63,15 @@ async def drain(child: Child, done: Done, events: int) -> Drained:
 def _drained(samples: Sequence[Sample], events: int, peak_rss_mb: int) -> Drained:
     last = samples[-1]
     began = next(sample for sample in samples if sample.done)
-    later_cpu_s = max(last.cpu_s - cpu_at(samples, SUSTAINED_FROM * events), 1 / TICKS_PER_S)  # else none was seen
-    return Drained(last.cpu_s, later_cpu_s / (1 - SUSTAINED_FROM), last.at - began.at, peak_rss_mb)
+    sustained_cpu_s = scaled_cpu_s(samples, events, SUSTAINED_FROM, 1.0)
+    steady_cpu_s = scaled_cpu_s(samples, events, SUSTAINED_FROM, STEADY_UNTIL)
+    return Drained(last.cpu_s, sustained_cpu_s, steady_cpu_s, last.at - began.at, peak_rss_mb)
+
+
+def scaled_cpu_s(samples: Sequence[Sample], events: int, begin: float, end: float) -> float:
+    """The CPU between two shares of the events, as if all of them had cost as much; at least a tick."""
+    spent_s = cpu_at(samples, end * events) - cpu_at(samples, begin * events)
+    return max(spent_s, 1 / TICKS_PER_S) / (end - begin)
 
 
 def cpu_at(samples: Sequence[Sample], done: float) -> float:

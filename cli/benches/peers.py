@@ -108,7 +108,7 @@ def _row(name: str, costs: Sequence[Cost], total: str, sustained: str) -> list[s
 
 def _summary(contest: Contest) -> dict[str, Any]:
     ratios = {
-        name: {"total": ratio(turns, _total)._asdict(), "sustained": ratio(turns, _sustained)._asdict()}
+        name: {figure: ratio(turns, of)._asdict() for figure, of in FIGURES.items()}
         for name, turns in contest.turns.items()
     }
     full = {name: full_over(contest.turns, name, _sustained) for name in contest.turns if name in PEERS}
@@ -127,3 +127,10 @@ def _total(cost: Cost) -> float:
 
 def _sustained(cost: Cost) -> float:
     return cost.sustained_cpu_s_per_million
+
+
+def _steady(cost: Cost) -> float:
+    return cost.steady_cpu_s_per_million
+
+
+FIGURES = {"total": _total, "sustained": _sustained, "steady": _steady}

@@ -46,6 +46,7 @@ def test_sustained_cpu_leaves_the_first_fifth_and_the_start_up_away_and_the_tota
 
     assert drained.cpu_s == 8.0
     assert drained.sustained_cpu_s == pytest.approx((8.0 - 4.0) / 0.8)
+    assert drained.steady_cpu_s == pytest.approx((7.5 - 4.0) / 0.7)
     assert drained.wall_s == 1
 
 
@@ -90,7 +91,7 @@ def test_how_far_a_peer_is_follows_from_the_awards_it_has_written(tmp_path):
 
 
 def cost(spent: float, correct: bool = True) -> Cost:
-    return Cost("x", spent, spent / 2, 1, 1, 1.0, 1, correct, 1, [])
+    return Cost("x", spent, spent / 2, spent / 2, 1, 1, 1.0, 1, correct, 1, [])
 
 
 def test_a_ratio_is_taken_turn_by_turn():
