@@ -20,7 +20,7 @@ settings.load_profile("short")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--faults", default="70", help="So many seconds' worth of the faults of tests/faults, or all.")
+    parser.addoption("--faults", default="50", help="So many seconds' worth of the faults of tests/faults, or all.")
     parser.addoption("--faults-seed", type=int, default=1, help="Which ones.")
 
 
