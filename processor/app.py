@@ -24,6 +24,7 @@ from processor.kafka.pins import require_pinned_versions
 from processor.kafka.recovery import RecoveringTableManager
 from processor.kafka.transport import CHUNK_RECORDS, ChunkTransport
 from processor.kafka.watchdog import Look, Watchdog
+from processor.memory import return_large_blocks
 from processor.preflight import Plan, prepare
 from processor.profile import Profile
 from processor.settings import ProcessorSettings
@@ -123,10 +124,15 @@ def run_worker(settings: ProcessorSettings) -> NoReturn:
     """Run a worker until a signal. Raises: Precondition when it cannot start, SystemExit in the end."""
     signal.signal(signal.SIGTERM, _leave)  # until Faust's worker drains on it
     require_pinned_versions()
+    return_large_blocks()
     plan = asyncio.run(prepare(settings.kafka, Names(settings.namespace), settings.start_timeout_s))
-    run_app(
-        AchievementsApp(settings, plan, lambda number: PartitionEvaluator(plan.program, number, plan.partitions))
-    )
+    run_app(AchievementsApp(settings, plan, lambda number: evaluator_of(plan, number, settings)))
+
+
+def evaluator_of(plan: Plan, number: int, settings: ProcessorSettings) -> PartitionEvaluator:
+    """The evaluator of a partition, with its share of the states that may be decoded."""
+    share = max(1, settings.states_decoded // plan.partitions)
+    return PartitionEvaluator(plan.program, number, plan.partitions, share)
 
 
 def _leave(*_: Any) -> NoReturn:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
+from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import msgspec
@@ -26,6 +27,7 @@ from schemas.topics import partition_of
 from schemas.zones import EPOCH, find_zone
 
 SOURCES_CACHED = 4096
+DECODED_MAX = 12_500  # states of a partition; about 2 KB each
 WINDOW_BYTES = WINDOW_IDS * ID_BYTES
 Rows = list[tuple[bytes, bytes]]
 Unlock = tuple[bytes, str, int, datetime, int | None, int, str]
@@ -50,7 +52,7 @@ class Folded(NamedTuple):
 class Cut(NamedTuple):
     """Everything that changed since the last cut, as (key, value); a state without a value is erased."""
 
-    states: list[tuple[bytes, bytes | None]]
+    states: Sequence[tuple[bytes, bytes | None]]
     outcomes: Rows
     derived: Rows
 
@@ -74,9 +76,13 @@ def _runs(reader: EventReader, plans: Plans, topic: str) -> dict[Any, Run]:
 
 
 class PartitionEvaluator:
-    """Folds the records of one partition into its users' states. Synchronous; one thread."""
+    """Folds the records of one partition into its users' states. Synchronous; one thread.
 
-    def __init__(self, program: Program, partition: int, partitions: int) -> None:
+    A state is bytes until it is first touched, and again when more than `decoded_max` are decoded: what a cut has
+    made clean goes back, down to half of the bound, so that this is rare.
+    """
+
+    def __init__(self, program: Program, partition: int, partitions: int, decoded_max: int = DECODED_MAX) -> None:
         self._program = program
         self._partition, self._partitions = partition, partitions
         self._fresh = fresh_state(program.ledger)
@@ -86,6 +92,7 @@ class PartitionEvaluator:
         self._evidence = {topic: EvidenceTemplate(topic, partition) for topic in self._readers}
         self._runs = {topic: _runs(reader, plans, topic) for topic, reader in self._readers.items()}
         self._users: dict[bytes, State | bytes] = {}
+        self._decoded, self._decoded_max = 0, decoded_max
         self._dirty: dict[bytes, State] = {}
         self._outcomes: Rows = []
         self._derived: Rows = []
@@ -100,6 +107,13 @@ class PartitionEvaluator:
                 self._users.pop(user, None)
             else:
                 self._users[user] = row
+        if self._decoded:  # memory was kept, and somebody else has written since
+            self._decoded = sum(type(state) is list for state in self._users.values())
+
+    @property
+    def decoded(self) -> int:
+        """How many states are not kept as bytes."""
+        return self._decoded
 
     def get(self, user: bytes) -> bytes | None:
         """A user's state in wire form."""
@@ -108,12 +122,20 @@ class PartitionEvaluator:
 
     def cut(self) -> Cut:
         """Everything dirty since the last cut; folding may go on at once."""
-        states: list[tuple[bytes, bytes | None]] = [
-            (user, encode_state(state)) for user, state in self._dirty.items()
-        ]
+        states = [(user, encode_state(state)) for user, state in self._dirty.items()]
         made = Cut(states, self._outcomes, self._derived)
+        if self._decoded > self._decoded_max:
+            self._shelve(states)
         self._dirty, self._outcomes, self._derived = {}, [], []
         return made
+
+    def _shelve(self, cut: Rows) -> None:
+        """Back to bytes: first whom this cut did not touch, then whom it did, whose bytes are there."""
+        spare = self._decoded - self._decoded_max // 2
+        idle = (user for user, state in self._users.items() if type(state) is list and user not in self._dirty)
+        rows = ((user, encode_state(self._users[user])) for user in idle)  # type: ignore[arg-type]
+        self._users.update(islice(chain(rows, cut), spare))
+        self._decoded -= spare
 
     def fold(self, topic: str, records: Sequence[Record]) -> Folded:  # noqa: C901
         """Apply a chunk of one source topic. The hot loop: long on purpose.
@@ -199,6 +221,7 @@ class PartitionEvaluator:
         else:
             state = decode_state(kept, self._fresh)  # type: ignore[arg-type]
         self._users[key] = state
+        self._decoded += 1
         return state
 
     def _check_partition(self, key: bytes) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NoReturn, Protocol
@@ -268,10 +267,3 @@ async def is_set(event: asyncio.Event, timeout_s: float) -> bool:
             return await event.wait()
     except TimeoutError:
         return False
-
-
-def settle_memory() -> None:
-    """Millions of restored states live long: take them out of the collector's sight, and let it look rarely."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 1_000)

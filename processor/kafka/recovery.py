@@ -16,9 +16,9 @@ from faust.types import TP
 from mode import Service
 
 from processor.kafka.exit import exit_now
-from processor.kafka.ownership import settle_memory
 from processor.kafka.partition import OwnedPartition
 from processor.kafka.positions import Bounds, starting_positions
+from processor.memory import settle_memory
 from schemas.errors import Precondition
 
 LOOK_AT_ENDS_EVERY_S = 10.0

@@ -357,3 +357,39 @@ def test_a_metric_may_count_only_what_names_somebody_else() -> None:
     )
 
     assert values(fold, of)["others"] == 2
+
+
+def rounds(fold: PartitionEvaluator) -> list[tuple[Any, Any, int]]:
+    """What comes out of ten cuts, each of some of twenty users, and how many states stay decoded behind each."""
+    made = []
+    for start in range(0, 200, 20):
+        who = [f"user-{(number * number) % 20}" for number in range(start, start + 20)]
+        fold.fold(TOPIC, [event("released", start + n, user, minute=n) for n, user in enumerate(who)])
+        cut = fold.cut()
+        made.append((cut.states, cut.outcomes, fold.decoded))
+    return made
+
+
+def test_a_bound_on_decoded_states_changes_nothing_that_comes_out() -> None:
+    unbounded, bounded = PartitionEvaluator(program(), 0, 1), PartitionEvaluator(program(), 0, 1, decoded_max=3)
+
+    assert [made[:2] for made in rounds(unbounded)] == [made[:2] for made in rounds(bounded)]
+
+
+def test_beyond_the_bound_the_states_that_are_clean_go_back_to_bytes() -> None:
+    fold = PartitionEvaluator(program(), 0, 1, decoded_max=3)
+
+    assert max(decoded for _, _, decoded in rounds(fold)) <= 3
+    assert all(fold.get(f"user-{number}".encode()) for number in (0, 1, 4, 9, 16, 5))
+
+
+def test_what_somebody_else_wrote_takes_the_place_of_what_was_decoded() -> None:
+    fold, other = evaluator(), evaluator()
+    rounds(fold)
+    other.fold(TOPIC, [event("released", 1, "user-0")])
+    states = other.cut().states
+
+    before = fold.decoded
+    fold.load(states)
+
+    assert (fold.get(b"user-0"), before - fold.decoded) == (states[0][1], 1)

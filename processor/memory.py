@@ -1,0 +1,30 @@
+"""What a worker asks of the memory allocator and of the garbage collector."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import sys
+
+# Source: mallopt(3)
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+TRIM_BYTES = 1024 * 1024
+MMAP_BYTES = 256 * 1024
+
+
+def return_large_blocks() -> None:
+    """Give batches and fetches back to the system as soon as they are freed, where the C library is glibc.
+
+    Left alone, glibc takes the first freed batch for a sign that more will come, and keeps up to 32 MB blocks in
+    its heap: measured, a worker of 50,000 users holds a hundred MB more than it uses.
+    """
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
+        library.mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
+
+
+def settle_memory() -> None:
+    """Millions of restored states live long: take them out of the collector's sight, and let it look rarely."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(200_000, 50, 1_000)
