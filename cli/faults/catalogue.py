@@ -122,6 +122,16 @@ def churn(seconds: float, scene: Scene, draw: Random) -> None:
         scene.retire(each)
 
 
+def disturb_restores(scene: Scene, draw: Random) -> None:
+    """From far away a restore takes seconds: joiners and leavers come in the middle of it."""
+    proxy = scene.ground.kafka_proxy
+    proxy.delay_s = FAR_S
+    try:
+        churn(20, scene, draw)
+    finally:
+        proxy.delay_s = 0.0
+
+
 def jump_clock(scene: Scene, draw: Random) -> None:
     paths = [str(JUMPING_CLOCK), str(CHECKOUT)]
     jumper = scene.start_worker({"PYTHONPATH": os.pathsep.join(paths)})
@@ -410,6 +420,13 @@ FAULTS = [
         "every 2 s a worker joins, leaves or is killed",
         partial(churn, 60),
         takes_s=75,
+    ),
+    Fault(
+        "restores disturbed",
+        "worker",
+        "workers come and go while restores take seconds, the broker being 200 ms away",
+        disturb_restores,
+        takes_s=60,
     ),
     Fault(
         "clock jumps", "worker", "a worker joins whose clock jumps by days, back and forth", jump_clock, takes_s=15

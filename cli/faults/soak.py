@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future
 from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, Protocol
@@ -141,12 +142,7 @@ class Soak:
         """All at once, then wait until every stage moves on again."""
         names = [fault.name for fault in faults]
         self._say(minute=round(self._elapsed / 60, 1), fault=" + ".join(names), kills=self._scene.kills.total())
-        seeds = [self._draw.getrandbits(32) for _ in faults]
-        with ThreadPoolExecutor(len(faults)) as pool:
-            going = [
-                pool.submit(each.inflict, self._scene, Random(seed))
-                for each, seed in zip(faults, seeds, strict=True)
-            ]
+        going = [begin(fault, self._scene, Random(self._draw.getrandbits(32))) for fault in faults]
         try:
             for each in going:
                 each.result()
@@ -160,6 +156,20 @@ class Soak:
             sizes = [resident_mb(child.pid) for child in self._scene.workers]
             self._memory.append(Memory(self._elapsed, max(sizes, default=0.0)))
             await asyncio.sleep(SAMPLE_S)
+
+
+def begin(fault: Fault, scene: Scene, draw: Random) -> Future[None]:
+    """In a thread that nobody has to wait for when the soak is interrupted."""
+    done: Future[None] = Future()
+
+    def inflict() -> None:
+        try:
+            done.set_result(fault.inflict(scene, draw))
+        except BaseException as error:
+            done.set_exception(error)
+
+    threading.Thread(target=inflict, name=fault.name, daemon=True).start()
+    return done
 
 
 def dealt(faults: Sequence[Fault], draw: Random) -> Iterator[Fault]:
