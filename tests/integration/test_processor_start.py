@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+
 import pytest
 from aiokafka.admin import NewPartitions
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from broker.catalogs import publish
 from broker.connections import admin
-from broker.topics import create_topics, wanted_topics
+from broker.topics import create_topics, partition_counts, topic_configs, wanted_topics
 from processor.evaluator.compile import compile_catalog
 from processor.preflight import check, prepare
 from schemas.errors import Precondition
 from schemas.topics import Names, TopicSpec
-from tests.integration.processors import CATALOG, PARTITIONS, Stage, recreate, set_up
+from tests.integration.processors import CATALOG, PARTITIONS, POLL_S, WAIT_S, Stage, recreate, set_up
 from tests.servers import Servers
 
 pytestmark = pytest.mark.server
@@ -55,6 +59,12 @@ async def test_a_changelog_that_may_forget_states_is_refused(servers: Servers, n
         changed = {"cleanup.policy": "compact,delete"}
         await client.alter_configs([ConfigResource(ConfigResourceType.TOPIC, stage.names.changelog, changed)])
 
+    async def seen() -> bool:
+        (config,) = (await topic_configs(stage.kafka, [stage.names.changelog])).values()
+        return changed.items() <= config.items()
+
+    await until(seen, "the changed policy")
+
     with pytest.raises(Precondition, match=f"{stage.names.changelog} has cleanup.policy=compact,delete: set it"):
         await check(stage.kafka, stage.names)
 
@@ -68,6 +78,11 @@ async def test_a_changed_number_of_partitions_is_refused_even_when_all_topics_ha
     async with admin(stage.kafka) as client:
         topics = [stage.source, *(spec.name for spec in stage.names.specs() if spec.partitions is None)]
         await client.create_partitions({topic: NewPartitions(PARTITIONS + 1) for topic in topics})
+
+    async def seen() -> bool:
+        return {*(await partition_counts(stage.kafka, topics)).values()} == {PARTITIONS + 1}
+
+    await until(seen, "the new partitions")
 
     with pytest.raises(
         Precondition, match=f"over {PARTITIONS} partitions, and its topics have {PARTITIONS + 1} now"
@@ -104,3 +119,11 @@ async def test_a_catalog_that_went_back_is_refused_and_one_that_went_on_is_run(
 
 async def publish_toy(stage: Stage, catalog: str) -> None:
     await publish(stage.kafka, stage.names, catalog.format(topic=stage.source), "toy.yaml", compile_catalog)
+
+
+async def until(seen: Callable[[], Awaitable[bool]], what: str) -> None:
+    """A broker shows what its controller has decided a moment later."""
+    deadline = time.monotonic() + WAIT_S
+    while not await seen():
+        assert time.monotonic() < deadline, f"no {what} after {WAIT_S:.0f} s"
+        await asyncio.sleep(POLL_S)
