@@ -234,7 +234,7 @@ def summary(measured: Iterable[Measured], subject: str) -> dict[str, Any]:
     runs = sorted((each for each in measured if each.subject == subject), key=lambda each: each.records_per_s)
     speeds = [each.records_per_s for each in runs]
     return {
-        **runs[len(runs) // 2]._asdict(),
+        **runs[(len(runs) - 1) // 2]._asdict(),
         "what": SUBJECTS[subject].what,
         "runs": len(runs),
         "records_per_s_spread": {"min": speeds[0], "median": round(median(speeds)), "max": speeds[-1]},
