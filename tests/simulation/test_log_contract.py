@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from random import Random
 from typing import NamedTuple
 
@@ -40,10 +40,10 @@ class Side(NamedTuple):
 
 
 @pytest.fixture(params=["memory", pytest.param("kafka", marks=pytest.mark.server)])
-async def side(request: pytest.FixtureRequest, namespace: str) -> AsyncIterator[Side]:
-    yield (
-        memory() if request.param == "memory" else await kafka(request.getfixturevalue("servers").kafka, namespace)
-    )
+async def side(request: pytest.FixtureRequest, namespace: str) -> Side:
+    if request.param == "memory":
+        return memory()
+    return await kafka(request.getfixturevalue("servers").kafka, namespace)
 
 
 def memory() -> Side:
