@@ -69,7 +69,7 @@ def markdown(report: Report) -> str:
             + ", ".join(f"{size:.0f} MB" for _, size in peaks(report))
             + ".",
             "",
-            *(f"Stuck: {line}" for line in report.stuck),
+            *(f"Stuck: {standstill.splitlines()[0]}" for standstill in report.stuck),
         ]
     )
 

@@ -143,7 +143,8 @@ class Scene:
         self.ground.stack.children.pop(child.name, None)
 
     def kill(self, child: Child) -> None:
-        self.kills[self._kind(child)] += 1
+        if child.alive:
+            self.kills[self._kind(child)] += 1
         signal_child(child, signal.SIGKILL)
 
     def _kind(self, child: Child) -> str:
