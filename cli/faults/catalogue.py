@@ -269,6 +269,7 @@ def _strike_sessions(scene: Scene, function: str) -> None:
 
 def hold_lock(seconds: float, scene: Scene, draw: Random) -> None:
     with _straight(scene) as connection, connection.transaction():
+        connection.execute("set local lock_timeout = '60s'")  # a frozen projector may hold locks itself
         connection.execute("lock table user_achievement, user_progress in access exclusive mode")
         last(seconds)
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
+from psycopg import OperationalError
+
 from cli.faults.catalogue import FAULTS, Fault
 from cli.faults.changelog import compact_often
 from cli.faults.ground import Ground
@@ -147,7 +149,7 @@ class Soak:
             for each in going:
                 each.result()
             self._scene.await_progress(PROGRESS_S_MAX)
-        except LaurelError as error:
+        except (LaurelError, OperationalError, OSError) as error:
             self._stuck.append(f"{' + '.join(names)}: {error}")
         self._faults.update(names)
 
