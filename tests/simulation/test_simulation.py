@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
-from functools import lru_cache
+from functools import cache
 
 import pytest
 
@@ -38,7 +38,7 @@ ENDS = {
 }
 
 
-@lru_cache(maxsize=None)
+@cache
 def block(first: int) -> list[Verdict]:
     """A few hundred seeds: a test that plays all of them might be taken for one that hangs."""
     return [*verdicts(range(first, first + BLOCK))]
