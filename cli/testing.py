@@ -46,7 +46,7 @@ class Result(NamedTuple):
 
 def command(
     context: typer.Context,
-    fast: Annotated[bool, typer.Option("--fast", help="Only what needs no Kafka and no Postgres.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Only what needs no Kafka, no Postgres and no minutes.")] = False,
 ) -> None:
     """Lint, types, imports, then all tests; those with a real Kafka and Postgres start their own.
 
@@ -55,7 +55,7 @@ def command(
     if find_spec("pytest") is None:
         raise Precondition("the test tools are not installed: start the tests with `./laurel test`")
     results = [check(name) for name in CHECKS]
-    results.append(run_tests([*(["-m", "not server"] if fast else []), *context.args]))
+    results.append(run_tests([*(["-m", "not server and not simulation"] if fast else []), *context.args]))
     raise typer.Exit(summarize(results))
 
 

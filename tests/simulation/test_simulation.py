@@ -48,6 +48,7 @@ def everything() -> list[Verdict]:
     return [verdict for first in BLOCKS for verdict in block(first)]
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("first", BLOCKS)
 def test_every_invariant_holds_whatever_happens(first: int) -> None:
     failed = [verdict for verdict in block(first) if verdict.complaints]
@@ -55,6 +56,7 @@ def test_every_invariant_holds_whatever_happens(first: int) -> None:
     assert not failed, f"{len(failed)} of {BLOCK} seeds:\n" + "\n".join(told)
 
 
+@pytest.mark.simulation
 def test_every_fault_of_the_plan_happens_often() -> None:
     """Else the invariants would hold for want of anything that could break them."""
     happened = how_often()
@@ -69,6 +71,7 @@ def test_every_fault_of_the_plan_happens_often() -> None:
     assert not rare, f"in {SEEDS} simulations: {rare}"
 
 
+@pytest.mark.simulation
 def test_every_numbered_step_is_a_place_where_processes_died() -> None:
     happened = how_often()
     rare = {step: happened[f"trap at {step}"] for step in STEPS if happened[f"trap at {step}"] < 10}
@@ -79,6 +82,7 @@ def how_often() -> Counter[str]:
     return sum((Counter(verdict.happened) for verdict in everything()), Counter[str]())
 
 
+@pytest.mark.simulation
 @pytest.mark.parametrize("end", ENDS)
 def test_processes_end_in_every_way_that_the_design_knows(end: str) -> None:
     pattern = re.compile(ENDS[end])
