@@ -46,7 +46,7 @@ class Result(NamedTuple):
 
 def command(
     context: typer.Context,
-    fast: Annotated[bool, typer.Option("--fast", help="Only what needs no Kafka, no Postgres and no minutes.")] = False,
+    fast: Annotated[bool, typer.Option("--fast", help="Only what needs no server and no minutes.")] = False,
 ) -> None:
     """Lint, types, imports, then all tests; those with a real Kafka and Postgres start their own.
 
