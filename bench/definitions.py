@@ -20,6 +20,7 @@ from bench.load import TOPIC, Load, values
 from bench.stage import ENGINE_CORE, Say, on_core
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
 from schemas.catalog import read_catalog
 from schemas.errors import LaurelError
 from schemas.program import AtLeast, Ledger, Program
@@ -85,7 +86,7 @@ def _far(metric: str, number: int) -> AtLeast:
 
 def _point(program: Program, definitions: int, records: list[Record]) -> Point:
     began = time.process_time()
-    evaluator = PartitionEvaluator(program, 0, 1)
+    evaluator = PartitionEvaluator(ReadyProgram(program), 0, 1)
     start_s = time.process_time() - began
     gc.collect()
     gc.freeze()  # as the worker does once it is restored

@@ -31,6 +31,7 @@ from cli.stack.kafka import BENCH
 from cli.stack.ports import LOCALHOST, free_port
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
 from schemas.errors import LaurelError
 from schemas.program import Program
 from schemas.records import PlainRecord
@@ -94,7 +95,7 @@ async def _fill(bootstrap: str, names: Names, users: int, events_each: int) -> f
 
 def states(program: Program, events_each: int) -> list[bytes]:
     """The states of some users after so many events each, as a checkpoint writes them."""
-    evaluator = PartitionEvaluator(program, 0, 1)
+    evaluator = PartitionEvaluator(ReadyProgram(program), 0, 1)
     evaluator.fold(TOPIC, [*_records(Load(PATTERNS * events_each, PATTERNS))])
     return [row for _, row in evaluator.cut().states if row is not None]
 

@@ -15,6 +15,7 @@ import structlog
 
 from processor.agents import add_agent
 from processor.evaluator.partition import PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
 from processor.kafka.exit import EX_SOFTWARE, exit_now
 from processor.kafka.kafka_log import KafkaLog
 from processor.kafka.ownership import Ownership
@@ -126,13 +127,13 @@ def run_worker(settings: ProcessorSettings) -> NoReturn:
     require_pinned_versions()
     return_large_blocks()
     plan = asyncio.run(prepare(settings.kafka, Names(settings.namespace), settings.start_timeout_s))
-    run_app(AchievementsApp(settings, plan, lambda number: evaluator_of(plan, number, settings)))
+    run_app(AchievementsApp(settings, plan, evaluators(plan, settings)))
 
 
-def evaluator_of(plan: Plan, number: int, settings: ProcessorSettings) -> PartitionEvaluator:
-    """The evaluator of a partition, with its share of the states that may be decoded."""
-    share = max(1, settings.states_decoded // plan.partitions)
-    return PartitionEvaluator(plan.program, number, plan.partitions, share)
+def evaluators(plan: Plan, settings: ProcessorSettings) -> Callable[[int], PartitionEvaluator]:
+    """What makes the evaluator of a partition, with its share of the states that may be decoded."""
+    ready, share = ReadyProgram(plan.program), max(1, settings.states_decoded // plan.partitions)
+    return lambda number: PartitionEvaluator(ready, number, plan.partitions, share)
 
 
 def _leave(*_: Any) -> NoReturn:

@@ -173,22 +173,3 @@ def metric_values(state: State, program: Program) -> dict[str, dict[str, int | N
         catalog.catalog: {metric.key: value_reader(metric)(state, metric.slot) for metric in catalog.metrics}
         for catalog in program.catalogs
     }
-
-
-def streak_runs(state: State, program: Program) -> dict[str, dict[str, dict[str, int | None]]]:
-    """Catalog -> streak metric -> its present run and longest: what a reader needs for the current streak.
-
-    Units: days since 1970; first_day and last_day are None before the first active day.
-    """
-    return {
-        catalog.catalog: {
-            metric.key: dict(zip(("first_day", "last_day", "longest"), _run(state, metric), strict=True))
-            for metric in catalog.metrics
-            if metric.kind == "streak"
-        }
-        for catalog in program.catalogs
-    }
-
-
-def _run(state: State, metric: MetricSpec) -> list[int | None]:
-    return state[metric.slot + 1 : metric.slot + 4]

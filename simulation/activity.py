@@ -10,6 +10,7 @@ from random import Random
 from typing import Any, NamedTuple
 
 from processor.evaluator.compile import compile_catalog
+from processor.evaluator.ready import ReadyProgram
 from processor.kafka.batches import Place
 from schemas.catalog import read_catalog
 from schemas.errors import Cause
@@ -67,6 +68,11 @@ Said = dict[str, Any]
 def program() -> Program:
     compiled, ledger = compile_catalog(read_catalog(CATALOG, "toy.yaml"), Ledger())
     return Program(catalogs=[compiled], ledger=ledger, derived=NAMES.derived)
+
+
+@lru_cache(maxsize=1)
+def ready() -> ReadyProgram:
+    return ReadyProgram(program())
 
 
 class Publication(NamedTuple):

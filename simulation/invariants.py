@@ -16,7 +16,7 @@ from processor.kafka.dead_letters import PREFIX
 from schemas.outcomes import Outcome, decode_outcome
 from schemas.records import PlainRecord
 from schemas.state import CONTROL_KEY, decode_control, decode_state, fresh_state, metric_values
-from simulation.activity import CATALOG, NAMES, SOURCES, Publication, program
+from simulation.activity import CATALOG, NAMES, SOURCES, Publication, program, ready
 from simulation.world import World
 
 Award = tuple[str, str, str, str]
@@ -132,7 +132,7 @@ def states(world: World, judged: Judged) -> Iterator[str]:
     running, fresh, found = program(), fresh_state(program().ledger), {}
     for number in range(world.plan.partitions):
         records = world.broker.partition((NAMES.changelog, number)).committed()
-        restored = PartitionEvaluator(running, number, world.plan.partitions)
+        restored = PartitionEvaluator(ready(), number, world.plan.partitions)
         restored.load((each.key, each.value) for each in records if each.key not in (None, CONTROL_KEY))
         for user in judged.result.metrics:
             if (row := restored.get(user.encode())) is not None:

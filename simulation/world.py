@@ -18,7 +18,7 @@ from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
 from schemas.program import Program
 from schemas.records import Record
-from simulation.activity import NAMES, Publication, Publishers, by_place, program
+from simulation.activity import NAMES, Publication, Publishers, by_place, program, ready
 from simulation.broker import Broker
 from simulation.database import Database
 from simulation.groups import Group
@@ -50,7 +50,7 @@ class Told(PartitionEvaluator):
     """The real evaluator; also counts what each cut makes durable, so that the counts can be committed with it."""
 
     def __init__(self, process: str, partition: int, partitions: int, cuts: Cuts) -> None:
-        super().__init__(program(), partition, partitions)
+        super().__init__(ready(), partition, partitions)
         self._told, self._cuts = Tally(), cuts
         self._key = (process, NAMES.transactional_id(partition))
 

@@ -23,6 +23,7 @@ from cli.faults.load import cause_of
 from cli.faults.standing import Drained, Watch
 from cli.settings import Settings
 from processor.evaluator.partition import PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
 from processor.kafka.dead_letters import PREFIX
 from projections.notification import notification_id
 from schemas.outcomes import unlocked_id
@@ -208,11 +209,11 @@ def every_record_is_accounted_for(evidence: Evidence) -> Iterator[str]:
 def folding_again_gives_the_same(evidence: Evidence) -> Iterator[str]:
     """The log as recorded, twice in one interleaving and once in another."""
     program, logs = evidence.program, evidence.logs
-    count = len(logs.source)
+    count, ready = len(logs.source), ReadyProgram(program)
     for number in logs.source:
         topics = {evidence.program.sources[0]: logs.source[number], program.derived: logs.derived[number]}
         one, again, other = (
-            Refolded(PartitionEvaluator(program, number, count), steps)
+            Refolded(PartitionEvaluator(ready, number, count), steps)
             for steps in (
                 in_turn(topics, FOLD_SLICES[0]),
                 in_turn(topics, FOLD_SLICES[0]),

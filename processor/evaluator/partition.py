@@ -5,7 +5,7 @@ No Kafka client, no clock, no randomness: what comes out is a function of what c
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from functools import lru_cache
 from itertools import chain, islice
@@ -15,14 +15,12 @@ import msgspec
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from processor.evaluator.entries import decide
-from processor.evaluator.metrics import Step
 from processor.evaluator.outcomes import Derivation, EvidenceTemplate
-from processor.evaluator.plan import Plans
+from processor.evaluator.ready import ReadyProgram
 from schemas.errors import BadRecord
-from schemas.events import EVENT_BYTES_MAX, Attributes, EventReader, check_user, in_utc, latest_time, readers
-from schemas.program import Program
+from schemas.events import EVENT_BYTES_MAX, Attributes, check_user, in_utc, latest_time
 from schemas.records import Record
-from schemas.state import ID_BYTES, WINDOW_IDS, ZONE, State, decode_state, encode_state, fresh_state
+from schemas.state import ID_BYTES, WINDOW_IDS, ZONE, State, decode_state, encode_state
 from schemas.topics import partition_of
 from schemas.zones import EPOCH, find_zone
 
@@ -57,24 +55,6 @@ class Cut(NamedTuple):
     derived: Rows
 
 
-class Run(NamedTuple):
-    """What the fold does with an event of one type: a plan, ready to go."""
-
-    window: int
-    step: Step | None
-    derivations: list[Derivation]
-    scale: Callable[[Any], None] | None
-
-
-def _runs(reader: EventReader, plans: Plans, topic: str) -> dict[Any, Run]:
-    """The runs of a topic's types, by the struct of their whole events and by their place in the reader."""
-    runs: dict[Any, Run] = {}
-    for key, kind in zip(reader.keys, reader.kinds, strict=True):
-        plan = plans.by_event[topic, *key]
-        runs[kind.whole] = runs[kind.place] = Run(plan.window, plan.step(), plan.derivations, kind.scale)
-    return runs
-
-
 class PartitionEvaluator:
     """Folds the records of one partition into its users' states. Synchronous; one thread.
 
@@ -82,15 +62,12 @@ class PartitionEvaluator:
     made clean goes back, down to half of the bound, so that this is rare.
     """
 
-    def __init__(self, program: Program, partition: int, partitions: int, decoded_max: int = DECODED_MAX) -> None:
-        self._program = program
+    def __init__(
+        self, program: ReadyProgram, partition: int, partitions: int, decoded_max: int = DECODED_MAX
+    ) -> None:
         self._partition, self._partitions = partition, partitions
-        self._fresh = fresh_state(program.ledger)
-        plans = Plans(program)
-        self._templates = plans.templates
-        self._readers = readers(program)
-        self._evidence = {topic: EvidenceTemplate(topic, partition) for topic in self._readers}
-        self._runs = {topic: _runs(reader, plans, topic) for topic, reader in self._readers.items()}
+        self._program, self._fresh = program, program.fresh
+        self._evidence = {topic: EvidenceTemplate(topic, partition) for topic in program.readers}
         self._users: dict[bytes, State | bytes] = {}
         self._decoded, self._decoded_max = 0, decoded_max
         self._dirty: dict[bytes, State] = {}
@@ -143,9 +120,9 @@ class PartitionEvaluator:
         Most records are read right here. What is not plain goes to the reader, which knows all else that an event
         may be, and why a record is none.
         """
-        reader, runs = self._readers[topic], self._runs[topic]
+        reader, runs = self._program.readers[topic], self._program.runs[topic]
         decode, read = reader.decode, reader.read
-        mark = self._program.mark_of(topic)
+        mark = self._program.marks[topic]
         users, dirty = self._users, self._dirty
         latest = latest_time(min((record.timestamp for record in records), default=0))
         state: State
@@ -235,7 +212,7 @@ class PartitionEvaluator:
 
     def _render(self, topic: str, won: Iterable[Unlock]) -> None:
         """The unlocks of a chunk as outcomes: one after the other is cheaper than each in the midst of the fold."""
-        evidence, templates = self._evidence[topic].render, self._templates
+        evidence, templates = self._evidence[topic].render, self._program.templates
         self._outcomes += [
             (key, templates[place].render(subject, earned_at, progress, evidence(offset, event_id)))
             for key, subject, place, earned_at, progress, offset, event_id in won

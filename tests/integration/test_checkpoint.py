@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from broker.catalogs import read_program
 from broker.notes import write_note
 from processor.evaluator.partition import Cut, Folded, PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
 from processor.kafka import partition as partition_module
 from processor.kafka.fetch import Chunk
 from processor.kafka.kafka_log import KafkaLog, KafkaWriter
@@ -75,7 +76,7 @@ class Process:
             stage.names,
             program,
             PARTITIONS,
-            lambda number: evaluator(program, number, PARTITIONS),
+            lambda number: evaluator(ReadyProgram(program), number, PARTITIONS),
             NEVER,
             Telemetry(Profile()),
             leave,

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from bench.reference import Award, Result, fold
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
 from schemas.catalog import RefusedCatalog, read_catalog
 from schemas.outcomes import decode_outcome
 from schemas.program import Ledger, Program
@@ -255,7 +256,7 @@ class Driver:
 
     def __init__(self, texts: Sequence[str]) -> None:
         self.program = compiled(texts)
-        self.evaluator = PartitionEvaluator(self.program, 0, 1)
+        self.evaluator = PartitionEvaluator(ReadyProgram(self.program), 0, 1)
         self.changelog = Changelog()
         self.counts = [0, 0, 0]
         self._offsets: dict[str, int] = {}
@@ -288,7 +289,7 @@ class Driver:
 
     def restart(self) -> None:
         self.cut()
-        self.evaluator = PartitionEvaluator(self.program, 0, 1)
+        self.evaluator = PartitionEvaluator(ReadyProgram(self.program), 0, 1)
         self.evaluator.load(self.changelog.states.items())
 
     def metrics(self) -> dict[str, dict[str, dict[str, int | None]]]:

@@ -19,6 +19,7 @@ from cli.faults.standing import Drained, Standing, Watch
 from cli.settings import Settings
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
 from processor.kafka.dead_letters import dead_letter
 from processor.kafka.partition import Refusal
 from projections.notification import notification_id
@@ -65,7 +66,8 @@ def folded() -> tuple[Logs, Program]:
     logs = Logs(*(empty() for _ in Logs._fields))
     for record in islice(records(Load(TOPIC, 1, users=40)), 1500):
         appended(logs.source[partition_of(record.key, PARTITIONS)], record.key, record.value)
-    evaluators = [PartitionEvaluator(whole, number, PARTITIONS) for number in range(PARTITIONS)]
+    ready = ReadyProgram(whole)
+    evaluators = [PartitionEvaluator(ready, number, PARTITIONS) for number in range(PARTITIONS)]
     for topic, read in ((TOPIC, logs.source), (DERIVED, logs.derived)):
         for number, evaluator in enumerate(evaluators):
             for _, part in in_turn({topic: read[number]}, 400):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
 from schemas.catalog.model import (
     Achievement,
     All,
@@ -86,7 +87,7 @@ def program(*achievements: Achievement, ledger: Ledger | None = None, **said: An
 
 
 def evaluator(of: Program | None = None, partitions: int = 1) -> PartitionEvaluator:
-    return PartitionEvaluator(of or program(), 0, partitions)
+    return PartitionEvaluator(ReadyProgram(of or program()), 0, partitions)
 
 
 def event(kind: str, number: int, user: str = "ann", minute: int | None = None, **said: Any) -> PlainRecord:
@@ -340,7 +341,7 @@ def test_two_programs_on_one_type_must_not_contradict_each_other() -> None:
     })]  # fmt: skip
 
     with pytest.raises(BadCatalog):
-        PartitionEvaluator(Program(catalogs=catalogs, ledger=one.ledger, derived=DERIVED), 0, 1)
+        ReadyProgram(Program(catalogs=catalogs, ledger=one.ledger, derived=DERIVED))
 
 
 def test_a_metric_may_count_only_what_names_somebody_else() -> None:
@@ -371,13 +372,13 @@ def rounds(fold: PartitionEvaluator) -> list[tuple[Any, Any, int]]:
 
 
 def test_a_bound_on_decoded_states_changes_nothing_that_comes_out() -> None:
-    unbounded, bounded = PartitionEvaluator(program(), 0, 1), PartitionEvaluator(program(), 0, 1, decoded_max=3)
+    bounded = PartitionEvaluator(ReadyProgram(program()), 0, 1, decoded_max=3)
 
-    assert [made[:2] for made in rounds(unbounded)] == [made[:2] for made in rounds(bounded)]
+    assert [made[:2] for made in rounds(evaluator())] == [made[:2] for made in rounds(bounded)]
 
 
 def test_beyond_the_bound_the_states_that_are_clean_go_back_to_bytes() -> None:
-    fold = PartitionEvaluator(program(), 0, 1, decoded_max=3)
+    fold = PartitionEvaluator(ReadyProgram(program()), 0, 1, decoded_max=3)
 
     assert max(decoded for _, _, decoded in rounds(fold)) <= 3
     assert all(fold.get(f"user-{number}".encode()) for number in (0, 1, 4, 9, 16, 5))

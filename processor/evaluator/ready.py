@@ -1,0 +1,43 @@
+"""A program made ready to run: worked out once in a process, shared by all of its partitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from processor.evaluator.metrics import Step
+from processor.evaluator.outcomes import Derivation
+from processor.evaluator.plan import Plans
+from schemas.events import EventReader, readers
+from schemas.program import Program
+from schemas.state import fresh_state
+
+
+class Run(NamedTuple):
+    """What the fold does with an event of one type: a plan, ready to go."""
+
+    window: int
+    step: Step | None
+    derivations: list[Derivation]
+    scale: Callable[[Any], None] | None
+
+
+class ReadyProgram:
+    """Nothing in it changes while it runs. Raises: BadCatalog when two catalogs contradict each other."""
+
+    def __init__(self, program: Program) -> None:
+        plans = Plans(program)
+        self.templates = plans.templates
+        self.fresh = fresh_state(program.ledger)
+        self.readers = readers(program)
+        self.marks = {topic: program.mark_of(topic) for topic in self.readers}
+        self.runs = {topic: _runs(reader, plans, topic) for topic, reader in self.readers.items()}
+
+
+def _runs(reader: EventReader, plans: Plans, topic: str) -> dict[Any, Run]:
+    """The runs of a topic's types, by the struct of their whole events and by their place in the reader."""
+    runs: dict[Any, Run] = {}
+    for key, kind in zip(reader.keys, reader.kinds, strict=True):
+        plan = plans.by_event[topic, *key]
+        runs[kind.whole] = runs[kind.place] = Run(plan.window, plan.step(), plan.derivations, kind.scale)
+    return runs
