@@ -35,6 +35,7 @@ class Plan(NamedTuple):
     slow: float
     mishaps: float
     in_transactions: float
+    decoded_max: int
 
 
 def plan(seed: int) -> Plan:
@@ -53,6 +54,7 @@ def plan(seed: int) -> Plan:
         slow=chance.choice((0.0, 0.01, 0.05)),
         mishaps=chance.choice((0.0, 0.0, 0.02, 0.1)),
         in_transactions=chance.choice((0.0, 0.3, 1.0)),
+        decoded_max=chance.choice((1, 4, 1000)),
     )
 
 

@@ -49,8 +49,8 @@ Cuts = dict[tuple[str, str], Tally]  # process and transactional id -> what its 
 class Told(PartitionEvaluator):
     """The real evaluator; also counts what each cut makes durable, so that the counts can be committed with it."""
 
-    def __init__(self, process: str, partition: int, partitions: int, cuts: Cuts) -> None:
-        super().__init__(ready(), partition, partitions)
+    def __init__(self, process: str, partition: int, plan: Plan, cuts: Cuts) -> None:
+        super().__init__(ready(), partition, plan.partitions, plan.decoded_max)
         self._told, self._cuts = Tally(), cuts
         self._key = (process, NAMES.transactional_id(partition))
 
@@ -215,7 +215,7 @@ class World:
             NAMES,
             program(),
             partitions,
-            lambda number: Told(process.name, number, partitions, self._cuts),
+            lambda number: Told(process.name, number, self.plan, self._cuts),
             self.plan.pace,
             self.transport,
             self.chance,
