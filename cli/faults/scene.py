@@ -169,12 +169,17 @@ class Scene:
         """Start a process anew so that it freezes at a failpoint; when this is left it goes on from there."""
         with self.unsupervised(child):
             self._stop(child)
-            self._start_armed(child, failpoint)
-            self.until(lambda: is_stopped(child.pid), f"'{child.name}' stands still at {failpoint}")
+            self.until(lambda: self._is_frozen(child, failpoint), f"'{child.name}' stands still at {failpoint}")
         try:
             yield
         finally:
             signal_child(child, signal.SIGCONT)
+
+    def _is_frozen(self, child: Child, failpoint: str) -> bool:
+        """Starts it when it does not run: it may end of something else before it comes there."""
+        if not child.alive:
+            self._start_armed(child, failpoint)
+        return is_stopped(child.pid)
 
     def _stop(self, child: Child) -> None:
         signal_child(child, signal.SIGTERM)
