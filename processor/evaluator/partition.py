@@ -126,6 +126,7 @@ class PartitionEvaluator:
         users, dirty = self._users, self._dirty
         latest = latest_time(min((record.timestamp for record in records), default=0))
         state: State
+        source, seed = "", 0
         applied = duplicate = skipped = derived_skipped = 0
         refused: list[tuple[Record, BadRecord]] = []
         won: list[Unlock] = []
@@ -166,7 +167,10 @@ class PartitionEvaluator:
             except BadRecord as bad:
                 refused.append((record, bad))
                 continue
-            digest = xxh3_64_digest(event.id.encode(), seed_of(event.source))
+            if event.source != source:
+                source = event.source
+                seed = seed_of(source)
+            digest = xxh3_64_digest(event.id.encode(), seed)
             window = state[window_slot]
             offset = record.offset
             if offset <= state[mark] or (digest in window and seen(window, digest)):

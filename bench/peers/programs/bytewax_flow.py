@@ -6,10 +6,10 @@ import json
 import os
 from typing import Any
 
-import bytewax.operators as op  # type: ignore[import-not-found]  # in an environment of its own
+import bytewax.operators as op  # in an environment of its own
 import msgspec
-from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource  # type: ignore[import-not-found]
-from bytewax.dataflow import Dataflow  # type: ignore[import-not-found]
+from bytewax.connectors.kafka import KafkaSink, KafkaSinkMessage, KafkaSource
+from bytewax.dataflow import Dataflow
 
 COUNTERS = {"song_released": "songs_released", "project_created": "projects_created", "login": "logins"}
 THRESHOLDS = {1, 5, 10, 25, 50, 100}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from quixstreams import Application  # type: ignore[import-not-found]  # in an environment of its own
+from quixstreams import Application  # in an environment of its own
 
 COUNTERS = {"song_released": "songs_released", "project_created": "projects_created", "login": "logins"}
 THRESHOLDS = {1, 5, 10, 25, 50, 100}
