@@ -37,8 +37,6 @@ def moment_of(at: int) -> datetime:
 
 def local_day(moment: datetime, zone: str) -> int:
     """Days since 1970-01-01, on the zone's calendar, of a moment in UTC."""
-    if zone == "UTC":
-        return moment.toordinal() - EPOCH_DAY
     at = microseconds(moment)
     return (at + _offset_within(at // HOUR_US, zone, at)) // DAY_US
 

@@ -43,21 +43,30 @@ class Plan(NamedTuple):
 
     def step(self) -> Step | None:
         """All moves in one step; nothing when the type only counts as seen."""
-        if len(self.moves) == 1 and self.moves[0].where is None:
-            return self.moves[0].step
-        return together(self.moves) if self.moves else None
+        steps = [move.step if move.where is None else tested(move.where, move.step) for move in self.moves]
+        if len(steps) < 2:
+            return steps[0] if steps else None
+        return together(steps)
 
 
-def together(moves: list[Move]) -> Step:
-    """A step that makes these moves, those whose tests hold."""
+def tested(where: Where, move: Step) -> Step:
+    """The step, where the test holds."""
+
+    def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
+        return move(state, data, at, event) if where(data, event) else None
+
+    return step
+
+
+def together(steps: list[Step]) -> Step:
+    """One step after the other."""
 
     def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
         crossings: Crossed | None = None
-        for where, move in moves:
-            if where is None or where(data, event):
-                crossed = move(state, data, at, event)
-                if crossed is not None:
-                    crossings = crossed if crossings is None else crossings + crossed
+        for each in steps:
+            crossed = each(state, data, at, event)
+            if crossed is not None:
+                crossings = crossed if crossings is None else crossings + crossed
         return crossings
 
     return step

@@ -11,7 +11,7 @@ from datetime import datetime
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
 from schemas.events import Attributes
 from schemas.state import RUN, STREAK_RUNS_MAX, State
-from schemas.zones import day_start, local_day
+from schemas.zones import EPOCH_DAY, day_start, local_day
 
 OLDER_BYTES_MAX = (STREAK_RUNS_MAX - 1) * RUN.size
 
@@ -26,7 +26,7 @@ def make_step(context: FeedContext) -> Step:
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         own_zone = event.timezone or zone
-        day = local_day(at, own_zone)
+        day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else local_day(at, own_zone)
         present = state[last]
         if day == present:
             return None

@@ -24,7 +24,9 @@ def make_step(context: FeedContext) -> Step:
         amount = getattr(data, field)
         if amount is None:
             return None
-        before = max(0, state[plus] - state[minus])
+        before = state[plus] - state[minus]
+        if before < 0:
+            before = 0
         total = state[moved] + amount
         state[moved] = total if -VALUE_MAX <= total <= VALUE_MAX else saturated(total)
         if at > state[time]:
