@@ -17,7 +17,7 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from cli.stack import LocalStack, kafka, postgres
 from cli.stack.identity import still_runs
-from cli.stack.ports import LOCALHOST, free_port
+from cli.stack.ports import LOCALHOST, free_port, free_ports
 from schemas.errors import LaurelError
 
 pytestmark = pytest.mark.server
@@ -100,7 +100,7 @@ def test_ports_that_somebody_took_in_between_are_replaced_by_others(
         somebody.listen()
         taken = somebody.getsockname()[1]
         first = iter([taken])
-        monkeypatch.setattr(kafka, "free_ports", lambda count: [next(first, free_port()), free_port()])
+        monkeypatch.setattr(kafka, "free_ports", lambda count: [next(first, free_port()), *free_ports(count - 1)])
         other = iter([taken])
         monkeypatch.setattr(postgres, "free_port", lambda: next(other, free_port()))
         with LocalStack(data, environ={}) as stack:
