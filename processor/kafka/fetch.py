@@ -35,6 +35,13 @@ class Chunk(NamedTuple):
     records: Sequence[Record]
 
 
+Choose = Callable[[Collection[TopicPartition]], Collection[TopicPartition]]
+
+
+def all_of_them(there: Collection[TopicPartition]) -> Collection[TopicPartition]:
+    return there
+
+
 async def fetch_chunks(
     consumer: AIOKafkaConsumer,
     wanted: Collection[Any],
@@ -42,14 +49,18 @@ async def fetch_chunks(
     records_max: int,
     timeout_s: float,
     go_on: Callable[[], bool],
+    choose: Choose = all_of_them,
     profile: Profile | None = None,
 ) -> list[Chunk]:
-    """The wanted partitions whose position moved; waits for the first. `wanted` may change while it waits."""
+    """The wanted partitions whose position moved; waits for the first. `wanted` may change while it waits.
+
+    Where several have something, `choose` says which of them it may be; never none.
+    """
     deadline = time.monotonic() + timeout_s
     with consumer._subscription.fetch_context():
         while True:
             began = time.perf_counter()
-            chunks = await _moved(consumer, wanted, records_max)
+            chunks = await _moved(consumer, wanted, choose, records_max)
             if profile is not None:
                 profile.add("fetch", began)
             left = deadline - time.monotonic()
@@ -58,19 +69,21 @@ async def fetch_chunks(
             await _news(consumer, min(left, LOOK_AGAIN_S))
 
 
-async def _moved(consumer: AIOKafkaConsumer, wanted: Collection[Any], records_max: int) -> list[Chunk]:
+async def _moved(
+    consumer: AIOKafkaConsumer, wanted: Collection[Any], choose: Choose, records_max: int
+) -> list[Chunk]:
     """From the first line to the last nothing else runs: aiokafka waits only while partitions are reassigned."""
     if consumer._closed or consumer._subscription.reassignment_in_progress:
         return []
     states = _fetched_states(consumer, wanted)
-    starts = {tp: state.position for tp, state in states.items()}
+    starts = {tp: states[tp].position for tp in choose(states)}
     if not starts:
         return []
     records = await consumer._fetcher.fetched_records(set(starts), timeout=0, max_records=records_max)
     return [
-        Chunk(tp.topic, tp.partition, starts[tp], state.position, state.lso, records.get(tp, ()))
-        for tp, state in states.items()
-        if state.position != starts[tp]
+        Chunk(tp.topic, tp.partition, start, states[tp].position, states[tp].lso, records.get(tp, ()))
+        for tp, start in starts.items()
+        if states[tp].position != start
     ]
 
 

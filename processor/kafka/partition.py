@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import count
 from typing import NamedTuple, Protocol
 
 from broker.parking import Parking
@@ -17,6 +18,9 @@ from schemas.records import Record
 from schemas.state import Control
 
 Tally = Counter[tuple[str, str]]  # (topic, outcome) -> records
+
+
+TURNS = count()  # who was cut longest ago has the lowest
 
 
 class Evaluator(Protocol):
@@ -86,6 +90,7 @@ class OwnedPartition:
 
     def _forget_pending(self) -> None:
         self.pending = 0
+        self.turn = next(TURNS)
         self.moved_at: float | None = None
         self._stretches: dict[str, tuple[int, int]] = {}  # offsets folded since the last cut, by topic
         self._refusals: list[Refusal] = []

@@ -24,6 +24,7 @@ from broker.membership import stay_static
 from broker.parsing import tolerate_header_names
 from processor.kafka.exit import exit_now
 from processor.kafka.fetch import Chunk, fetch_chunks
+from processor.kafka.pace import in_turn
 from processor.kafka.positions import Bounds
 from schemas.errors import Precondition
 
@@ -73,6 +74,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             records_max=CHUNK_RECORDS,
             timeout_s=POLL_S,
             go_on=lambda: self.consumer.flow_active,
+            choose=lambda there: in_turn(there, self.app.ownership.partitions),
             profile=self.app.telemetry.profile,
         )
         # Read in this thread, where generations begin, and in the same turn as the fetch: a wait may outlive one.

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 import pytest
+from aiokafka import TopicPartition
 
 from processor.evaluator.partition import Cut, Folded
 from processor.kafka.fetch import Chunk
-from processor.kafka.pace import SLICE_S, Pace, fitting_slice, is_due, until_next
+from processor.kafka.pace import HEAD_LAG, SLICE_S, Pace, fitting_slice, in_turn, is_due, until_next
 from processor.kafka.partition import OwnedPartition, slices
 from schemas.errors import BadRecord, LaurelError
 from schemas.records import PlainRecord, Record
@@ -171,6 +172,48 @@ def test_under_backlog_a_cut_waits_for_more(partition: OwnedPartition) -> None:
 
     assert not is_due(partition, PACE, now=5.9)
     assert is_due(partition, PACE, now=6.0)
+
+
+def owned(number: int, behind: int, folded: int = 0) -> OwnedPartition:
+    """A partition so far from the end of its log, with so many records folded and not cut."""
+    made = OwnedPartition(number, Counting(), {})
+    made.open({SONGS: 0}, {SONGS: folded + behind})
+    made.fold(SONGS, [record(offset) for offset in range(folded)], folded, 0.0)
+    return made
+
+
+def served(*partitions: OwnedPartition) -> list[int]:
+    """Which of them are folded now, if all have something fetched."""
+    there = [TopicPartition(SONGS, each.number) for each in partitions]
+    return [place.partition for place in in_turn(there, {each.number: each for each in partitions})]
+
+
+def test_of_partitions_that_are_behind_the_one_nearest_to_its_cut_is_folded() -> None:
+    assert served(owned(0, 50_000), owned(1, 50_000, folded=7), owned(2, 50_000, folded=3)) == [1]
+
+
+def test_between_equals_comes_first_who_was_cut_longest_ago() -> None:
+    partitions = [owned(number, 50_000, folded=1) for number in range(3)]
+    order = []
+    for _ in range(4):
+        order += served(*partitions)
+        partitions[order[-1]].snapshot()
+        partitions[order[-1]].fold(SONGS, [record(1)], 2, 0.0)
+
+    assert order == [0, 1, 2, 0]
+
+
+def test_partitions_at_the_head_of_their_log_wait_for_nobody() -> None:
+    behind, alike = owned(0, 50_000), owned(1, 50_000)
+
+    assert served(behind, owned(2, HEAD_LAG), alike, owned(3, 0)) == [0, 2, 3]
+    assert served(behind) == [0]
+
+
+def test_a_partition_that_is_not_ours_yet_is_left_to_the_fold_to_refuse() -> None:
+    there = [TopicPartition(SONGS, number) for number in (0, 5)]
+
+    assert in_turn(there, {0: owned(0, 50_000)}) == there
 
 
 def test_partitions_are_committed_at_different_moments() -> None:
