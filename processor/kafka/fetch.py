@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.consumer.fetcher import FetchResult
 
+from broker.parsing import keep_as_parsed
 from processor.profile import Profile
 from schemas.records import Record
 
@@ -88,28 +88,15 @@ async def _moved(
 
 
 def _fetched_states(consumer: AIOKafkaConsumer, wanted: Collection[Any]) -> dict[TopicPartition, Any]:
-    """The wanted partitions that have something fetched, and their states; its records made cheap."""
+    """The wanted partitions that have something fetched, and their states; its records stay cheap."""
+    keep_as_parsed(consumer)
     assignment = consumer._subscription.subscription.assignment
     states = {}
-    for tp, fetched in consumer._fetcher._records.items():
+    for tp in consumer._fetcher._records:
         state = assignment.state_value(tp)
         if tp in wanted and state is not None and state.has_valid_position:
             states[tp] = state
-            _make_cheap(fetched)
     return states
-
-
-def _make_cheap(fetched: Any) -> None:
-    """Let records stay the compact ones of aiokafka's parser: half the cost of its ConsumerRecord.
-
-    Set on this one fetch, before its first record is read, so that no other consumer of the process notices.
-    """
-    if type(fetched) is FetchResult and fetched.has_more():
-        fetched._partition_records._consumer_record = _as_parsed
-
-
-def _as_parsed(_: TopicPartition, record: Record) -> Record:
-    return record
 
 
 async def _news(consumer: AIOKafkaConsumer, timeout_s: float) -> None:
