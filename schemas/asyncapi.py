@@ -15,7 +15,7 @@ from schemas.json_schema import (
     event_attributes,
     outcome_definitions,
 )
-from schemas.outcomes import UNLOCKED
+from schemas.outcomes import OUTCOMES
 from schemas.program import CatalogRecord
 from schemas.topics import Names
 
@@ -90,7 +90,7 @@ def references(names: list[str]) -> Schema:
 
 def own_topics(catalogs: Sequence[Catalog]) -> list[OwnTopic]:
     return [
-        OwnTopic("outcomes", [UNLOCKED], "What users have earned, for ever. Read it committed."),
+        OwnTopic("outcomes", [*OUTCOMES], "What users have earned, for ever. Read it committed."),
         OwnTopic(
             "derived", [name for name, _ in derived(catalogs)], "Events that one user's event gave another user."
         ),
@@ -117,7 +117,7 @@ def messages(catalogs: Sequence[Catalog]) -> dict[str, Schema]:
     state = {"contentType": "application/msgpack", "description": "Laurel's own; schemas/state.py reads it."}
     return {
         **events,
-        UNLOCKED: message(UNLOCKED, {"$ref": f"{COMPONENTS}Outcome"}),
+        **{kind: message(kind, {"$ref": COMPONENTS + struct.__name__}) for kind, struct in OUTCOMES.items()},
         "dead_letter": {"name": "dead_letter", "headers": {"$ref": f"{COMPONENTS}dead_letter"}},
         "catalog_version": {"name": "catalog_version", "payload": {"$ref": f"{COMPONENTS}catalog_version"}},
         "user_state": {"name": "user_state", **state, "bindings": KEYED_BY_USER},

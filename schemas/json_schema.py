@@ -14,12 +14,13 @@ from schemas.catalog import Catalog, EventType, Field
 from schemas.catalog.language import NUMBER_MAX, WrittenCatalog
 from schemas.errors import Cause
 from schemas.events import Envelope
-from schemas.outcomes import UNLOCKED, Outcome
+from schemas.outcomes import OUTCOMES
 
 Schema = dict[str, Any]
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 DEAD_LETTER_PARTS = ("key", "headers", "value")
+MOMENTS = {"time", "earned_at", "revoked_at"}
 
 INTEGER: Schema = {"type": "integer", "minimum": -NUMBER_MAX, "maximum": NUMBER_MAX}
 JSON_TYPES: dict[str, Schema] = {
@@ -106,16 +107,18 @@ def decimal_schema(places: int) -> Schema:
 
 
 def outcome_schema() -> Schema:
-    return {"title": UNLOCKED, "$ref": "#/$defs/Outcome", "$defs": outcome_definitions("#/$defs/{name}")}
+    refs = [{"$ref": f"#/$defs/{struct.__name__}"} for struct in OUTCOMES.values()]
+    return {"title": "Outcome", "oneOf": refs, "$defs": outcome_definitions("#/$defs/{name}")}
 
 
 def outcome_definitions(ref_template: str) -> dict[str, Schema]:
-    """What Laurel publishes when somebody earns something. Every attribute is always there."""
-    _, definitions = msgspec.json.schema_components([Outcome], ref_template=ref_template)
-    outcome, unlocked = definitions["Outcome"], definitions["Unlocked"]
-    outcome["required"] = list(outcome["properties"])
-    outcome["properties"]["time"]["format"] = "date-time"
-    unlocked["properties"]["earned_at"]["format"] = "date-time"
+    """What Laurel publishes when something happened to somebody. What is not required came later."""
+    _, definitions = msgspec.json.schema_components(OUTCOMES.values(), ref_template=ref_template)
+    for outcome in OUTCOMES.values():
+        definitions[outcome.__name__]["required"] = list(definitions[outcome.__name__]["properties"])
+    for definition in definitions.values():
+        for name in MOMENTS & definition["properties"].keys():
+            definition["properties"][name]["format"] = "date-time"
     return tidied(definitions)
 
 
@@ -159,8 +162,9 @@ def digits(description: str) -> Schema:
 
 
 def tidied(schema: Schema) -> Schema:
-    """Docstrings on one line, and a mapping with patterns for its names refuses every other name."""
-    tidy = {name: _tidied(each) for name, each in schema.items()}
+    """Docstrings on one line, a mapping with patterns for its names refuses every other name, and no word of
+    OpenAPI's."""
+    tidy = {name: _tidied(each) for name, each in schema.items() if name != "discriminator"}
     if isinstance(tidy.get("description"), str):
         tidy["description"] = " ".join(tidy["description"].split())
     if "patternProperties" in tidy:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import UTC, date, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 import pytest
@@ -22,12 +24,30 @@ from schemas.catalog import read_catalog
 from schemas.catalog.source import Source
 from schemas.errors import BadRecord
 from schemas.events import EventReader, readers
-from schemas.outcomes import Evidence, Outcome, Unlocked, encode_outcome
+from schemas.outcomes import (
+    OUTCOMES,
+    Evidence,
+    Outcome,
+    Unlocked,
+    decode_any_outcome,
+    decode_outcome,
+    encode_outcome,
+    outcome_id,
+    unlocked_id,
+)
 from schemas.program import Ledger, Program
 from schemas.records import PlainRecord
 
 HERE = Path(__file__).parent
 CATALOGS = HERE.parents[1] / "catalogs"
+SAMPLES: dict[Any, Any] = {
+    str: "a",
+    int: 1,
+    bool: True,
+    dict: {"title": "a"},
+    date: date(2026, 3, 1),
+    datetime: datetime(2026, 3, 1, 10, tzinfo=UTC),
+}
 
 
 @cache
@@ -163,16 +183,27 @@ def test_an_editor_is_told_of_a_misspelt_word():
     assert len(complaints("catalog.json", catalog)) == 3  # a word, no kind, two kinds
 
 
-def test_an_outcome_is_of_its_schema():
+def unlocked_data() -> dict[str, Any]:
     unlocked = dict.fromkeys(Unlocked.__struct_fields__, "")
     unlocked |= {"catalog_version": 1, "points": 10, "n": 0, "secret": False, "announce": True, "metadata": {}}
     unlocked |= {"tier": None, "progress_at_unlock": 3, "replay_id": None, "origin": "live"}
+    unlocked |= {"xp": 0, "context": {}, "is_public": True}
     unlocked |= {
         "earned_at": "2026-03-01T10:00:00Z",
         "evidence": msgspec.to_builtins(Evidence(topic="t", partition=0, offset=1, event_id="e")),
     }
+    return unlocked
+
+
+def test_an_outcome_is_of_its_schema():
     outcome = msgspec.convert(
-        {"id": "1", "source": "laurel/c", "subject": "ann", "time": "2026-03-01T10:00:00Z", "data": unlocked},
+        {
+            "id": "1",
+            "source": "laurel/c",
+            "subject": "ann",
+            "time": "2026-03-01T10:00:00Z",
+            "data": unlocked_data(),
+        },
         Outcome,
     )
     published = json.loads(encode_outcome(outcome))
@@ -180,6 +211,56 @@ def test_an_outcome_is_of_its_schema():
     assert complaints("outcome.json", published) == []
     assert complaints("outcome.json", {**published, "type": "other"})
     assert complaints("outcome.json", {**published, "data": {}})
+
+
+LATER = ("xp", "context", "is_public")
+
+
+def test_an_unlock_from_before_a_field_was_there_is_still_read():
+    """Outcomes are kept for ever: what came later has a default, here and in the schema."""
+    data = unlocked_data()
+    old = {name: value for name, value in data.items() if name not in LATER}
+    record = {"specversion": "1.0", "id": "1", "source": "laurel/c", "type": "achievement_unlocked",
+              "subject": "ann", "time": "2026-03-01T10:00:00Z", "data": old}  # fmt: skip
+
+    assert complaints("outcome.json", record) == []
+    assert decode_outcome(json.dumps(record).encode()).data.context == {}
+
+
+def sample(kind: Any) -> Any:
+    """Any value of a type, made of what its fields are."""
+    if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
+        return kind(**{field.name: sample(field.type) for field in msgspec.structs.fields(kind)})
+    if get_origin(kind) is Literal or get_origin(kind) in (UnionType, Union):
+        first = get_args(kind)[0]
+        return sample(first) if get_origin(kind) is not Literal else first
+    if get_origin(kind) is list:
+        return [sample(get_args(kind)[0])]
+    return SAMPLES[get_origin(kind) or kind]
+
+
+@pytest.mark.parametrize("kind", OUTCOMES)
+def test_every_outcome_is_of_its_schema_and_decodes_as_itself(kind: str):
+    outcome = sample(OUTCOMES[kind])
+    published = json.loads(encode_outcome(outcome))
+
+    assert complaints("outcome.json", published) == []
+    assert complaints("outcome.json", {**published, "subject": 1})
+    assert decode_any_outcome(encode_outcome(outcome)) == outcome
+
+
+def test_ids_of_different_outcomes_never_meet():
+    """An award, its revocation, and its return are three things that happened."""
+    ids = {
+        outcome_id(kind, "c", "k", "ann", tier=tier, scope=scope, n=n)
+        for kind in OUTCOMES
+        for tier in (None, "gold")
+        for scope in ("", "m1")
+        for n in (0, 1)
+    }
+
+    assert len(ids) == len(OUTCOMES) * 8
+    assert unlocked_id("c", "k", "ann", tier="gold", scope="m1", n=1) in ids
 
 
 def test_the_headers_of_a_dead_letter_are_of_their_schema():
