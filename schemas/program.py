@@ -11,10 +11,16 @@ from typing import Literal
 import msgspec
 
 FieldType = Literal["string", "integer", "boolean", "decimal", "strings"]
-MetricKind = Literal["count", "sum", "max", "latest", "distinct", "streak"]
+MetricKind = Literal["count", "sum", "max", "latest", "distinct", "streak", "xp"]
 Comparison = Literal["eq", "gte", "gt", "lte", "lt", "in", "not"]
+Period = Literal["day", "week", "month"]
+Revocable = Literal["no", "silent", "announced"]
 Scalar = str | int | bool
 Default = Literal["mark", "zero", "none", "bytes", "epoch"]
+
+XP = "xp"  # the key of the metric that XP makes
+HIDDEN_MARK = "@"  # in the key of a metric that no author wrote
+WHOLE_CATALOG = "*"  # `all_of` of a set over every category
 
 
 class FieldSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,15 +66,34 @@ class EventSpec(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Feed(msgspec.Struct, frozen=True, kw_only=True):
-    """An event type that moves a metric up (sign 1) or back (sign -1)."""
+    """An event type that moves a metric up (sign 1) or back (sign -1).
+
+    A feed of the XP metric gives `amount`, or what the integer field `of` holds: nothing where that is absent, null
+    or below 0. One type may stand in several feeds of the XP metric, and each whose `where` holds gives its own.
+    """
 
     type: str
     sign: int = 1
     where: list[Test] = []
+    amount: int = 0
+    of: str | None = None
 
 
 class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """A metric and the first of its slots; schemas/state.py says what each kind keeps there."""
+    """A metric and the first of its slots; schemas/state.py says what each kind keeps there.
+
+    A hidden metric has a key no author can write (`released@2026-06-01..2026-09-01`, `released@..2026-09-01`,
+    `sessions@day`) and folds like the metric `origin`, but sees only events whose local day (in the event's own
+    zone, else the catalog's) lies in [first_day, end_day), either of which may be open; with `every` it keeps the
+    values of each period apart. A `distinct`, `sum` or `count` only may have `every`.
+
+    The kind `xp` is the metric `xp`: what its feeds, awards (AchievementSpec.xp) and claimed challenges give, less
+    what revocations take back. It is there when the catalog has XP rules or challenges.
+
+    Units: first_day and end_day are days since 1970. Shapes: `freezes` are event types that give a streak a
+    freeze each; `grace` is how many missed days in a row it bridges by itself; `edges` is the slot (bytes) of a
+    streak's edge days, those with an event near the date line, None in programs of before.
+    """
 
     key: str
     kind: MetricKind
@@ -79,6 +104,13 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     normalize: bool = False
     bucket: int | None = None
     places: int = 0
+    origin: str | None = None
+    first_day: int | None = None
+    end_day: int | None = None
+    every: Period | None = None
+    grace: int = 0
+    freezes: list[Feed] = []
+    edges: int | None = None
 
     @property
     def undoable(self) -> bool:
@@ -86,16 +118,21 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def only_grows(self) -> bool:
-        """Whether no event whatever makes its value less."""
-        return self.kind in ("count", "distinct", "max", "streak") and not self.undoable
+        """Whether no event whatever makes its value less: a late freeze may be used up by an earlier gap."""
+        return self.kind in ("count", "distinct", "max", "streak") and not self.undoable and not self.freezes
 
 
 class AtLeast(msgspec.Struct, frozen=True, kw_only=True, tag="at_least", tag_field="kind"):
-    """`metric >= at`. The number names the condition where its crossing must be remembered (compounds)."""
+    """`metric >= at`. The number names the condition where its crossing must be remembered (compounds).
+
+    `level` is set where the author wrote `level >= n`: `at` is then where level n starts, `metric` what levels
+    are of.
+    """
 
     metric: str
     at: int
     number: int | None = None
+    level: int | None = None
 
 
 class All(msgspec.Struct, frozen=True, kw_only=True, tag="all", tag_field="kind"):
@@ -109,13 +146,50 @@ class Any(msgspec.Struct, frozen=True, kw_only=True, tag="any", tag_field="kind"
 Condition = AtLeast | All | Any
 
 
+class Texts(msgspec.Struct, frozen=True, kw_only=True):
+    """What is said in another language; what is empty is said in the catalog's own."""
+
+    name: str = ""
+    description: str = ""
+    message: str = ""
+
+
+class WindowSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """When an achievement can be earned: on the days [first_day, end_day), or once in every period.
+
+    Units: days since 1970, None where the window is open. With `every` the scope of an award is its period:
+    `2026-11-21`, `2026-W47` (ISO 8601) or `2026-11`, of the local day of the event that counts.
+    """
+
+    first_day: int | None = None
+    end_day: int | None = None
+    every: Period | None = None
+
+
 class AchievementSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """An achievement with everything a reader of its unlock needs to be told."""
+    """An achievement with everything a reader of its unlock needs to be told.
+
+    `key` with `tier` is unique. There are four ways to be earned:
+
+    - `when` holds, and everything in `requires` is held. Of a window, `when` names hidden metrics.
+    - tiers: one spec each, with the same `key`, `type` and `order` place, `tier`, `rank` (0 the lowest) and
+      `conditions`: the author's name of each comparison in `when` (an AtLeast, or an All of them).
+    - sets: `all_of` is the category, or WHOLE_CATALOG; `requires` has the members, and `when` is All(of=[]), which
+      always holds.
+    - `on`: any of these events whose tests hold is an award, one for each value of the field `scope` (one at all
+      where it is None). `when` is All(of=[]) and `requires` is empty; `metadata` is name -> field of the event.
+      Texts may hold `{name}` of metadata, to be filled when the outcome is made.
+
+    Shapes: `requires` holds references (`key`, or `key/tier`; never a bare key that has tiers); `context` is
+    name -> field of the crossing event, null where its type does not declare the field; `scopes` is the slot
+    (bytes) that remembers the scopes won, of `scope` and of `window.every`; `xp` is what an award gives, 0 where
+    the catalog's awards give none; `translations` is language tag -> texts.
+    """
 
     key: str
     number: int
     name: str
-    when: Condition
+    when: Condition = All(of=[])
     requires: list[str] = []
     description: str = ""
     message: str = ""
@@ -129,10 +203,76 @@ class AchievementSpec(msgspec.Struct, frozen=True, kw_only=True):
     order: int = 0
     is_active: bool = True
     secret: bool = False
+    is_public: bool = True
+    revocable: Revocable = "no"
+    xp: int = 0
+    tier: str | None = None
+    rank: int = 0
+    conditions: dict[str, AtLeast] = {}
+    context: dict[str, str] = {}
+    on: list[Feed] = []
+    scope: str | None = None
+    metadata: dict[str, str] = {}
+    window: WindowSpec | None = None
+    scopes: int | None = None
+    all_of: str | None = None
+    translations: dict[str, Texts] = {}
+
+    @property
+    def reference(self) -> str:
+        """What `requires` calls it."""
+        return self.key if self.tier is None else f"{self.key}/{self.tier}"
+
+
+class LevelsSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """Level n is held from `of >= starts[n - 1]` on. `slot` holds the highest level told, 0 before any.
+
+    `starts[0]` is 0, and level 1 is never told. Texts may hold `{level}`.
+
+    Units: `starts` are in the unit of the metric, scaled where it has decimal places.
+    """
+
+    of: str
+    starts: list[int]
+    slot: int
+    name: str = ""
+    description: str = ""
+    message: str = ""
+    translations: dict[str, Texts] = {}
+
+
+class ChallengeSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A challenge of a day: `when.metric` is a hidden metric `…@day`. `number` names it in what was claimed."""
+
+    key: str
+    number: int
+    name: str
+    type: str
+    when: AtLeast
+    xp: int
+    description: str = ""
+    message: str = ""
+    icon: str = ""
+    every: Period = "day"
+    translations: dict[str, Texts] = {}
+
+
+class ChallengesSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """The challenges, of which `per_day` are offered to a user on a day. `slot` (bytes) holds what was claimed."""
+
+    per_day: int
+    slot: int
+    offered: list[ChallengeSpec]
 
 
 class CatalogProgram(msgspec.Struct, frozen=True, kw_only=True):
-    """One catalog, compiled. `sha256` is the hash of its content, pinned in every award."""
+    """One catalog, compiled. `sha256` is the hash of its content, pinned in every award.
+
+    Shapes: `metrics` has the author's in listing order, then the hidden ones and, last, `xp`; `achievements` are in
+    listing order with tiers in place, low before high; `tiers` is the catalog's whole ladder of tiers, rising;
+    `category_titles` is category -> language tag -> title; `repartition` are the topics whose publishers partition
+    in another way, so that their records go through the derived topic.
+    """
 
     catalog: str
     version: int
@@ -143,14 +283,23 @@ class CatalogProgram(msgspec.Struct, frozen=True, kw_only=True):
     events: list[EventSpec]
     metrics: list[MetricSpec]
     achievements: list[AchievementSpec]
+    default_language: str = "en"
+    category_titles: dict[str, dict[str, str]] = {}
+    tiers: list[str] = []
+    levels: LevelsSpec | None = None
+    challenges: ChallengesSpec | None = None
+    repartition: list[str] = []
 
 
 class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     """The numbering of a namespace.
 
     Shapes: `slots` holds the default of every slot after the fixed head of the state, in order; `marks` maps a
-    topic, `windows` topic/type, `metrics` catalog/key#hash-of-its-meaning to a (first) slot; `awards` maps
-    catalog/key, and metric>=threshold of a remembered condition, to a number. Derived types stand under `@derived`.
+    topic, `windows` topic/type, `metrics` catalog/key#hash-of-its-meaning (xp: catalog/xp, which keeps what was
+    given when its rules change) to a (first) slot; `extras` maps what else is kept to a slot: scopes/catalog/key,
+    level/catalog, claims/catalog, edges/ and the identity of a streak; `awards` maps catalog/key and
+    catalog/key/tier, catalog/@challenge/key, and metric>=threshold of a remembered condition, to a number. Derived
+    types stand under `@derived`.
     """
 
     slots: list[Default] = []
@@ -158,6 +307,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     windows: dict[str, int] = {}
     metrics: dict[str, int] = {}
     awards: dict[str, int] = {}
+    extras: dict[str, int] = {}
 
 
 DERIVED_MARK = "@derived"

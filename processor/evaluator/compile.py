@@ -31,6 +31,9 @@ from schemas.program import (
 )
 from schemas.state import HEAD_SLOTS, slots_of
 
+LATER_IN_FEEDS = frozenset({"amount", "of"})
+LATER_IN_METRICS = frozenset({"origin", "first_day", "end_day", "every", "grace", "freezes", "edges"})
+
 
 def compile_catalog(catalog: model.Catalog, ledger: Ledger) -> tuple[CatalogProgram, Ledger]:
     """The program of a catalog and the ledger with its numbers in it."""
@@ -122,8 +125,19 @@ def _identity(catalog: model.Catalog, spec: MetricSpec) -> str:
     """Catalog, key and a hash of all that decides the value: the topics of its events and the zone among it."""
     topics = {feed.type: model.all_events(catalog)[feed.type].topic for feed in spec.feeds}
     zone = catalog.timezone if spec.kind == "streak" else None
-    meaning = msgspec.json.encode([msgspec.to_builtins(spec), topics, zone], order="deterministic")
+    meaning = msgspec.json.encode([_as_first_hashed(spec), topics, zone], order="deterministic")
     return f"{catalog.catalog}/{spec.key}#{hashlib.sha256(meaning).hexdigest()[:16]}"
+
+
+def _as_first_hashed(spec: MetricSpec) -> dict[str, object]:
+    """A metric as identities always told it: what the language learned later shows only where it is used."""
+    said = msgspec.to_builtins(spec)
+    said["feeds"] = [_unless_idle(feed, LATER_IN_FEEDS) for feed in said["feeds"]]
+    return _unless_idle(said, LATER_IN_METRICS)
+
+
+def _unless_idle(said: dict[str, object], later: frozenset[str]) -> dict[str, object]:
+    return {name: value for name, value in said.items() if value or name not in later}
 
 
 def _feed(feed: model.Feed, sign: int) -> Feed:
