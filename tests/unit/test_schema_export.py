@@ -16,6 +16,7 @@ import yaml
 from jsonschema import Draft202012Validator, validators
 from typer.testing import CliRunner
 
+from cli.catalog_files import bundled_catalogs
 from cli.schema import PUBLISHED, app, published_texts
 from processor.evaluator.compile import compile_catalog
 from processor.kafka.dead_letters import dead_letter
@@ -170,7 +171,7 @@ def test_an_event_without_fields_needs_no_data():
     assert complaints("events/trackflow.login.json", {**login, "data": []})
 
 
-@pytest.mark.parametrize("name", ["trackflow", "git"])
+@pytest.mark.parametrize("name", bundled_catalogs())
 def test_the_bundled_catalogs_are_of_the_languages_shape(name: str):
     text = (CATALOGS / f"{name}.yaml").read_text(encoding="utf-8")
 
@@ -306,8 +307,7 @@ def test_the_asyncapi_document_names_every_topic_and_every_event():
     messages = set(document("asyncapi.json")["components"]["messages"])
 
     assert {channel["address"] for channel in channels.values()} == {
-        "trackflow.activity",
-        "git.activity",
+        *(f"{name}.activity" for name in bundled_catalogs()),
         "{namespace}.outcomes",
         "{namespace}.derived",
         "{namespace}.dead-letters",
