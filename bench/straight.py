@@ -1,4 +1,4 @@
-"""The answers to the two jobs, written straight out: what bench/reference.py says, at a twentieth of its cost.
+"""The answers to the two jobs, written straight out: what bench/reference/ says, at a twentieth of its cost.
 
 It knows nothing of catalogs: the metrics and thresholds of jobs/small.yaml and jobs/full.yaml stand here again,
 by hand. It shares no code with the product, and a test holds it against the reference. Two things it may take for

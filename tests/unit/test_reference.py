@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench import reference
+from bench.reference import bounds
 from bench.reference import Result, fold
 
 CATALOG = """
@@ -325,13 +325,13 @@ def test_nobody_is_invited_by_themselves_or_under_a_blank_name(friend: str | Non
 
 
 def test_at_its_bound_a_distinct_takes_no_new_value(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(reference, "DISTINCT_VALUES_MAX", 2)
+    monkeypatch.setattr(bounds, "DISTINCT_VALUES_MAX", 2)
     artists = [event("released", f"2025-03-0{n + 1}", song_id=str(n), artist=name) for n, name in enumerate("ABCA")]
     assert metric("artists", *artists) == 2
 
 
 def test_at_its_bound_a_streak_takes_no_new_run_but_still_joins_those_it_has(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(reference, "STREAK_RUNS_MAX", 2)
+    monkeypatch.setattr(bounds, "STREAK_RUNS_MAX", 2)
     two_runs = logins("2025-03-01", "2025-03-03")
     assert metric("days", *two_runs, *logins("2025-03-06", "2025-03-07", "2025-03-08", "2025-03-09")) == 1
     assert metric("days", *two_runs, *logins("2025-03-02")) == 3
