@@ -134,6 +134,8 @@ class LevelReached(msgspec.Struct, frozen=True, kw_only=True):
     catalog_version: int
     catalog_sha256: str
     level: int
+    name: str
+    message: str
     metric: str
     value: int
     start: int
@@ -152,6 +154,8 @@ class ChallengeCompleted(msgspec.Struct, frozen=True, kw_only=True):
     challenge: str
     name: str
     description: str
+    message: str
+    icon: str
     type: str
     catalog_version: int
     catalog_sha256: str

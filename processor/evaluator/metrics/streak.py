@@ -10,7 +10,8 @@ from datetime import datetime
 
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
 from schemas.events import Attributes
-from schemas.state import RUN, STREAK_RUNS_MAX, State
+from schemas.state import STREAK_RUNS_MAX, State
+from schemas.streaks import RUN
 from schemas.zones import EPOCH_DAY, day_start, local_day
 
 OLDER_BYTES_MAX = (STREAK_RUNS_MAX - 1) * RUN.size
