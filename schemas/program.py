@@ -172,8 +172,9 @@ class AchievementSpec(msgspec.Struct, frozen=True, kw_only=True):
     `key` with `tier` is unique. There are four ways to be earned:
 
     - `when` holds, and everything in `requires` is held. Of a window, `when` names hidden metrics.
-    - tiers: one spec each, with the same `key`, `type` and `order` place, `tier`, `rank` (0 the lowest) and
-      `conditions`: the author's name of each comparison in `when` (an AtLeast, or an All of them).
+    - tiers: one spec each, with the same `key`, `type` and `order` place, `tier`, `rank` and
+      `conditions`: the author's name of each comparison in `when` (an AtLeast, or an All of them). The rank is
+      the tier's place in the catalog's `tiers`, 0 the lowest, also where an achievement has not all of them.
     - sets: `all_of` is the category, or WHOLE_CATALOG; `requires` has the members, and `when` is All(of=[]), which
       always holds.
     - `on`: any of these events whose tests hold is an award, one for each value of the field `scope` (one at all
@@ -299,7 +300,7 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     given when its rules change) to a (first) slot; `extras` maps what else is kept to a slot: scopes/catalog/key,
     level/catalog, claims/catalog, edges/ and the identity of a streak; `awards` maps catalog/key and
     catalog/key/tier, catalog/@challenge/key, and metric>=threshold of a remembered condition, to a number. Derived
-    types stand under `@derived`.
+    types stand under `@derived`, claims of challenges under `@commands`.
     """
 
     slots: list[Default] = []
@@ -311,28 +312,34 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
 
 
 DERIVED_MARK = "@derived"
+COMMANDS_MARK = "@commands"
+CLAIMS_WINDOW = "@commands/claim_challenge"
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """What a process runs: the active version of every catalog and the numbering they share.
 
-    `derived` is the name of the derived topic of the namespace, the source of the derived types.
+    `derived` is the name of the derived topic of the namespace, the source of the derived types; `commands` that of
+    the topic of commands, a source when there are challenges to claim.
     """
 
     catalogs: list[CatalogProgram]
     ledger: Ledger
     derived: str
+    commands: str = ""
 
     @property
     def sources(self) -> list[str]:
-        """Source topics in order of their names, the derived topic last when something derives."""
+        """Source topics in order of their names, then the derived and the commands topic where they are needed."""
         events = [event for catalog in self.catalogs for event in catalog.events]
         topics = sorted({event.topic for event in events if event.topic is not None})
-        return [*topics, self.derived] if any(event.derive for event in events) else topics
+        derived = [self.derived] if any(event.derive for event in events) else []
+        commands = [self.commands] if any(catalog.challenges for catalog in self.catalogs) else []
+        return [*topics, *derived, *commands]
 
     def mark_of(self, topic: str) -> int:
         """The slot that holds the last applied offset of a source topic."""
-        return self.ledger.marks[DERIVED_MARK if topic == self.derived else topic]
+        return self.ledger.marks[{self.derived: DERIVED_MARK, self.commands: COMMANDS_MARK}.get(topic, topic)]
 
 
 class CatalogRecord(msgspec.Struct, frozen=True, kw_only=True):
