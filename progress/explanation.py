@@ -1,0 +1,88 @@
+"""Why somebody has an achievement, or why not yet."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from progress.achievements import Family, Member, Progress, progress_of
+from progress.missing import Missing, missing_of
+from progress.proofs import Proof, proof_of
+from progress.rows import Award
+from progress.seasons import season_of
+from progress.standing import Standing
+from schemas.program import AchievementSpec
+
+State = Literal["earned", "not_yet", "revoked", "upcoming", "over", "inactive"]
+
+
+class Explanation(msgspec.Struct, frozen=True, kw_only=True):
+    """Shapes: `awards` newest first, revoked ones among them; `missing` is of the tier asked for, else the next.
+
+    `progress` is None of an achievement that the catalog has dropped.
+    """
+
+    user: str
+    catalog: str
+    key: str
+    tier: str | None
+    scope: str | None
+    state: State
+    progress: Progress | None
+    awards: list[Proof]
+    missing: list[Missing]
+    missing_members: list[Member]
+
+
+def explain(
+    standing: Standing, key: str, *, tier: str | None = None, scope: str | None = None, operator: bool = False
+) -> Explanation | None:
+    """None for what the reader may not know to exist: an unknown key, and a secret one unless an operator asks."""
+    entries = entries_told(standing, key, tier, operator)
+    awards = [each for each in standing.person.awards if _is_asked_for(each, key, tier, scope)]
+    if not entries and not awards:
+        return None
+    progress = progress_of(standing, Family(entries)) if entries else None
+    return Explanation(
+        user=standing.person.user,
+        catalog=standing.program.catalog,
+        key=key,
+        tier=tier,
+        scope=scope,
+        state=_state(standing, entries, awards, scope),
+        progress=progress,
+        awards=[proof_of(standing, award) for award in awards],
+        missing=missing_of(standing, entries, progress.conditions) if progress else [],
+        missing_members=[member for member in progress.members if not member.held] if progress else [],
+    )
+
+
+def entries_told(standing: Standing, key: str, tier: str | None, operator: bool) -> list[AchievementSpec]:
+    """The tiers of a key, low before high, or the one asked for."""
+    named = [each for each in standing.program.achievements if each.key == key and tier in (None, each.tier)]
+    told = [each for each in named if operator or not standing.is_hidden(each)]
+    return sorted(told, key=lambda entry: entry.rank)
+
+
+def known_keys(standing: Standing, operator: bool = False) -> list[str]:
+    """Those that a reader may know, each once."""
+    entries = standing.program.achievements
+    return list(dict.fromkeys(each.key for each in entries if operator or not standing.is_hidden(each)))
+
+
+def _is_asked_for(award: Award, key: str, tier: str | None, scope: str | None) -> bool:
+    return award.achievement == key and tier in (None, award.tier) and scope in (None, award.scope)
+
+
+def _state(standing: Standing, entries: list[AchievementSpec], awards: list[Award], scope: str | None) -> State:
+    """Of what comes again with every period, that of the present one, unless a scope is asked for."""
+    held = any(award.revocation is None for award in awards)
+    if held and (scope is not None or not entries or any(standing.holds(entry) for entry in entries)):
+        return "earned"
+    if awards and not held:
+        return "revoked"
+    if not any(entry.is_active for entry in entries):
+        return "inactive"
+    season = season_of(standing, entries[0])
+    return "not_yet" if season is None or season.state == "open" else season.state

@@ -1,0 +1,111 @@
+"""The awards of a user with what proves them, and with what ended them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from progress.history import words_of
+from progress.rows import Award, Evidence, Reason
+from progress.standing import Number, Standing
+from schemas.program import AchievementSpec, AtLeast, MetricSpec
+
+ONE_BY_ONE = ("count", "distinct")  # an event moves them by one, so the value before is known
+
+
+class Ended(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an award is not held any more, the outermost cause first."""
+
+    revoked_at: datetime
+    reasons: list[str]
+    evidence: Evidence
+
+
+class Proof(msgspec.Struct, frozen=True, kw_only=True):
+    """An award and the record that gave it.
+
+    Shapes: before and after are the metric's values where one comparison decided, `before` only where an event
+    moves the metric by one. Units: as the author of the catalog writes.
+    """
+
+    id: str
+    name: str
+    message: str
+    tier: str | None
+    scope: str
+    n: int
+    earned_at: datetime
+    awarded_at: datetime
+    points: int
+    xp: int
+    metric: str | None
+    before: Number | None
+    after: Number | None
+    evidence: Evidence
+    catalog_version: int
+    catalog_sha256: str
+    origin: str
+    replay_id: str | None
+    metadata: dict[str, Any]
+    context: dict[str, Any]
+    revoked: Ended | None
+
+
+def proof_of(standing: Standing, award: Award) -> Proof:
+    entry = standing.entries.get(award.reference)
+    metric = _deciding(standing, entry) if entry else None
+    after = award.progress_at_unlock
+    name, message = words_of(standing, award, None)
+    return Proof(
+        id=award.id,
+        name=name,
+        message=message,
+        tier=award.tier,
+        scope=award.scope,
+        n=award.n,
+        earned_at=award.earned_at,
+        awarded_at=award.awarded_at,
+        points=award.points,
+        xp=award.xp,
+        metric=metric.origin or metric.key if metric else None,
+        before=standing.told(metric.key, after - 1) if metric and after and metric.kind in ONE_BY_ONE else None,
+        after=standing.told(metric.key, after) if metric and after is not None else None,
+        evidence=award.evidence,
+        catalog_version=award.catalog_version,
+        catalog_sha256=award.catalog_sha256,
+        origin=award.origin,
+        replay_id=award.replay_id,
+        metadata=award.metadata,
+        context=award.context,
+        revoked=_ended(standing, award),
+    )
+
+
+def _deciding(standing: Standing, entry: AchievementSpec) -> MetricSpec | None:
+    return standing.metrics.get(entry.when.metric) if isinstance(entry.when, AtLeast) else None
+
+
+def _ended(standing: Standing, award: Award) -> Ended | None:
+    if award.revocation is None:
+        return None
+    return Ended(
+        revoked_at=award.revocation.revoked_at,
+        reasons=[reason_told(standing, reason) for reason in award.revocation.reasons],
+        evidence=award.revocation.evidence,
+    )
+
+
+def reason_told(standing: Standing, reason: Reason) -> str:
+    """`commits is 9, needed 10`, or `first_commit was revoked`."""
+    if reason.metric is None:
+        tier = f"/{reason.tier}" if reason.tier else ""
+        return f"{reason.achievement}{tier} was revoked"
+    metric = standing.metrics.get(reason.metric)
+    value, needed = reason.value or 0, reason.needed or 0
+    if metric is None:
+        return f"{reason.metric} was {value}, needed {needed}"
+    return f"{metric.origin or metric.key} was {standing.told(metric.key, value)}, needed " + str(
+        standing.told(metric.key, needed)
+    )
