@@ -26,7 +26,7 @@ def offered(catalog: Catalog, user: str, day: date) -> list[str]:
 
 
 def answer(claim: Happening, standing: Standing | None, today: date) -> Answer:
-    """What a claim comes to; it is appended at `claim.at`, on the user's day `today`. Gives what it accepts."""
+    """What a claim comes to, appended on the user's day `today`. Gives what it accepts."""
     day, key = claimed_day(claim, today), claim.data.get("challenge")
     challenge = standing.catalog.challenges.get(str(key)) if standing else None
     if standing is None or challenge is None or day is None:

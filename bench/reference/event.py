@@ -25,7 +25,10 @@ COMPARE: dict[str, Callable[[Any, Any], Any]] = {
 
 @dataclass
 class Happening:
-    """An event with its attributes at hand. Its type belongs to `origin`: a topic, or a catalog that derives."""
+    """An event with its attributes at hand. Its type belongs to `origin`: a topic, or a catalog that derives.
+
+    `appended` is when its record was; only of commands does anybody ask.
+    """
 
     origin: str
     type: str
@@ -35,6 +38,7 @@ class Happening:
     at: datetime
     zone: str | None
     data: Mapping[str, Any]
+    appended: datetime
 
     def look(self, path: str) -> Any:
         return self.user if path == "subject" else self.data.get(bare(path))
@@ -65,6 +69,7 @@ def happening(event: Mapping[str, Any], topic: str) -> Happening:
         at=read_time(event["time"]),
         zone=event.get("timezone"),
         data=event.get("data") or {},
+        appended=read_time(event.get("appended") or event["time"]),
     )
 
 

@@ -20,7 +20,7 @@ def fold(events: Iterable[Mapping[str, Any]], catalogs: Sequence[str | Mapping[s
     """Fold CloudEvents, in the order they were published, by catalogs given as YAML text or as what it says.
 
     An event may name its `topic`; it must where several topics carry its type. A command is an event whose topic is
-    `commands`, and its time is the one at which it was appended.
+    `commands`; when its record was appended it says in `appended`, unless that is its time.
     """
     reference = Reference([Catalog(source) for source in catalogs])
     for event in events:
@@ -93,7 +93,7 @@ class Reference:
     def claim(self, event: Happening, user: User) -> Answer:
         standing = user.standings.get(str(event.data.get("catalog")))
         zone = user.zone or (standing.catalog.zone if standing else "UTC")
-        return answer(event, standing, day_of(event.at, zone))
+        return answer(event, standing, day_of(event.appended, zone))
 
     def derive(self, catalog: Catalog, parent: Happening) -> None:
         for rule in catalog.derivations(parent.type):
@@ -136,6 +136,7 @@ def derived(catalog: Catalog, parent: Happening, rule: Mapping[str, Any], subjec
         at=parent.at,
         zone=parent.zone,
         data={name: parent.look(path) for name, path in paths.items()},
+        appended=parent.appended,
     )
 
 

@@ -125,7 +125,8 @@ class Distinct(Kept):
         parts = tuple(self.part(plain(event.data.get(name), fields.get(name, ""))) for name in self.metric.by)
         if any(part is None for part in parts):
             return False
-        if parts in self.occurrences or len(self.occurrences) < bounds.DISTINCT_VALUES_MAX:
+        most = bounds.PERIOD_VALUES_MAX if self.metric.every else bounds.DISTINCT_VALUES_MAX
+        if parts in self.occurrences or len(self.occurrences) < most:
             self.occurrences[parts] += sign
         if self.occurrences[parts] > 0:
             self.present.add(parts)
@@ -187,8 +188,9 @@ class Streak(Kept):
         return True
 
     def remember(self, day: date, offset: timedelta) -> None:
-        if day in self.offsets or len(self.offsets) < bounds.EDGE_DAYS_MAX:
-            self.offsets.setdefault(day, set()).add(offset)
+        self.offsets.setdefault(day, set()).add(offset)
+        if len(self.offsets) > bounds.EDGE_DAYS_MAX:
+            del self.offsets[min(self.offsets)]
 
     def value(self) -> int:
         return len(self.longest)

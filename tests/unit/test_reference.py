@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from bench.reference import bounds
-from bench.reference import Result, fold
+from bench.reference import Result, bounds, fold
+from tests.unit.cloud_events import event
 
 CATALOG = """
 catalog: music
@@ -52,22 +52,6 @@ achievements:
 ladders:
   - {metric: days, rarity: rare, steps: [{key: three, name: 3, at: 3}, {key: five, name: 5, at: 5, points: 1}]}
 """
-
-
-def event(kind: str, at: str, *, user: str = "ann", event_id: str = "", **rest: Any) -> dict[str, Any]:
-    """A CloudEvent; what is not an attribute goes into its data."""
-    attributes = {name: rest.pop(name) for name in ("timezone", "topic", "source") if name in rest}
-    written = {
-        "specversion": "1.0",
-        "id": event_id or f"{user}-{kind}-{at}-{rest}",
-        "source": "/test",
-        "type": kind,
-    }
-    return (
-        written
-        | {"subject": user, "time": at if "T" in at.upper() else f"{at}T12:00:00Z", "data": rest}
-        | attributes
-    )
 
 
 def folded(*events: dict[str, Any]) -> Result:
