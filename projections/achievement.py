@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from broker.reading import Batch
+from projections.columns import encode_json
 from projections.decoding import decode
 from projections.projection import place
 from projections.statements import statements
@@ -20,9 +22,11 @@ from schemas.program import (
     CatalogRecord,
     MetricKind,
     MetricSpec,
+    WindowSpec,
     decode_catalog_record,
 )
 from schemas.topics import Names
+from schemas.zones import EPOCH_DAY
 
 SQL = statements("achievement.sql")
 
@@ -33,6 +37,7 @@ CRITERIA_OF_KIND: dict[MetricKind, str] = {
     "max": "threshold",
     "latest": "threshold",
     "streak": "streak",
+    "xp": "cumulative",
 }
 
 
@@ -62,6 +67,8 @@ async def write_catalog(connection: AsyncConnection, program: CatalogProgram) ->
     cursor = await connection.execute(SQL["upsert_catalog"], header)
     if await cursor.fetchone() is None:
         return
+    await cursor.execute(SQL["delete_levels"], header)
+    await cursor.execute(SQL["insert_levels"], header)
     await cursor.executemany(SQL["upsert_achievement"], achievement_rows(program))
     await cursor.execute(SQL["retire_achievements"], header)
 
@@ -74,6 +81,12 @@ def catalog_row(program: CatalogProgram) -> dict[str, Any]:
         "timezone": program.timezone,
         "headline_streak": program.headline_streak,
         "categories": Jsonb(program.categories),
+        "program": encode_json(program).decode(),
+        "default_language": program.default_language,
+        "tiers": program.tiers,
+        "level_of": program.levels and program.levels.of,
+        "level_starts": program.levels.starts if program.levels else [],
+        "challenges_per_day": program.challenges and program.challenges.per_day,
     }
 
 
@@ -91,9 +104,35 @@ def achievement_row(
         "catalog": program.catalog,
         "version": program.version,
         "ord": entry.order,
+        "rank": None if entry.tier is None else entry.rank,
         "is_secret": entry.secret,
-        "criteria": Jsonb(msgspec.to_builtins(entry.when)),
+        "criteria": as_jsonb(entry.when),
+        "event_types": [feed.type for feed in entry.on],
+        "scope_field": entry.scope,
+        "season": entry.window and Jsonb(season(entry.window)),
+        "conditions": as_jsonb(entry.conditions),
+        "counts": counts(entry),
+        "translations": as_jsonb(entry.translations),
     }
+
+
+def as_jsonb(value: Any) -> Jsonb:
+    return Jsonb(msgspec.to_builtins(value))
+
+
+def season(window: WindowSpec) -> dict[str, str | None]:
+    if window.every is not None:
+        return {"every": window.every}
+    return {"from": written_day(window.first_day), "until": written_day(window.end_day)}
+
+
+def written_day(day: int | None) -> str | None:
+    return None if day is None else date.fromordinal(day + EPOCH_DAY).isoformat()
+
+
+def counts(entry: AchievementSpec) -> bool:
+    """Whether it is one of what sets and categories are complete with."""
+    return entry.is_active and not entry.secret and entry.window is None and entry.all_of is None
 
 
 def criterion(entry: AchievementSpec, metrics: Mapping[str, MetricSpec]) -> dict[str, Any]:
@@ -101,7 +140,8 @@ def criterion(entry: AchievementSpec, metrics: Mapping[str, MetricSpec]) -> dict
     when = entry.when
     if not isinstance(when, AtLeast):
         return {"criteria_type": None, "criteria_value": None, "tracking_field": None}
-    kind = metrics[when.metric].kind
-    first = kind == "count" and when.at == 1
-    criteria_type = "first_time" if first else CRITERIA_OF_KIND[kind]
-    return {"criteria_type": criteria_type, "criteria_value": when.at, "tracking_field": when.metric}
+    metric = metrics[when.metric]
+    first = metric.kind == "count" and when.at == 1
+    criteria_type = "first_time" if first else CRITERIA_OF_KIND[metric.kind]
+    field = metric.origin or metric.key
+    return {"criteria_type": criteria_type, "criteria_value": when.at, "tracking_field": field}

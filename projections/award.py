@@ -1,4 +1,4 @@
-"""Outcomes as far as the projections of awards look at them: what is not named here is not decoded."""
+"""Unlocks as far as the projections of awards look at them: what is not named here is not decoded."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AwardEvidence(msgspec.Struct, frozen=True, gc=False):
 
 
 class AwardData(msgspec.Struct, frozen=True, gc=False):
-    """As schemas.outcomes.Unlocked. Shapes: metadata is JSON, an object."""
+    """As schemas.outcomes.Unlocked. Shapes: metadata and context are JSON, objects."""
 
     catalog: str
     achievement: str
@@ -43,6 +43,9 @@ class AwardData(msgspec.Struct, frozen=True, gc=False):
     origin: Literal["live", "replay"]
     replay_id: str | None
     announce: bool
+    xp: int = 0
+    is_public: bool = True
+    context: msgspec.Raw = msgspec.Raw(b"{}")
 
 
 class Award(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -55,4 +58,4 @@ class Award(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 decode_award = msgspec.json.Decoder(Award).decode
-decode_metadata = msgspec.json.Decoder(dict[str, Any]).decode
+decode_object = msgspec.json.Decoder(dict[str, Any]).decode

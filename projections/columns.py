@@ -45,6 +45,10 @@ def bigint(value: int | None) -> bytes:
     return NULL if value is None else _bigint(8, value)
 
 
+def nullable(value: str | None) -> bytes:
+    return NULL if value is None else text(value)
+
+
 def jsonb(value: bytes) -> bytes:
     return _length(len(value) + 1) + JSONB_VERSION + value
 
@@ -57,6 +61,11 @@ def moment(at: datetime) -> int:
 def append_moment(record: Record) -> int:
     """When the broker appended the record, as `moment`."""
     return (record.timestamp - EPOCH_MS) * 1000
+
+
+def appended_at(record: Record) -> datetime:
+    """When the broker appended the record."""
+    return datetime.fromtimestamp(record.timestamp / 1000, UTC)
 
 
 class Repeated(dict[Any, bytes]):

@@ -1,13 +1,15 @@
-"""The read models `notification` and `notification_delivery`: what users are told about awards.
+"""The read models `notification` and `notification_delivery`: what users are told about awards and other outcomes.
 
 Written in the transaction in which the award appears, so none is told before its award can be seen.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha1
 from struct import Struct
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -46,6 +48,19 @@ class Details(msgspec.Struct, gc=False, omit_defaults=True):
     metadata: msgspec.Raw | None = None
 
 
+class Notice(msgspec.Struct, gc=False):
+    """A row of `notification`."""
+
+    id: str
+    user_id: str
+    type: str
+    title: str
+    message: str
+    link: str | None
+    metadata: dict[str, Any]
+    created_at: datetime
+
+
 async def copy_notifications(cursor: AsyncCursor, notices: bytes, deliveries: bytes) -> None:
     """Notify of awards that are all new. Raises: UniqueViolation when somebody was notified already."""
     async with cursor.copy(SQL["copy_notifications"]) as copy:
@@ -59,6 +74,14 @@ async def merge_notifications(cursor: AsyncCursor, notices: bytes) -> int:
     async with cursor.copy(SQL["copy_incoming"]) as copy:
         await copy.write(notices)
     await cursor.execute(SQL["insert_notifications"], prepare=False)
+    return cursor.rowcount
+
+
+async def notify(cursor: AsyncCursor, notices: Sequence[Notice]) -> int:
+    """Returns how many of them are new."""
+    if not notices:
+        return 0
+    await cursor.execute(SQL["insert_notices"], [encode_json(notices).decode()], prepare=False)
     return cursor.rowcount
 
 

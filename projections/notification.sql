@@ -24,3 +24,17 @@ with made as (
 insert into notification_delivery (notification_id, subscriber)
 select id, 'default' from made
 on conflict do nothing;
+
+-- name: insert_notices
+with made as (
+    insert into notification (id, user_id, type, title, message, link, metadata, created_at)
+    select id, user_id, type, title, message, link, metadata, created_at
+    from json_to_recordset(%s::json) as notice (
+        id uuid, user_id text, type text, title text, message text, link text, metadata jsonb, created_at timestamptz
+    )
+    on conflict do nothing
+    returning id
+)
+insert into notification_delivery (notification_id, subscriber)
+select id, 'default' from made
+on conflict do nothing;

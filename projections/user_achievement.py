@@ -2,7 +2,8 @@
 
 Awards are nearly always new, so they are copied straight into their tables, which costs Postgres half of anything
 else. Where one of them is there already (a rebuilt table, a position set back) the whole copy is undone, and the
-batch is merged instead; so are those after it, until a batch is all new again.
+batch is merged instead; so are those after it, until a batch is all new again. The other outcomes of a batch are
+written behind its awards: what is revoked was unlocked before, and no two of them change the same row otherwise.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ from collections.abc import Sequence
 from contextlib import suppress
 from struct import Struct
 
+import msgspec
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.errors import UniqueViolation
 
 from broker.reading import Batch
-from projections.award import Award, decode_award, decode_metadata
+from projections.award import Award, decode_award, decode_object
 from projections.columns import (
     EMPTY_OBJECT,
+    NULL,
     Repeated,
     append_moment,
+    appended_at,
     bigint,
     copied,
     encode_json,
@@ -28,7 +32,7 @@ from projections.columns import (
     moment,
     text,
 )
-from projections.decoding import UNREADABLE, decode, undecodable
+from projections.decoding import UNREADABLE, Undecodable, decode, undecodable
 from projections.notification import SQL as NOTIFICATION_SQL
 from projections.notification import (
     copy_notifications,
@@ -37,6 +41,7 @@ from projections.notification import (
     notice_row,
     notification_uuid,
 )
+from projections.other_outcomes import Other, decode_other, write_others
 from projections.projection import place
 from projections.statements import statements
 from schemas.records import Record
@@ -45,30 +50,32 @@ from schemas.topics import Names
 SQL = statements("user_achievement.sql")
 
 RECORDS_PER_TURN = 250  # decoded before Postgres is given more of the batch before
-NO_METADATA, NO_SCOPE = jsonb(EMPTY_OBJECT), text("")
+NO_FIELDS, NO_SCOPE = jsonb(EMPTY_OBJECT) + 3 * NULL, text("")
 
 _texts = Repeated()
-_begin_award = Struct(">hi16siiiqiqiqiiiqii").pack
+_begin_award = Struct(">hi16siiiqiqiqiiiqiiiqi?").pack
 
 
-class AwardRows:
-    """Outcomes, and what the tables are to get of them: each table's rows as COPY reads them.
+class OutcomeRows:
+    """Outcomes, and what the tables are to get of them: of awards each table's rows as COPY reads them.
 
-    What was decoded is not kept: to write into memory that was not just used costs more than to decode.
+    What was decoded of an award is not kept: to write into memory that was not just used costs more than to decode.
     """
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
+        self.records: list[Record] = []  # those of awards
         self.rows: list[bytes] = []
         self.notices: list[bytes] = []
         self.deliveries: list[bytes] = []
+        self.others: list[Other] = []
 
     @property
     def awards(self) -> list[Award]:
         return [decode_award(record.value or b"") for record in self.records]
 
     def add(self, award: Award, record: Record) -> None:
-        user, metadata, appended = text(award.subject), metadata_of(award), append_moment(record)
+        user, appended = text(award.subject), append_moment(record)
+        metadata = object_of(award.data.metadata)
         self.records.append(record)
         self.rows.append(award_row(award, user, metadata, appended))
         if award.data.announce:
@@ -89,24 +96,26 @@ class UserAchievementProjection:
         for statement in (SQL["create_incoming"], SQL["create_appeared"], NOTIFICATION_SQL["create_incoming"]):
             await connection.execute(statement)
 
-    async def decode(self, batches: Sequence[Batch]) -> AwardRows:
-        rows = AwardRows()
+    async def decode(self, batches: Sequence[Batch]) -> OutcomeRows:
+        rows = OutcomeRows()
         for batch in batches:
             for start in range(0, len(batch.records), RECORDS_PER_TURN):
                 add_records(rows, batch.records[start : start + RECORDS_PER_TURN], place(batch))
                 await asyncio.sleep(0)
         return rows
 
-    async def write(self, connection: AsyncConnection, rows: AwardRows) -> int:
-        if not rows.records:
-            return 0
+    async def write(self, connection: AsyncConnection, rows: OutcomeRows) -> int:
         async with connection.cursor() as cursor:
-            if self._all_new:
-                with suppress(UniqueViolation):
-                    return await self._copy(cursor, rows)
-            return await self._merge(cursor, rows)
+            notified = await self._write_awards(cursor, rows) if rows.records else 0
+            return notified + await write_others(cursor, rows.others)
 
-    async def _copy(self, cursor: AsyncCursor, rows: AwardRows) -> int:
+    async def _write_awards(self, cursor: AsyncCursor, rows: OutcomeRows) -> int:
+        if self._all_new:
+            with suppress(UniqueViolation):
+                return await self._copy(cursor, rows)
+        return await self._merge(cursor, rows)
+
+    async def _copy(self, cursor: AsyncCursor, rows: OutcomeRows) -> int:
         """Raises: UniqueViolation, nothing being written."""
         async with cursor.connection.transaction():
             async with cursor.copy(SQL["copy_awards"]) as copy:
@@ -115,7 +124,7 @@ class UserAchievementProjection:
                 await copy_notifications(cursor, copied(rows.notices), copied(rows.deliveries))
         return len(rows.notices)
 
-    async def _merge(self, cursor: AsyncCursor, rows: AwardRows) -> int:
+    async def _merge(self, cursor: AsyncCursor, rows: OutcomeRows) -> int:
         async with cursor.copy(SQL["copy_incoming"]) as copy:
             await copy.write(copied(rows.rows))
         # planned anew each time: a plan made for a small batch would be a slow one for a large batch
@@ -126,20 +135,24 @@ class UserAchievementProjection:
         return notified
 
 
-def add_records(rows: AwardRows, records: Sequence[Record], where: str) -> None:
+def add_records(rows: OutcomeRows, records: Sequence[Record], where: str) -> None:
     """Raises: Undecodable."""
     for record in records:
-        award = decode(record, decode_award, where)
+        try:
+            award = decode(record, decode_award, where)
+        except Undecodable:
+            rows.others.append(Other(decode(record, decode_other, where), appended_at(record)))
+            continue
         try:
             rows.add(award, record)
         except UNREADABLE as error:
             raise undecodable(record, where, error) from error
 
 
-def metadata_of(award: Award) -> bytes:
+def object_of(written: msgspec.Raw) -> bytes:
     """As JSON that Postgres takes, whatever is between its tokens and however its numbers are written."""
-    metadata = bytes(award.data.metadata)
-    return metadata if metadata == EMPTY_OBJECT else encode_json(decode_metadata(metadata))
+    value = bytes(written)
+    return value if value == EMPTY_OBJECT else encode_json(decode_object(value))
 
 
 def award_row(award: Award, user: bytes, metadata: bytes, appended: int) -> bytes:
@@ -149,7 +162,8 @@ def award_row(award: Award, user: bytes, metadata: bytes, appended: int) -> byte
     partition, offset, version = evidence.partition, evidence.offset, data.catalog_version
     # fmt: off
     numbers = _begin_award(
-        21, 16, identity, 4, data.n, 8, earned_at, 8, appended, 8, data.points, 4, partition, 8, offset, 4, version
+        26, 16, identity, 4, data.n, 8, earned_at, 8, appended, 8, data.points, 4, partition, 8, offset, 4, version,
+        8, data.xp, 1, data.is_public,
     )
     # fmt: on
     return b"".join(
@@ -159,7 +173,7 @@ def award_row(award: Award, user: bytes, metadata: bytes, appended: int) -> byte
             user,
             text(evidence.event_id),
             text(data.scope) if data.scope else NO_SCOPE,
-            NO_METADATA if metadata == EMPTY_OBJECT else jsonb(metadata),
+            fields(award, metadata),
             _texts[data.catalog],
             _texts[data.achievement],
             _texts[data.tier],
@@ -168,6 +182,22 @@ def award_row(award: Award, user: bytes, metadata: bytes, appended: int) -> byte
             _texts[data.catalog_sha256],
             _texts[data.origin],
             _texts[data.replay_id],
+        )
+    )
+
+
+def fields(award: Award, metadata: bytes) -> bytes:
+    """The columns metadata, context, description and message: texts only where metadata is filled in."""
+    context = object_of(award.data.context)
+    if metadata == context == EMPTY_OBJECT:
+        return NO_FIELDS
+    has_texts = metadata != EMPTY_OBJECT
+    return b"".join(
+        (
+            jsonb(metadata),
+            NULL if context == EMPTY_OBJECT else jsonb(context),
+            text(award.data.description) if has_texts else NULL,
+            text(award.data.message) if has_texts else NULL,
         )
     )
 

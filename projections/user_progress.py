@@ -1,21 +1,27 @@
-"""The read model `user_progress`: one row for each user, from the changelog of the processor's states."""
+"""The read model `user_progress`: one row for each user, from the changelog of the processor's states.
+
+A row is its user's state, and what only the states before it could tell: the pace of its metrics and since when
+the user is known. That is computed from the row as it was, in the transaction that writes it.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from struct import Struct
 from typing import NamedTuple
 
 import msgspec
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 
 from broker.reading import Batch
-from projections.columns import NULL, append_moment, copied, encode_json, jsonb, text
+from projections.columns import append_moment, appended_at, copied, encode_json, jsonb, nullable, text
 from projections.decoding import decode, undecodable
+from projections.pace import Moved, Pace, follow
 from projections.projection import place
 from projections.statements import statements
-from schemas.program import CatalogProgram, Program
+from schemas.program import HIDDEN_MARK, CatalogProgram, MetricSpec, Program
 from schemas.records import Record
 from schemas.state import (
     CONTROL_KEY,
@@ -25,13 +31,17 @@ from schemas.state import (
     decode_control,
     decode_state,
     fresh_state,
+    storage_of,
     value_reader,
 )
 from schemas.topics import Names
+from schemas.zones import DAY_US, EPOCH, moment_of
 
 SQL = statements("user_progress.sql")
 
 USERS_PER_TURN = 200  # decoded before the other projections of this process get their turn
+
+TIME_SLOT = {"count": 2, "sum": 2, "xp": 2, "max": 1, "latest": 1, "distinct": 1, "distinct with minus": 2}
 
 ReadProgram = Callable[[], Awaitable[Program]]
 ReadValue = Callable[[State, int], int | None]
@@ -48,29 +58,72 @@ class Latest(NamedTuple):
 
 
 class Progress(NamedTuple):
-    """A row of `user_progress`. Shapes: metrics and streaks are JSON. Units: updated_at, as columns.moment."""
+    """A row of `user_progress` as far as the state has it.
+
+    Shapes: metrics, streaks and windows are JSON; moves, catalog -> zone and what moved in it; known_since, catalog
+    -> earliest event time that the state shows. Units: updated_at, as columns.moment.
+    """
 
     user: str
     metrics: bytes
     streaks: bytes
+    windows: bytes
     zone: str | None
     updated_at: int
+    moves: dict[str, tuple[str, list[Moved]]]
+    known_since: dict[str, datetime]
 
 
 class ProgressRows(NamedTuple):
-    """Users to write, and as COPY reads them, and users whose state was erased."""
+    """Users to write, and users whose state was erased."""
 
     rows: list[Progress]
-    copied: bytes
     erased: list[str]
 
 
-class Shown(NamedTuple):
+class Past(NamedTuple):
+    """What the row of a user said before."""
+
+    paces: dict[str, dict[str, Pace]]
+    known_since: dict[str, datetime]
+
+
+UNKNOWN = Past({}, {})
+decode_paces = msgspec.json.Decoder(dict[str, dict[str, Pace]]).decode
+decode_times = msgspec.json.Decoder(dict[str, datetime]).decode
+
+
+class Shown:
     """What is read out of a state for one catalog."""
 
-    catalog: str
-    metrics: list[tuple[str, ReadValue, int]]
-    streaks: list[tuple[str, int]]
+    def __init__(self, catalog: CatalogProgram) -> None:
+        named = [metric for metric in catalog.metrics if HIDDEN_MARK not in metric.key]
+        hidden = [metric for metric in catalog.metrics if HIDDEN_MARK in metric.key]
+        self.catalog, self.zone = catalog.catalog, catalog.timezone
+        self.metrics, self.windows = readers(named), readers(hidden)
+        self.streaks = [(metric.key, metric.slot) for metric in named if metric.kind == "streak"]
+        self._times = [
+            (metric.key, value_reader(metric), metric.slot, metric.slot + TIME_SLOT[storage_of(metric)])
+            for metric in catalog.metrics
+            if metric.kind != "streak" and metric.every is None
+        ]
+        self._seen = [event.window for event in catalog.events]
+
+    def moved(self, state: State) -> list[Moved]:
+        return [
+            (key, read(state, slot) or 0, state[time])
+            for key, read, slot, time in self._times
+            if state[time] != EPOCH
+        ]
+
+    def is_known(self, state: State) -> bool:
+        """Whether the user has had an event of this catalog."""
+        return any(state[window] for window in self._seen)
+
+    def earliest(self, state: State, moved: Sequence[Moved]) -> datetime | None:
+        """The earliest event time that the state still shows."""
+        starts = [moment_of(state[slot + 1] * DAY_US) for _, slot in self.streaks if state[slot + 1] is not None]
+        return min([at for _, _, at in moved] + starts, default=None)
 
 
 class KnownProgram:
@@ -90,7 +143,7 @@ class KnownProgram:
     async def reread(self) -> None:
         self._program = await self._read()
         self._fresh = fresh_state(self._program.ledger)
-        self._shown = [shown(catalog) for catalog in self._program.catalogs]
+        self._shown = [Shown(catalog) for catalog in self._program.catalogs]
 
     def _knows(self, versions: dict[str, int]) -> bool:
         assert self._program is not None
@@ -101,14 +154,20 @@ class KnownProgram:
         """Raises: NewerState."""
         assert latest.record.value is not None
         state = decode_state(latest.record.value, self._fresh)
+        moves = {of.catalog: (state[ZONE] or of.zone, of.moved(state)) for of in self._shown}
         return Progress(
             latest.user,
-            encode_json(
-                {of.catalog: {key: read(state, slot) for key, read, slot in of.metrics} for of in self._shown}
-            ),
+            encode_json({of.catalog: values(state, of.metrics) for of in self._shown}),
             encode_json({of.catalog: {key: run_of(state, slot) for key, slot in of.streaks} for of in self._shown}),
+            encode_json({of.catalog: values(state, of.windows) for of in self._shown if of.windows}),
             state[ZONE],
             append_moment(latest.record),
+            moves,
+            {
+                of.catalog: of.earliest(state, moves[of.catalog][1]) or appended_at(latest.record)
+                for of in self._shown
+                if of.is_known(state)
+            },
         )
 
 
@@ -126,12 +185,11 @@ class UserProgressProjection:
     async def decode(self, batches: Sequence[Batch]) -> ProgressRows:
         latest = latest_states(batches)
         if not latest:
-            return ProgressRows([], b"", [])
+            return ProgressRows([], [])
         await self._known.follow(running_versions(batches))
         present = [each for each in latest if each.record.value is not None]
         erased = [each.user for each in latest if each.record.value is None]
-        rows = await self._rows(present)
-        return ProgressRows(rows, copied(map(progress_row, rows)), erased)
+        return ProgressRows(await self._rows(present), erased)
 
     async def _rows(self, present: list[Latest]) -> list[Progress]:
         rows = []
@@ -153,18 +211,27 @@ class UserProgressProjection:
     async def write(self, connection: AsyncConnection, rows: ProgressRows) -> int:
         async with connection.cursor() as cursor:
             if rows.rows:
+                past = await read_past(cursor, [row.user for row in rows.rows])
+                incoming = copied([progress_row(row, past.get(row.user, UNKNOWN)) for row in rows.rows])
                 async with cursor.copy(SQL["copy_incoming"]) as copy:
-                    await copy.write(rows.copied)
+                    await copy.write(incoming)
                 await cursor.execute(SQL["upsert_progress"], prepare=False)
             if rows.erased:
                 await cursor.execute(SQL["delete_progress"], {"users": rows.erased})
         return 0
 
 
-def shown(catalog: CatalogProgram) -> Shown:
-    metrics = [(metric.key, value_reader(metric), metric.slot) for metric in catalog.metrics]
-    streaks = [(metric.key, metric.slot) for metric in catalog.metrics if metric.kind == "streak"]
-    return Shown(catalog.catalog, metrics, streaks)
+async def read_past(cursor: AsyncCursor, users: list[str]) -> dict[str, Past]:
+    await cursor.execute(SQL["read_past"], {"users": users}, prepare=False)
+    return {user: Past(decode_paces(pace), decode_times(known)) for user, pace, known in await cursor.fetchall()}
+
+
+def readers(metrics: Sequence[MetricSpec]) -> list[tuple[str, ReadValue, int]]:
+    return [(metric.key, value_reader(metric), metric.slot) for metric in metrics]
+
+
+def values(state: State, read: Sequence[tuple[str, ReadValue, int]]) -> dict[str, int | None]:
+    return {key: value_of(state, slot) for key, value_of, slot in read}
 
 
 def run_of(state: State, slot: int) -> dict[str, int | None]:
@@ -175,12 +242,28 @@ def run_of(state: State, slot: int) -> dict[str, int | None]:
     return {"first_day": state[slot + 1], "last_day": state[slot + 2], "longest": state[slot + 3]}
 
 
-def progress_row(row: Progress) -> bytes:
+def progress_row(row: Progress, past: Past) -> bytes:
     """The columns of `copy_incoming`, in its order."""
-    zone = NULL if row.zone is None else text(row.zone)
+    paces = {
+        catalog: follow(past.paces.get(catalog, {}), moved, zone) for catalog, (zone, moved) in row.moves.items()
+    }
     return b"".join(
-        (_begin_progress(5, 8, row.updated_at), text(row.user), zone, jsonb(row.metrics), jsonb(row.streaks))
+        (
+            _begin_progress(8, 8, row.updated_at),
+            text(row.user),
+            nullable(row.zone),
+            jsonb(row.metrics),
+            jsonb(row.streaks),
+            jsonb(row.windows),
+            jsonb(encode_json(paces)),
+            jsonb(encode_json(dict(earliest(past.known_since, row.known_since)))),
+        )
     )
+
+
+def earliest(one: Mapping[str, datetime], other: Mapping[str, datetime]) -> Iterator[tuple[str, datetime]]:
+    for catalog in one.keys() | other.keys():
+        yield catalog, min(times[catalog] for times in (one, other) if catalog in times)
 
 
 def latest_states(batches: Sequence[Batch]) -> list[Latest]:

@@ -14,7 +14,7 @@ from broker.reading import Batch
 from projections.award import Award
 from projections.notification import notification_id
 from projections.projection import Projection
-from projections.user_achievement import AwardRows
+from projections.user_achievement import OutcomeRows
 from projections.user_progress import Progress, ProgressRows
 from simulation.loop import VirtualLoop
 from simulation.process import NOBODY, Line, Lost, Process
@@ -213,7 +213,7 @@ def still_open(begun: Transaction | None) -> Transaction:
     return begun
 
 
-def _write_awards(database: Database, begun: Transaction, rows: AwardRows) -> int:
+def _write_awards(database: Database, begun: Transaction, rows: OutcomeRows) -> int:
     known = database.awards.keys() | {award.id for award in begun.awards}
     begun.awards += rows.awards
     return len({award.id for award in rows.awards if award.data.announce} - known)

@@ -41,8 +41,8 @@ WAIT_S = 60.0
 EARNED_AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 RELEASED, STREAK, STARS = 3, 6, 10  # first slots of the metrics
-LEDGER = Ledger(slots=["zero", "zero", "zero", "bytes", "none", "none", "zero"])
-WIDER_LEDGER = Ledger(slots=[*LEDGER.slots, "none", "zero"])
+LEDGER = Ledger(slots=["zero", "zero", "epoch", "bytes", "none", "none", "zero"])
+WIDER_LEDGER = Ledger(slots=[*LEDGER.slots, "none", "epoch", "none"])
 
 
 def settings_of(servers: Servers, namespace: str) -> ProjectorSettings:
@@ -248,10 +248,10 @@ async def checkpoint(
         await client.send(topic, encode_control(Control(catalogs=versions)), CONTROL_KEY, partition=partition)
 
 
-def state(released: int, zone: str | None = None, stars: int | None = None) -> bytes:
+def state(released: int, zone: str | None = None, stars: int | None = None, at: datetime = EARNED_AT) -> bytes:
     values = fresh_state(LEDGER if stars is None else WIDER_LEDGER)
     values[ZONE] = zone
-    values[RELEASED : RELEASED + 2] = released, 0
+    values[RELEASED : RELEASED + 3] = released, 0, at
     values[STREAK + 1 : STREAK + 4] = 20_000, 20_004, 9
     if stars is not None:
         values[STARS] = stars

@@ -50,7 +50,7 @@ async def test_an_outcome_becomes_an_award_a_notification_and_a_delivery(setting
         "where user_id = 'ada'",
     )
     assert award == (
-        *(announced.id, "first_release", "module-1", None, 0, given.EARNED_AT, 10, None, "common", 1),
+        *(announced.id, "first_release", "module-1", None, 0, given.EARNED_AT, 10, 0, "common", 1),
         *({"title": "Notes"}, "trackflow.activity", 42, 1, "live", None),
     )
     assert await given.rows(
@@ -159,7 +159,10 @@ async def test_a_state_becomes_progress_and_the_latest_of_a_batch_wins(settings,
             "Asia/Tokyo",
         )
     ]
-    assert await given.rows(database, "select * from user_profile") == [
+    profile = (
+        "user_id, catalog, points, awards, last_earned_at, streak_longest, streak_first_day, streak_last_day, zone"
+    )
+    assert await given.rows(database, f"select {profile} from user_profile") == [
         ("ada", "trackflow", 0, 0, None, 9, date(2024, 10, 4), date(2024, 10, 8), "Asia/Tokyo")
     ]
 

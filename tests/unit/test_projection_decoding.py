@@ -9,7 +9,7 @@ from projections.decoding import Undecodable, decode
 from projections.notification import notification_id
 from projections.statements import statements
 from projections.subscription import merge
-from projections.user_achievement import AwardRows, add_records
+from projections.user_achievement import OutcomeRows, add_records
 from projections.user_progress import latest_states, running_versions
 from schemas.outcomes import encode_outcome
 from schemas.records import PlainRecord
@@ -91,8 +91,8 @@ def test_an_id_that_is_no_uuid_names_its_place(id):
         rows_of(msgspec.structs.replace(outcome("ada"), id=id))
 
 
-def rows_of(*outcomes) -> AwardRows:
-    rows = AwardRows()
+def rows_of(*outcomes) -> OutcomeRows:
+    rows = OutcomeRows()
     add_records(rows, [record(at, b"ada", encode_outcome(each)) for at, each in enumerate(outcomes)], "outcomes/0")
     return rows
 
