@@ -16,7 +16,7 @@ SIGNS = {"eq": "=", "gte": ">=", "gt": ">", "lte": "<=", "lt": "<", "in": "in", 
 
 
 class Counting(msgspec.Struct, frozen=True, kw_only=True):
-    """An event that would count. Shapes: `where` are its tests in words; `topic` is None where nobody publishes it."""
+    """An event that would count. Shapes: `where` is in words; nobody publishes it where `topic` is None."""
 
     type: str
     topic: str | None
