@@ -1,4 +1,4 @@
-"""`laurel simulate`: a seeded year of TrackFlow as JSON lines of CloudEvents, in the order of publishing."""
+"""`laurel simulate`: a seeded year of a product as JSON lines of CloudEvents, in the order of publishing."""
 
 from __future__ import annotations
 
@@ -13,9 +13,27 @@ from typing import IO, Annotated, Any
 import typer
 
 from cli.output import progress
+from cli.simulation.products import PRODUCTS
 from cli.simulation.year import simulate
 
-Users = Annotated[int, typer.Option("--users", min=1, help="How many musicians register.")]
+
+def known_product(name: str) -> str:
+    """Raises: BadParameter when nobody has made up users for such a catalog."""
+    if name not in PRODUCTS:
+        raise typer.BadParameter(f"nobody is made up for '{name}': choose one of {', '.join(PRODUCTS)}")
+    return name
+
+
+Bundled = Annotated[
+    str,
+    typer.Option(
+        "--catalog",
+        metavar="NAME",
+        help=f"The product whose users are made up: {', '.join(PRODUCTS)}.",
+        callback=known_product,
+    ),
+]
+Users = Annotated[int, typer.Option("--users", min=1, help="How many people register.")]
 Days = Annotated[int, typer.Option("--days", min=1, max=3650, help="How many days; the last is 2025-12-31.")]
 Seed = Annotated[int, typer.Option("--seed", help="The same seed gives the same bytes everywhere.")]
 Out = Annotated[Path | None, typer.Option("--out", metavar="FILE", help="Default stdout; .gz compresses.")]
@@ -25,11 +43,17 @@ TopicEvents = Annotated[
 
 
 def command(
-    users: Users = 100, days: Days = 365, seed: Seed = 1, out: Out = None, topic_events: TopicEvents = False
+    users: Users = 100,
+    days: Days = 365,
+    seed: Seed = 1,
+    out: Out = None,
+    topic_events: TopicEvents = False,
+    catalog: Bundled = "trackflow",
 ) -> None:
-    """Make up a year of musicians: plans, releases, undos, logins, travel, late and repeated events."""
+    """Make up a year of a product's users: what they do and undo, their travel, late and repeated events."""
+    events = simulate(users, days, seed, catalog=catalog, with_topic=topic_events)
     with opened(out) as file, progress("simulating") as show:
-        for count, event in enumerate(simulate(users, days, seed, with_topic=topic_events), start=1):
+        for count, event in enumerate(events, start=1):
             file.write(line(event))
             if count % 1000 == 0:
                 show(events=count)

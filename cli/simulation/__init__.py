@@ -1,1 +1,1 @@
-"""A town of musicians who use TrackFlow, made up from a seed: the same seed, the same year, everywhere."""
+"""People who use a product, made up from a seed: the same seed, the same year, everywhere."""

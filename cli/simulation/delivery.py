@@ -8,10 +8,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from cli.simulation.chance import Chance
-from cli.simulation.musician import Happening
-
-SOURCE = "/trackflow/web"
-TOPIC = "trackflow.activity"
+from cli.simulation.products import Product
+from cli.simulation.user import Happening
 
 SECOND_MS = 1_000
 MINUTE_MS = 60 * SECOND_MS
@@ -29,7 +27,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 class Delivery:
     """Events that wait for their moment of publishing."""
 
-    def __init__(self, seed: str, *, with_topic: bool) -> None:
+    def __init__(self, product: Product, seed: str, *, with_topic: bool) -> None:
+        self._product = product
         self._chance = Chance(f"{seed}/delivery")
         self._with_topic = with_topic
         self._waiting: list[tuple[int, int, dict[str, Any]]] = []
@@ -76,12 +75,12 @@ class Delivery:
         return {
             "specversion": "1.0",
             "id": f"{happening.user_id}-{self._sent}",
-            "source": SOURCE,
+            "source": self._product.source,
             "type": happening.type,
             "subject": happening.user_id,
             "time": rfc3339(happening.at),
             **({"timezone": happening.zone} if happening.zone else {}),
-            **({"topic": TOPIC} if self._with_topic else {}),
+            **({"topic": self._product.topic} if self._with_topic else {}),
             "data": happening.data,
         }
 

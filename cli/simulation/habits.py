@@ -1,4 +1,4 @@
-"""How regularly somebody makes music, and how much on a day."""
+"""How regularly somebody is there, and at what time of the day."""
 
 from __future__ import annotations
 
@@ -10,13 +10,6 @@ from cli.simulation.chance import Chance
 SATURDAY = 5
 FRIDAY = 4
 
-# how many things somebody does on an active day: (weight, at most)
-DRIVES = {
-    "daily": [(12, 0), (12, 1), (4, 3), (2, 12)],
-    "weekender": [(10, 1), (6, 3), (2, 6)],
-    "burst": [(8, 1), (8, 3), (2, 9)],
-    "lapsed": [(6, 1), (3, 3)],
-}
 SESSION_STARTS = [(2, (6, 9)), (2, (11, 14)), (1, (15, 17)), (6, (18, 22)), (1, (23, 24))]
 
 
@@ -45,7 +38,7 @@ class Weekender:
 
 
 class Burst:
-    """Some weeks with music nearly every day, then weeks without."""
+    """Some weeks nearly every day, then weeks without."""
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance

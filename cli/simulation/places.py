@@ -1,4 +1,4 @@
-"""Where musicians live and travel."""
+"""Where people live and travel."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ TRIP_DAYS = (4, 21)
 
 
 class Whereabouts:
-    """The zone a musician is in, day by day. On the day of a departure nobody makes music."""
+    """The zone somebody is in, day by day. On the day of a departure nobody does anything."""
 
     def __init__(self, chance: Chance) -> None:
         self._chance = chance

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from typing import Any
 
 from cli.simulation.chance import Chance
 
@@ -59,23 +58,6 @@ THINGS = [
     "Train",
 ]
 
-FIRST_NAMES = [
-    "ada",
-    "ben",
-    "chiara",
-    "dmitri",
-    "esra",
-    "femi",
-    "gao",
-    "hana",
-    "ivan",
-    "jo",
-    "kemal",
-    "lin",
-    "maya",
-]
-LAST_NAMES = ["adler", "brook", "costa", "diaz", "eze", "fuji", "gomez", "haas", "iyer", "jansen", "khan", "lopez"]
-
 
 class Taste:
     """The artists and years somebody prefers; a historian wants every year there is."""
@@ -116,13 +98,3 @@ def spellings(name: str) -> list[tuple[int, str | None]]:
 
 def title(chance: Chance) -> str:
     return f"{chance.one_of(MOODS)} {chance.one_of(THINGS)}"
-
-
-def person(index: int, chance: Chance) -> dict[str, Any]:
-    """What somebody says about themselves when they register."""
-    first, last = chance.one_of(FIRST_NAMES), chance.one_of(LAST_NAMES)
-    return {
-        "username": f"{first}.{last}.{index}",
-        "display_name": f"{first.title()} {last.title()}",
-        "avatar_url": f"https://img.trackflow.example/avatar/{index}.png" if chance.happens(0.7) else None,
-    }

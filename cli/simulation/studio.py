@@ -5,20 +5,19 @@ An undo always carries what it undoes, as it was counted.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from cli.simulation.chance import Chance
 from cli.simulation.repertoire import Taste, title
+from cli.simulation.resident import Act, Fact, Facts, Resident, one_of
 from cli.simulation.town import Bug, Request, Town
-
-Fact = tuple[str, dict[str, Any]]
-Facts = Iterator[Fact]
 
 PACK_SONGS = (3, 6)
 SERIES_PARTS = (2, 4)
-FRIENDS = 12
+PROLIFIC_DRIVE = 9
+HISTORIAN_CHANCE = 0.05
+PROLIFIC_HISTORIAN_CHANCE = 0.4
 
 
 @dataclass(eq=False, slots=True)
@@ -56,33 +55,27 @@ class Series:
     parts_left: int
 
 
-class Studio:
+def open_studio(town: Town, user_id: str, drive: int, chance: Chance) -> Studio:
+    """That of a new musician; those who do a lot are often curious about all of music's history."""
+    likely = PROLIFIC_HISTORIAN_CHANCE if drive >= PROLIFIC_DRIVE else HISTORIAN_CHANCE
+    return Studio(user_id, town, Taste(chance, chance.happens(likely)), chance)
+
+
+class Studio(Resident):
     """The works of one musician."""
 
     def __init__(self, user_id: str, town: Town, taste: Taste, chance: Chance) -> None:
-        self.user_id = user_id
+        super().__init__(user_id, town.user_ids, chance)
         self.town = town
         self.taste = taste
-        self.chance = chance
         self.planned: list[Song] = []
         self.wip: list[Song] = []
         self.released: list[Song] = []
         self.pack: Pack | None = None
         self.series: list[Series] = []
-        self.followed_ids: list[str] = []
-        self.place = 0
-        self._made = 0
-
-    def open(self, profile: dict[str, Any]) -> Fact:
-        """Register; from now on others can find this musician."""
-        self.place = len(self.town.user_ids)
-        self.town.user_ids.append(self.user_id)
-        return "user_registered", profile
 
     def act(self) -> list[Fact]:
-        """Do one of the things that can be done now."""
-        possible = [(weight, act) for weight, can, act in ACTS if can(self)]
-        return list(self.chance.weighed(possible)(self))
+        return one_of(ACTS, self, self.chance)
 
     # --- songs ---
 
@@ -183,7 +176,7 @@ class Studio:
         return [song for song in (*self.wip, *self.released) if not song.authored]
 
     def _new_song(self, status: str) -> tuple[Song, Fact]:
-        song = Song(self._id("s"), title(self.chance), self.taste.artist(), self.taste.year())
+        song = Song(self.new_id("s"), title(self.chance), self.taste.artist(), self.taste.year())
         if self.pack and self.pack.room and self.chance.happens(0.6):
             song.pack = self.pack
             self.pack.songs.append(song)
@@ -193,18 +186,14 @@ class Studio:
     def _take(self, shelf: list[Song]) -> Song:
         return shelf.pop(self.chance.between(0, len(shelf) - 1))
 
-    def _id(self, kind: str) -> str:
-        self._made += 1
-        return f"{kind}-{self.user_id}-{self._made}"
-
     # --- packs, series, imports ---
 
     def create_pack(self) -> Facts:
-        self.pack = Pack(self._id("p"), f"{title(self.chance)} Pack", self.chance.between(*PACK_SONGS))
+        self.pack = Pack(self.new_id("p"), f"{title(self.chance)} Pack", self.chance.between(*PACK_SONGS))
         yield "pack_created", {"pack_id": self.pack.id, "title": self.pack.title}
 
     def create_series(self) -> Facts:
-        series = Series(self._id("a"), f"{title(self.chance)} Series", self.chance.between(*SERIES_PARTS))
+        series = Series(self.new_id("a"), f"{title(self.chance)} Series", self.chance.between(*SERIES_PARTS))
         self.series.append(series)
         yield "series_created", {"series_id": series.id, "title": series.title}
 
@@ -224,7 +213,7 @@ class Studio:
 
     def add_collaborator(self) -> Facts:
         song = self.chance.one_of(self.songs())
-        friend = self._friend() if not self.chance.happens(0.005) else self.user_id
+        friend = self.friend() if not self.chance.happens(0.005) else self.user_id
         if friend in song.collaborator_ids:
             return
         song.collaborator_ids.append(friend)
@@ -239,25 +228,8 @@ class Studio:
     def _collaboration(self, song: Song, friend: str) -> dict[str, Any]:
         return {"song_id": song.id, "collaborator_id": friend, "title": song.title}
 
-    def follow(self) -> Facts:
-        friend = self._friend()
-        if friend not in self.followed_ids:
-            self.followed_ids.append(friend)
-            yield "user_followed", {"followed_id": friend}
-
-    def unfollow(self) -> Facts:
-        yield "user_unfollowed", {"followed_id": self.followed_ids.pop(0)}
-
-    def _friend(self) -> str:
-        """Mostly somebody who registered at about the same time, sometimes anybody; the first ones are popular."""
-        ids = self.town.user_ids
-        known = min(len(ids), FRIENDS + 1) if self.chance.happens(0.8) else len(ids)
-        first = min(max(0, self.place - FRIENDS // 2), len(ids) - known)
-        place = first + self.chance.near(0, known - 2)
-        return ids[place + (place >= self.place)]
-
     def submit_request(self) -> Facts:
-        request = Request(self._id("r"), self.user_id, f"More {title(self.chance).lower()}")
+        request = Request(self.new_id("r"), self.user_id, f"More {title(self.chance).lower()}")
         self.town.requests.append(request)
         yield "feature_request_submitted", {"request_id": request.id, "title": request.title}
 
@@ -275,7 +247,7 @@ class Studio:
         return {"request_id": request.id, "owner_id": request.owner_id, "title": request.title}
 
     def report_bug(self) -> Facts:
-        bug = Bug(self._id("b"), self.user_id, f"{title(self.chance)} does not play")
+        bug = Bug(self.new_id("b"), self.user_id, f"{title(self.chance)} does not play")
         self.town.bugs.append(bug)
         yield "bug_reported", {"bug_id": bug.id, "title": bug.title}
 
@@ -284,10 +256,8 @@ class Studio:
         yield "bug_fixed", {"bug_id": bug.id, "reporter_id": bug.reporter_id, "title": bug.title}
 
 
-Act = tuple[int, Callable[[Studio], Any], Callable[[Studio], Facts]]
-
-# (how often, whether it is possible, the act); weights are whole, since Pythons differ in how they add fractions
-ACTS: list[Act] = [
+# weights are whole, since Pythons differ in how they add fractions
+ACTS: list[Act[Studio]] = [
     (220, lambda studio: True, Studio.plan_song),
     (120, lambda studio: True, Studio.begin_song),
     (30, lambda studio: True, Studio.release_at_once),
@@ -300,8 +270,8 @@ ACTS: list[Act] = [
     (10, lambda studio: True, Studio.create_series),
     (30, lambda studio: studio.series, Studio.work_on_series),
     (30, lambda studio: True, Studio.import_from_spotify),
-    (80, lambda studio: len(studio.town.user_ids) > 1 and studio.songs(), Studio.add_collaborator),
-    (15, lambda studio: len(studio.town.user_ids) > 1, Studio.follow),
+    (80, lambda studio: studio.has_company() and studio.songs(), Studio.add_collaborator),
+    (15, Studio.has_company, Studio.follow),
     (10, lambda studio: True, Studio.submit_request),
     (10, lambda studio: studio.town.requests, Studio.comment),
     (15, lambda studio: studio.town.requests, Studio.upvote),

@@ -1,4 +1,4 @@
-"""One musician's year: when they are there, and what they do then."""
+"""One user's year: when they are there, and what they do then."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 
 from cli.simulation.chance import Chance
-from cli.simulation.habits import ARCHETYPES, DRIVES, HABITS, SESSION_STARTS
+from cli.simulation.habits import ARCHETYPES, HABITS, SESSION_STARTS
+from cli.simulation.names import profile
 from cli.simulation.places import Whereabouts, moment
-from cli.simulation.repertoire import Taste, person
-from cli.simulation.studio import Fact, Studio
-from cli.simulation.town import Town
+from cli.simulation.products import Begin, Product
+from cli.simulation.resident import Fact
 
-PROLIFIC_DRIVE = 9
-HISTORIAN_CHANCE = 0.05
-PROLIFIC_HISTORIAN_CHANCE = 0.4
 SECOND_SESSION_CHANCE = 0.07
 PROFILE_CHANGE_CHANCE = 0.004
 PAUSE = timedelta(minutes=30)
@@ -24,7 +21,7 @@ BETWEEN_FACTS_MS = (15, 400)
 
 
 class Happening(NamedTuple):
-    """A fact of TrackFlow, before anybody has sent it."""
+    """A fact of the product, before anybody has sent it."""
 
     type: str
     user_id: str
@@ -33,22 +30,22 @@ class Happening(NamedTuple):
     data: dict[str, Any]
 
 
-class Musician:
+class User:
     """Their joining day counts from the first day of the simulation; before it they do nothing."""
 
-    def __init__(self, index: int, days: int, town: Town, seed: str) -> None:
-        self.chance = chance = Chance(f"{seed}/musician/{index}")
+    def __init__(self, index: int, days: int, product: Product, begin: Begin, seed: str) -> None:
+        self.chance = chance = Chance(f"{seed}/{product.user}/{index}")
         self.index = index
-        self.id = f"m{index:05d}"
+        self.id = f"{product.user[0]}{index:05d}"
+        self.product = product
         self.joins_on = 0 if chance.happens(0.4) else chance.near(0, max(0, days * 3 // 4))
         self.whereabouts = Whereabouts(chance)
         archetype = chance.weighed(ARCHETYPES)
         self.habit = HABITS[archetype](chance)
-        self.drive = chance.weighed(DRIVES[archetype])
+        self.drive = chance.weighed(product.drives[archetype])
         self.busy_until = datetime.min.replace(tzinfo=UTC)
         self.tells_zone = chance.happens(0.9)
-        likely = PROLIFIC_HISTORIAN_CHANCE if self.drive >= PROLIFIC_DRIVE else HISTORIAN_CHANCE
-        self.studio = Studio(self.id, town, Taste(chance, chance.happens(likely)), chance)
+        self.life = begin(self.id, self.drive, chance)
 
     def live(self, number: int, day: date) -> Iterator[list[Happening]]:
         """The sessions of a day, each a list of happenings in the order of their times."""
@@ -64,13 +61,16 @@ class Musician:
                 yield self._session(day, self._deeds(self.drive // 2))
 
     def _register(self) -> Fact:
-        return self.studio.open({**person(self.index, self.chance), "timezone": self.whereabouts.home})
+        return self.life.register({**self._profile(), "timezone": self.whereabouts.home})
 
     def _deeds(self, most: int) -> list[list[Fact]]:
-        deeds: list[list[Fact]] = [[("login", {})]]
+        deeds = [self.life.arrive()]
         if self.chance.happens(PROFILE_CHANGE_CHANCE):
-            deeds.append([("user_updated", person(self.index, self.chance))])
-        return deeds + [self.studio.act() for _ in range(self.chance.between(0, most))]
+            deeds.append([("user_updated", self._profile())])
+        return deeds + [self.life.act() for _ in range(self.chance.between(0, most))]
+
+    def _profile(self) -> dict[str, Any]:
+        return profile(self.index, self.product.catalog, self.chance)
 
     def _session(self, day: date, deeds: list[list[Fact]]) -> list[Happening]:
         zone = self.whereabouts.zone
