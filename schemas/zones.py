@@ -12,6 +12,9 @@ zoneinfo.reset_tzpath(to=())
 DAY_SECONDS = 86_400
 DAY_US = 86_400_000_000
 HOUR_US = 3_600_000_000
+MINUTE_US = 60_000_000
+MONTH_US = 30 * DAY_US
+MONTHS_LOOKED_AT = 12 * 130  # to the end of this century; a clock is not changed for less than a month
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
 EPOCH_DAY = date(1970, 1, 1).toordinal()
@@ -47,6 +50,23 @@ def day_start(day: int, zone: str) -> datetime:
     """The first instant of a local day (midnight, or what follows a skipped one), in UTC."""
     midnight = datetime.combine(date.fromordinal(day + EPOCH_DAY), time(), tzinfo=find_zone(zone))
     return midnight.astimezone(UTC)
+
+
+def local_minutes_ahead(moment: datetime, zone: str) -> int:
+    """How far the zone's clock is ahead of UTC at a moment. Units: whole minutes."""
+    return _offset(microseconds(moment), zone) // MINUTE_US
+
+
+class ZonesNearTheDateLine(dict[str, bool]):
+    """Whether a zone's clock is ever as far from UTC as on either side of the date line; looked at once a zone."""
+
+    def __init__(self, west: int, east: int) -> None:
+        self._near = range(west + 1, east)
+
+    def __missing__(self, zone: str) -> bool:
+        moments = (moment_of(month * MONTH_US) for month in range(MONTHS_LOOKED_AT))
+        self[zone] = found = any(local_minutes_ahead(moment, zone) not in self._near for moment in moments)
+        return found
 
 
 def _offset_within(hour: int, zone: str, at: int) -> int:

@@ -136,11 +136,11 @@ class Board:
 
     def __init__(self, catalog: CatalogProgram, first_place: int) -> None:
         metrics = {metric.key: metric for metric in catalog.metrics}
-        numbers = {spec.key: spec.number for spec in catalog.achievements}
+        numbers = {spec.reference: spec.number for spec in catalog.achievements}
         active = [spec for spec in catalog.achievements if spec.is_active]
         self.entries = [Entry(first_place + index, spec, metrics, numbers) for index, spec in enumerate(active)]
         self.waiting: dict[str, dict[int, Waiting]] = {key: {} for key in metrics}
-        by_key = {entry.spec.key: entry for entry in self.entries}
+        by_key = {entry.spec.reference: entry for entry in self.entries}
         for entry in self.entries:
             self._wait(entry, entry.spec.when)
             for key in by_key.keys() & entry.spec.requires:

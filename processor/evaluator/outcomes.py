@@ -30,7 +30,7 @@ class UnlockTemplate:
 
     def __init__(self, catalog: CatalogProgram, spec: AchievementSpec) -> None:
         self._pieces = _pieces(_with_gaps(_example(catalog, spec)))
-        self._id_start = id_start(catalog.catalog, spec.key)
+        self._id_start = id_start(catalog.catalog, spec.key, spec.tier)
 
     def render(self, subject: str, earned_at: datetime, progress: int | None, evidence: bytes) -> bytes:
         """Shapes: evidence is JSON. Hot: bytes, since text with an emoji in it takes four bytes a character."""
@@ -80,10 +80,12 @@ def _example(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
             type=spec.type,
             catalog_version=catalog.version,
             catalog_sha256=catalog.sha256,
-            tier=None,
+            tier=spec.tier,
             rarity=spec.rarity,
             points=spec.points,
+            xp=spec.xp,
             secret=spec.secret,
+            is_public=spec.is_public,
             scope="",
             n=0,
             metadata={},

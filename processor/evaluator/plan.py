@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from processor.evaluator.entries import Board
 from processor.evaluator.metrics import KINDS, Crossed, Step, Thresholds
 from processor.evaluator.metrics.kind import FeedContext
+from processor.evaluator.metrics.window import within
 from processor.evaluator.outcomes import Derivation, UnlockTemplate
 from schemas.events import Attributes, EventKey, attribute_of, event_key, event_specs
 from schemas.program import CatalogProgram, EventSpec, Feed, MetricSpec, Program, Test
@@ -96,7 +97,7 @@ def _moves(catalog: CatalogProgram, event_type: str, event: EventSpec, board: Bo
     return [
         _move(catalog, metric, feed, event, board)
         for metric in catalog.metrics
-        for feed in metric.feeds
+        for feed in [*metric.feeds, *metric.freezes]
         if feed.type == event_type
     ]
 
@@ -104,7 +105,8 @@ def _moves(catalog: CatalogProgram, event_type: str, event: EventSpec, board: Bo
 def _move(catalog: CatalogProgram, metric: MetricSpec, feed: Feed, event: EventSpec, board: Board) -> Move:
     thresholds = Thresholds(board.waiting[metric.key])
     context = FeedContext(metric, feed, event, thresholds, catalog.timezone)
-    return Move(where_of(event, feed.where), KINDS[storage_of(metric)].step(context))
+    step = within(context, KINDS[storage_of(metric)].step(context))
+    return Move(where_of(event, feed.where), step)
 
 
 def where_of(event: EventSpec, tests: list[Test]) -> Where | None:

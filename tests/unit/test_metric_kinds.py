@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from processor.evaluator.metrics import KINDS, Thresholds
 from processor.evaluator.metrics.kind import FeedContext, Slots
 from schemas.events import Envelope, attribute, event_kind
 from schemas.program import EventSpec, Feed, FieldSpec, MetricSpec
-from schemas.state import DEFAULTS, DISTINCT_MAX, ENTRY, ID_BYTES, SLOTS_OF_KIND, STREAK_RUNS_MAX, value_reader
-from schemas.zones import DAY_US, EPOCH, microseconds, moment_of
+from schemas.state import (
+    DEFAULTS,
+    DISTINCT_MAX,
+    EDGES_MAX,
+    ENTRY,
+    FREEZES_MAX,
+    ID_BYTES,
+    PERIOD_DISTINCT_MAX,
+    PERIOD_SUMS,
+    PERIODS_MAX,
+    SLOTS_OF_KIND,
+    STREAK_RUNS_MAX,
+    value_reader,
+)
+from schemas.state import FREEZE as FREEZE_DAY
+from schemas.streaks import EDGE
+from schemas.zones import DAY_US, EPOCH, HOUR_US, microseconds, moment_of
 
 FIELDS = [
     FieldSpec(name="amount", type="integer", optional=True),
@@ -22,7 +40,9 @@ FIELDS = [
 ]
 EVENT = EventSpec(type="played", topic="t", fields=FIELDS, window=0)
 DATA = event_kind(0, EVENT).decode
-UNDOABLE = {"count", "sum", "distinct with minus"}
+UNDOABLE = {"count", "sum", "distinct with minus", "count each", "sum each"}
+FREEZE = Feed(type="frozen")
+TWO_WAYS = {*UNDOABLE, "streak bridged"}
 ZONES = [None, "Europe/Paris", "Pacific/Auckland", "America/St_Johns"]
 
 
@@ -36,11 +56,22 @@ def metric(storage: str) -> MetricSpec:
         feeds=[Feed(type="played", sign=sign) for sign in signs],
         of="amount" if kind in ("sum", "max", "latest") else None,
         by=["artist"] if kind == "distinct" else [],
+        every="week" if storage.endswith("each") else None,
+        grace=1 if storage == "streak bridged" else 0,
+        freezes=[FREEZE] if storage == "streak bridged" else [],
+        edges=len(SLOTS_OF_KIND[storage]) if kind == "streak" else None,
     )
 
 
+def feeds_of(storage: str) -> dict[int, Feed]:
+    """The feeds by the sign of the events they take."""
+    found = {feed.sign: feed for feed in metric(storage).feeds} | ({-1: FREEZE} if "bridged" in storage else {})
+    return {sign: replace(feed, of="amount") for sign, feed in found.items()} if storage == "xp" else found
+
+
 def empty(storage: str) -> list[Any]:
-    return [DEFAULTS[default] for default in SLOTS_OF_KIND[storage]]
+    edges = [b""] if metric(storage).edges is not None else []
+    return [DEFAULTS[default] for default in SLOTS_OF_KIND[storage]] + edges
 
 
 def fold(storage: str, events: list[dict[str, Any]], thresholds: list[int] | None = None) -> list[Any]:
@@ -48,11 +79,11 @@ def fold(storage: str, events: list[dict[str, Any]], thresholds: list[int] | Non
     slots, crossed = empty(storage), []
     waiting = Thresholds({value: value for value in thresholds or []})
     steps = {
-        feed.sign: KINDS[storage].step(FeedContext(metric(storage), feed, EVENT, waiting, "UTC"))
-        for feed in metric(storage).feeds
+        sign: KINDS[storage].step(FeedContext(metric(storage), feed, EVENT, waiting, "UTC"))
+        for sign, feed in feeds_of(storage).items()
     }
     for event in events:
-        step = steps[event["sign"] if storage in UNDOABLE else 1]
+        step = steps[event["sign"] if storage in TWO_WAYS else 1]
         crossed += step(slots, data_of(event), moment_of(event["at"]), envelope_of(event)) or []
     times = [(value, microseconds(moment)) for value, moment in crossed]
     return slots if thresholds is None else [*slots, times]
@@ -84,6 +115,14 @@ EVENTS = st.lists(
 )
 
 
+def merged(storage: str, earlier: Sequence[Any], later: Sequence[Any]) -> Slots:
+    size = len(SLOTS_OF_KIND[storage])
+    slots = [*KINDS[storage].merge(tuple(earlier[:size]), tuple(later[:size])), *empty(storage)[size:]]
+    if (settle := KINDS[storage].settle) is not None:
+        settle(slots, metric(storage))
+    return tuple(slots)
+
+
 def comparable(storage: str, slots: Slots) -> Slots:
     """What a value keeps in no particular order is sorted."""
     if storage == "distinct with minus":
@@ -98,9 +137,7 @@ def test_folding_two_parts_and_merging_is_folding_the_whole(
 ) -> None:
     earlier, later = fold(storage, events[:cut]), fold(storage, events[cut:])
 
-    merged = KINDS[storage].merge(tuple(earlier), tuple(later))
-
-    assert comparable(storage, fold(storage, events)) == comparable(storage, merged)
+    assert comparable(storage, fold(storage, events)) == comparable(storage, merged(storage, earlier, later))
 
 
 @pytest.mark.parametrize("storage", KINDS)
@@ -108,11 +145,14 @@ def test_folding_two_parts_and_merging_is_folding_the_whole(
 def test_nothing_merged_with_a_part_is_the_part(storage: str, events: list[dict[str, Any]]) -> None:
     part = tuple(fold(storage, events))
 
-    assert comparable(storage, part) == comparable(storage, KINDS[storage].merge(tuple(empty(storage)), part))
-    assert comparable(storage, part) == comparable(storage, KINDS[storage].merge(part, tuple(empty(storage))))
+    assert comparable(storage, part) == comparable(storage, merged(storage, empty(storage), part))
+    assert comparable(storage, part) == comparable(storage, merged(storage, part, empty(storage)))
 
 
-@pytest.mark.parametrize("storage", ["count", "distinct", "distinct with minus", "streak", "max"])
+@pytest.mark.parametrize(
+    "storage",
+    ["count", "distinct", "distinct with minus", "streak", "max", "xp", "count each", "sum each", "distinct each"],
+)
 @given(events=EVENTS, seed=st.randoms(use_true_random=False))
 def test_the_order_of_arrival_does_not_change_the_value(
     storage: str, events: list[dict[str, Any]], seed: Any
@@ -189,6 +229,111 @@ def test_a_late_day_joins_two_runs_and_crosses_what_lies_between() -> None:
         (4, 4 * DAY_US),
         (5, 5 * DAY_US),
     ]
+
+
+def test_one_missed_day_is_bridged_by_grace_two_by_a_freeze_and_a_threshold_is_dated_by_its_active_day() -> None:
+    """Days 1, 3 and 6: a day of grace over day 2, grace and the freeze of day 4 over days 4 and 5."""
+    freeze = played(at=4 * DAY_US, sign=-1)
+    events = [played(at=DAY_US), played(at=3 * DAY_US), freeze, played(at=6 * DAY_US), played(at=7 * DAY_US)]
+
+    slots = fold("streak bridged", events, thresholds=[2, 3, 4])
+
+    assert slots[-1] == [(2, 3 * DAY_US), (3, 6 * DAY_US), (4, 7 * DAY_US)]
+    assert slots[3:5] == [4, 4]
+
+
+def test_a_freeze_that_comes_late_in_the_log_bridges_all_the_same() -> None:
+    days = [played(at=day * DAY_US) for day in (1, 4)]
+
+    assert fold("streak bridged", days)[3] == 1
+    assert fold("streak bridged", [*days, played(at=2 * DAY_US, sign=-1)])[3] == 2
+
+
+def test_freezes_beyond_their_bound_are_not_taken_in() -> None:
+    freezes = [played(at=DAY_US, sign=-1)] * (FREEZES_MAX + 2)
+
+    assert len(fold("streak bridged", freezes)[5]) // FREEZE_DAY.size == FREEZES_MAX
+
+
+FLIGHT = [
+    # Honolulu is 10 hours behind UTC, Kiritimati 14 ahead: noon of day 1 here and noon of day 3 there
+    played(at=DAY_US + 22 * HOUR_US, zone="Pacific/Honolulu"),
+    played(at=3 * DAY_US - 2 * HOUR_US, zone="Pacific/Kiritimati"),
+]
+
+
+@pytest.mark.parametrize("events", [FLIGHT, FLIGHT[::-1]])
+def test_a_day_that_a_journey_over_the_date_line_skips_does_not_break_a_run(events: list[dict[str, Any]]) -> None:
+    modern = [{**event, "at": event["at"] + 20_000 * DAY_US} for event in events]  # Kiritimati moved over in 1995
+
+    slots = fold("streak", modern, thresholds=[2])
+
+    assert slots[3] == 2
+    assert len(slots[-1]) == 1
+
+
+def test_who_stays_at_home_misses_the_day_that_travellers_skip() -> None:
+    at_home = [{**event, "at": event["at"] + 20_000 * DAY_US, "zone": "Pacific/Honolulu"} for event in FLIGHT]
+
+    assert fold("streak", [at_home[0], {**at_home[1], "at": at_home[0]["at"] + 2 * DAY_US}])[3] == 1
+
+
+def test_only_the_latest_edge_days_are_remembered() -> None:
+    events = [played(at=(20_000 + day) * DAY_US, zone="Pacific/Kiritimati") for day in range(EDGES_MAX + 2)]
+
+    slots = fold("streak", events)
+
+    assert slots[3] == EDGES_MAX + 2
+    assert [day for day, *_ in EDGE.iter_unpack(slots[4])][:1] == [20_002]
+
+
+@pytest.mark.parametrize(
+    ("zone", "hours"),
+    [
+        # the clock goes forward on 29 March 2026 in Paris and back on 25 October: days of 23 and of 25 hours
+        ("Europe/Paris", [(2026, 3, 28, 23), (2026, 3, 29, 21), (2026, 3, 29, 22)]),
+        ("Europe/Paris", [(2026, 10, 24, 22), (2026, 10, 25, 22), (2026, 10, 25, 23)]),
+    ],
+)
+def test_days_are_those_of_the_calendar_however_long_the_clock_makes_them(
+    zone: str, hours: list[tuple[int, int, int, int]]
+) -> None:
+    """Of three moments in UTC the first two are on the day of the change, the third on the next."""
+    moments = [microseconds(datetime(*hour, tzinfo=UTC)) for hour in hours]
+
+    assert [fold("streak", [played(at=at, zone=zone) for at in moments[:n]])[3] for n in (1, 2, 3)] == [1, 1, 2]
+
+
+def test_a_late_event_counts_in_the_period_of_its_own_day() -> None:
+    """Monday 5 January 1970 begins the second week; the third began on the 12th."""
+    events = [played(at=day * DAY_US) for day in (4, 11, 5, 10)]
+
+    slots = fold("count each", events, thresholds=[2, 3])
+
+    assert [(crossed.period, crossed.value, at) for crossed, at in slots[-1]] == [
+        (1, 2, 5 * DAY_US),
+        (1, 3, 10 * DAY_US),
+    ]
+
+
+def test_only_the_latest_periods_are_kept_and_what_is_older_counts_for_nothing() -> None:
+    weeks = [played(at=7 * week * DAY_US) for week in range(1, PERIODS_MAX + 2)]
+    late = [played(at=0), played(at=7 * DAY_US)]
+
+    slots = fold("count each", [*weeks, *late], thresholds=[2])
+
+    assert [period for period, *_ in PERIOD_SUMS.iter_unpack(slots[0])] == [*range(2, PERIODS_MAX + 1)]
+    assert (slots[1], slots[-1]) == (PERIODS_MAX + 1, [])
+
+
+def test_a_week_of_distinct_values_takes_no_more_than_its_bound() -> None:
+    events = [played(artist=f"artist {n}") for n in range(PERIOD_DISTINCT_MAX + 5)]
+
+    assert len(fold("distinct each", events)[2]) // ID_BYTES == PERIOD_DISTINCT_MAX
+
+
+def test_xp_is_never_given_for_less_than_nothing() -> None:
+    assert fold("xp", [played(amount=amount) for amount in (5, -3, 0, None, 2)])[:2] == [7, 0]
 
 
 def test_a_distinct_takes_no_more_values_than_its_bound() -> None:

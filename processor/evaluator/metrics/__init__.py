@@ -10,7 +10,7 @@ the time of crossing, or None, which is what almost every event gets.
 
 from __future__ import annotations
 
-from processor.evaluator.metrics import count, distinct, latest, maximum, streak, sum
+from processor.evaluator.metrics import bridged, count, distinct, each, latest, maximum, streak, sum, xp
 from processor.evaluator.metrics.kind import Crossed, Kind, Step, Thresholds
 
 KINDS: dict[str, Kind] = {
@@ -21,6 +21,11 @@ KINDS: dict[str, Kind] = {
     "distinct": distinct.KIND,
     "distinct with minus": distinct.KIND_WITH_MINUS,
     "streak": streak.KIND,
+    "streak bridged": bridged.KIND,
+    "xp": xp.KIND,
+    "count each": each.COUNT,
+    "sum each": each.SUM,
+    "distinct each": each.DISTINCT,
 }
 
 __all__ = ["KINDS", "Crossed", "Kind", "Step", "Thresholds"]

@@ -59,7 +59,12 @@ class FeedContext(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """A metric kind: how one event is applied, and how two stretches of a log are joined."""
+    """A metric kind: how one event is applied, and how two stretches of a log are joined.
+
+    What of its slots follows from the others and from what else the metric says is left open by `merge`, and
+    reckoned anew by `settle`.
+    """
 
     step: Callable[[FeedContext], Step]
     merge: Callable[[Slots, Slots], Slots]
+    settle: Callable[[State, MetricSpec], None] | None = None

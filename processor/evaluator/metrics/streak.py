@@ -1,14 +1,17 @@
 """streak: the longest run of active days, each day taken in its event's zone.
 
 Slots: older runs, first, last, longest. Days may arrive in any order: a late one is put where it belongs, so the
-answer is a function of the set of days. An isolated day beyond STREAK_RUNS_MAX runs is not taken in.
+answer is a function of the set of days. An isolated day beyond STREAK_RUNS_MAX runs is not taken in. Only who was
+near the date line once goes the way of streaks that bridge gaps.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
 
+from processor.evaluator.metrics.bridged import NEAR_THE_DATE_LINE, settle, take_day
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
+from processor.evaluator.metrics.runs import insert, pack, unpack, with_day
 from schemas.events import Attributes
 from schemas.state import STREAK_RUNS_MAX, State
 from schemas.streaks import RUN
@@ -16,21 +19,26 @@ from schemas.zones import EPOCH_DAY, day_start, local_day
 
 OLDER_BYTES_MAX = (STREAK_RUNS_MAX - 1) * RUN.size
 
-Runs = list[tuple[int, int]]
 
-
-def make_step(context: FeedContext) -> Step:
-    """The usual day is the last one again or a later one; only a late one goes the long way."""
+def make_step(context: FeedContext) -> Step:  # noqa: C901
+    """The usual day is the last one again or a later one; only a late one goes the long way. Hot."""
     slot = context.metric.slot
     first, last, longest = slot + 1, slot + 2, slot + 3
-    zone, thresholds = context.zone, context.thresholds
+    zone, thresholds, edges = context.zone, context.thresholds, context.metric.edges
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         own_zone = event.timezone or zone
-        day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else local_day(at, own_zone)
+        if own_zone == "UTC":
+            day = at.toordinal() - EPOCH_DAY
+        elif edges is not None and NEAR_THE_DATE_LINE[own_zone]:
+            return take_day(state, context, local_day(at, own_zone), at, own_zone)
+        else:
+            day = local_day(at, own_zone)
         present = state[last]
         if day == present:
             return None
+        if edges is not None and state[edges]:
+            return take_day(state, context, day, at, own_zone)
         if present is None:
             run_first = run_last = state[first] = state[last] = day
         elif day == present + 1:
@@ -53,31 +61,6 @@ def make_step(context: FeedContext) -> Step:
     return step
 
 
-def insert(state: State, slot: int, day: int) -> tuple[int, int]:
-    """Put a day into the runs; returns the run it now belongs to, or an empty one when it was not taken in."""
-    runs, run = with_day(unpack(state[slot], state[slot + 1], state[slot + 2]), day)
-    state[slot], state[slot + 1], state[slot + 2] = pack(runs)
-    return run
-
-
-def with_day(runs: Runs, day: int) -> tuple[Runs, tuple[int, int]]:
-    """The runs with a day in them, and the run that holds it."""
-    touching = [run for run in runs if run[0] - 1 <= day <= run[1] + 1]
-    if not touching and len(runs) >= STREAK_RUNS_MAX:
-        return runs, (day, day - 1)
-    joined = min([day, *(run[0] for run in touching)]), max([day, *(run[1] for run in touching)])
-    return sorted([run for run in runs if run not in touching] + [joined]), joined
-
-
-def unpack(older: bytes, first: int | None, last: int | None) -> Runs:
-    runs: Runs = list(RUN.iter_unpack(older))
-    return runs if first is None or last is None else [*runs, (first, last)]
-
-
-def pack(runs: Runs) -> tuple[bytes, int, int]:
-    return b"".join(RUN.pack(*run) for run in runs[:-1]), *runs[-1]
-
-
 def merge(earlier: Slots, later: Slots) -> Slots:
     runs = unpack(*earlier[:3])
     for first, last in unpack(*later[:3]):
@@ -88,4 +71,4 @@ def merge(earlier: Slots, later: Slots) -> Slots:
     return *pack(runs), max(last - first + 1 for first, last in runs)
 
 
-KIND = Kind(make_step, merge)
+KIND = Kind(make_step, merge, settle)

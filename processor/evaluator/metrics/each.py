@@ -1,0 +1,186 @@
+"""count, sum and distinct of every day, week or month: one value for each of the latest PERIODS_MAX periods.
+
+An event counts in the period of its own local day, however late it comes; one of a period before all that are kept,
+when none is free, counts for nothing.
+
+Slots: older periods in order, the latest period, and its values as the kind without periods keeps them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+from processor.evaluator.metrics.distinct import place_of, value_hash
+from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
+from processor.evaluator.metrics.sum import saturated
+from schemas.events import Attributes
+from schemas.periods import PERIOD_OF
+from schemas.state import (
+    ID_BYTES,
+    PERIOD_DISTINCT_MAX,
+    PERIOD_HASHES,
+    PERIOD_SUMS,
+    PERIODS_MAX,
+    State,
+    unpack_period_hashes,
+)
+from schemas.zones import EPOCH, local_day, microseconds, moment_of
+
+HASHES_BYTES_MAX = PERIOD_DISTINCT_MAX * ID_BYTES
+
+Sums = tuple[int, int, datetime]  # plus, minus, time
+Hashes = tuple[bytes, datetime]
+Amount = Callable[[Data], int | None]
+
+
+class Instance(NamedTuple):
+    """What waits for a threshold, in one period. Shapes: value is the period's."""
+
+    waiting: object
+    period: int
+    value: int
+
+
+def make_count_step(context: FeedContext) -> Step:
+    return _sums_step(context, lambda data: 1)
+
+
+def make_sum_step(context: FeedContext) -> Step:
+    field = context.attribute(context.metric.of or "")
+    return _sums_step(context, lambda data: getattr(data, field))
+
+
+def _sums_step(context: FeedContext, amount_of: Amount) -> Step:
+    slot, sign, period_of = context.metric.slot, context.feed.sign, _period_reader(context)
+
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
+        amount = amount_of(data)
+        if amount is None:
+            return None
+        period = period_of(at, event)
+        older, present, plus, minus, time = state[slot : slot + 5]
+        if period == present:
+            values = (plus, minus, time)
+            state[slot + 2 : slot + 5] = moved = _moved(values, amount, sign, at)
+        else:
+            periods = unpack_sums((older, present, plus, minus, time))
+            if not has_room(periods, period):
+                return None
+            values = periods.get(period, (0, 0, EPOCH))
+            periods[period] = moved = _moved(values, amount, sign, at)
+            state[slot : slot + 5] = pack_sums(periods)
+        return _crossed(context, period, _value(values), _value(moved), moved[2])
+
+    return step
+
+
+def _moved(values: Sums, amount: int, sign: int, at: datetime) -> Sums:
+    plus, minus, time = values
+    if sign > 0:
+        return saturated(plus + amount), minus, max(time, at)
+    return plus, saturated(minus + amount), max(time, at)
+
+
+def _value(values: Sums) -> int:
+    return max(0, values[0] - values[1])
+
+
+def _crossed(context: FeedContext, period: int, before: int, after: int, at: datetime) -> Crossed | None:
+    crossed = context.thresholds.between(before, after, at)
+    return crossed and [(Instance(waiting, period, after), moment) for waiting, moment in crossed]
+
+
+def _period_reader(context: FeedContext) -> Callable[[datetime, Attributes], int]:
+    """The period of an event, by its local day."""
+    every, zone = context.metric.every, context.zone
+    assert every is not None
+    number = PERIOD_OF[every]
+    return lambda at, event: number(local_day(at, event.timezone or zone))
+
+
+def has_room(periods: dict[int, Sums] | dict[int, Hashes], period: int) -> bool:
+    return period in periods or len(periods) < PERIODS_MAX or period > min(periods)
+
+
+def unpack_sums(slots: Slots) -> dict[int, Sums]:
+    older, present, *values = slots
+    rows = PERIOD_SUMS.iter_unpack(older)
+    periods = {period: (plus, minus, moment_of(at)) for period, plus, minus, at in rows}
+    return periods if present is None else periods | {present: tuple(values)}
+
+
+def pack_sums(periods: dict[int, Sums]) -> Slots:
+    """The slots of the latest periods."""
+    *older, present = sorted(periods)[-PERIODS_MAX:]
+    rows = ((period, *periods[period]) for period in older)
+    packed = (PERIOD_SUMS.pack(period, plus, minus, microseconds(at)) for period, plus, minus, at in rows)
+    return b"".join(packed), present, *periods[present]
+
+
+def make_distinct_step(context: FeedContext) -> Step:
+    slot, hash_of, period_of = context.metric.slot, value_hash(context), _period_reader(context)
+
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
+        digest = hash_of(data)
+        if digest is None:
+            return None
+        period = period_of(at, event)
+        older, present, hashes, time = state[slot : slot + 4]
+        if period == present:
+            state[slot + 2 : slot + 4] = hashes_with, time = _with_hash((hashes, time), digest, at)
+        else:
+            periods = unpack_hashes((older, present, hashes, time))
+            if not has_room(periods, period):
+                return None
+            hashes, time = periods.get(period, (b"", EPOCH))
+            periods[period] = hashes_with, time = _with_hash((hashes, time), digest, at)
+            state[slot : slot + 4] = pack_hashes(periods)
+        return _crossed(context, period, len(hashes) // ID_BYTES, len(hashes_with) // ID_BYTES, time)
+
+    return step
+
+
+def _with_hash(kept: Hashes, digest: bytes, at: datetime) -> Hashes:
+    hashes, time = kept
+    if place_of(hashes, digest, ID_BYTES) < 0 and len(hashes) < HASHES_BYTES_MAX:
+        hashes += digest
+    return hashes, max(time, at)
+
+
+def unpack_hashes(slots: Slots) -> dict[int, Hashes]:
+    older, present, *values = slots
+    periods = {period: (hashes, at) for period, at, hashes in unpack_period_hashes(older)}
+    return periods if present is None else periods | {present: tuple(values)}
+
+
+def pack_hashes(periods: dict[int, Hashes]) -> Slots:
+    """The slots of the latest periods."""
+    *older, present = sorted(periods)[-PERIODS_MAX:]
+    rows = ((period, *periods[period]) for period in older)
+    packed = (PERIOD_HASHES.pack(period, microseconds(at), len(hashes)) + hashes for period, hashes, at in rows)
+    return b"".join(packed), present, *periods[present]
+
+
+def merge_sums(earlier: Slots, later: Slots) -> Slots:
+    periods = unpack_sums(earlier)
+    for period, (plus, minus, time) in unpack_sums(later).items():
+        known = periods.get(period, (0, 0, EPOCH))
+        periods[period] = saturated(known[0] + plus), saturated(known[1] + minus), max(known[2], time)
+    return pack_sums(periods) if periods else earlier
+
+
+def merge_hashes(earlier: Slots, later: Slots) -> Slots:
+    periods = unpack_hashes(earlier)
+    for period, (hashes, time) in unpack_hashes(later).items():
+        known = periods.get(period, (b"", EPOCH))
+        for start in range(0, len(hashes), ID_BYTES):
+            known = _with_hash(known, hashes[start : start + ID_BYTES], time)
+        periods[period] = known
+    return pack_hashes(periods) if periods else earlier
+
+
+COUNT = Kind(make_count_step, merge_sums)
+SUM = Kind(make_sum_step, merge_sums)
+DISTINCT = Kind(make_distinct_step, merge_hashes)

@@ -1,0 +1,50 @@
+"""xp: what events, awards and challenges give, less what revocations take back. Slots: plus, minus, time."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Step
+from processor.evaluator.metrics.sum import merge, saturated
+from schemas.events import Attributes
+from schemas.state import State
+
+
+def make_step(context: FeedContext) -> Step:
+    """Nothing is given where the amount is null, zero or below."""
+    slot, fixed, of = context.metric.slot, context.feed.amount, context.feed.of
+    field = None if of is None else context.attribute(of)
+    between = context.thresholds.between
+
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
+        amount = fixed if field is None else getattr(data, field) or 0
+        if amount <= 0:
+            return None
+        before = value_of(state, slot)
+        give(state, slot, amount, at)
+        return between(before, value_of(state, slot), state[slot + 2])
+
+    return step
+
+
+def value_of(state: State, slot: int) -> int:
+    value: int = state[slot] - state[slot + 1]
+    return max(0, value)
+
+
+def give(state: State, slot: int, amount: int, at: datetime) -> None:
+    state[slot] = saturated(state[slot] + amount)
+    _note(state, slot, at)
+
+
+def take_back(state: State, slot: int, amount: int, at: datetime) -> None:
+    state[slot + 1] = saturated(state[slot + 1] + amount)
+    _note(state, slot, at)
+
+
+def _note(state: State, slot: int, at: datetime) -> None:
+    if at > state[slot + 2]:
+        state[slot + 2] = at
+
+
+KIND = Kind(make_step, merge)
