@@ -127,11 +127,11 @@ def say_revoked(data: Revoked) -> Words:
 
 
 def say_level(data: LevelReached) -> Words:
-    return Words(f"Level {data.level}", f"You reached level {data.level}.")
+    return Words(data.name, data.message)
 
 
 def say_challenge(data: ChallengeCompleted) -> Words:
-    return Words(data.name, data.description)
+    return Words(data.name, data.message or data.description)
 
 
 SAID_OF: dict[str, Callable[[Any], Words]] = {

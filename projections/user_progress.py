@@ -25,12 +25,17 @@ from schemas.program import HIDDEN_MARK, CatalogProgram, MetricSpec, Program
 from schemas.records import Record
 from schemas.state import (
     CONTROL_KEY,
+    SLOT_OF_TIME,
     ZONE,
     NewerState,
     State,
     decode_control,
     decode_state,
+    edges_of,
+    freezes_of,
     fresh_state,
+    period_values,
+    present_chain,
     storage_of,
     value_reader,
 )
@@ -41,7 +46,7 @@ SQL = statements("user_progress.sql")
 
 USERS_PER_TURN = 200  # decoded before the other projections of this process get their turn
 
-TIME_SLOT = {"count": 2, "sum": 2, "xp": 2, "max": 1, "latest": 1, "distinct": 1, "distinct with minus": 2}
+PERIODS_SHOWN = 8  # the latest of a repeating window
 
 ReadProgram = Callable[[], Awaitable[Program]]
 ReadValue = Callable[[State, int], int | None]
@@ -57,11 +62,18 @@ class Latest(NamedTuple):
     place: str
 
 
+class Moves(NamedTuple):
+    """What has moved of a catalog, and the zone in which its days are counted."""
+
+    zone: str
+    moved: list[Moved]
+
+
 class Progress(NamedTuple):
     """A row of `user_progress` as far as the state has it.
 
-    Shapes: metrics, streaks and windows are JSON; moves, catalog -> zone and what moved in it; known_since, catalog
-    -> earliest event time that the state shows. Units: updated_at, as columns.moment.
+    Shapes: metrics, streaks and windows are JSON; moves and known_since, the earliest event time that the state
+    shows, are by catalog. Units: updated_at, as columns.moment.
     """
 
     user: str
@@ -70,7 +82,7 @@ class Progress(NamedTuple):
     windows: bytes
     zone: str | None
     updated_at: int
-    moves: dict[str, tuple[str, list[Moved]]]
+    moves: dict[str, Moves]
     known_since: dict[str, datetime]
 
 
@@ -97,32 +109,45 @@ class Shown:
     """What is read out of a state for one catalog."""
 
     def __init__(self, catalog: CatalogProgram) -> None:
-        named = [metric for metric in catalog.metrics if HIDDEN_MARK not in metric.key]
-        hidden = [metric for metric in catalog.metrics if HIDDEN_MARK in metric.key]
-        self.catalog, self.zone = catalog.catalog, catalog.timezone
-        self.metrics, self.windows = readers(named), readers(hidden)
-        self.streaks = [(metric.key, metric.slot) for metric in named if metric.kind == "streak"]
-        self._times = [
-            (metric.key, value_reader(metric), metric.slot, metric.slot + TIME_SLOT[storage_of(metric)])
-            for metric in catalog.metrics
-            if metric.kind != "streak" and metric.every is None
+        plain = [metric for metric in catalog.metrics if metric.every is None]
+        self.catalog, self._zone = catalog.catalog, catalog.timezone
+        self._named = readers([metric for metric in plain if HIDDEN_MARK not in metric.key])
+        self._seasons = readers([metric for metric in plain if HIDDEN_MARK in metric.key])
+        self._repeating = [metric for metric in catalog.metrics if metric.every is not None]
+        self._streaks = [metric for metric in plain if metric.kind == "streak"]
+        self._timed = [
+            (metric.key, value_reader(metric), metric.slot, metric.slot + SLOT_OF_TIME[storage_of(metric)])
+            for metric in plain
+            if metric.kind != "streak"
         ]
-        self._seen = [event.window for event in catalog.events]
+        self._events = [event.window for event in catalog.events]
 
-    def moved(self, state: State) -> list[Moved]:
-        return [
-            (key, read(state, slot) or 0, state[time])
-            for key, read, slot, time in self._times
+    def metrics(self, state: State) -> dict[str, int | None]:
+        return {key: value_of(state, slot) for key, value_of, slot in self._named}
+
+    def streaks(self, state: State) -> dict[str, dict[str, int | None]]:
+        return {metric.key: run_of(state, metric) for metric in self._streaks}
+
+    def windows(self, state: State) -> dict[str, int | dict[str, int] | None]:
+        seasons = {key: value_of(state, slot) for key, value_of, slot in self._seasons}
+        return seasons | {metric.key: latest_periods(state, metric) for metric in self._repeating}
+
+    def moves(self, state: State) -> Moves:
+        moved = [
+            (key, value_of(state, slot) or 0, state[time])
+            for key, value_of, slot, time in self._timed
             if state[time] != EPOCH
         ]
+        return Moves(state[ZONE] or self._zone, moved)
 
     def is_known(self, state: State) -> bool:
         """Whether the user has had an event of this catalog."""
-        return any(state[window] for window in self._seen)
+        return any(state[window] for window in self._events)
 
-    def earliest(self, state: State, moved: Sequence[Moved]) -> datetime | None:
+    def known_since(self, state: State, moved: Sequence[Moved]) -> datetime | None:
         """The earliest event time that the state still shows."""
-        starts = [moment_of(state[slot + 1] * DAY_US) for _, slot in self.streaks if state[slot + 1] is not None]
+        days = [state[metric.slot + 1] for metric in self._streaks]
+        starts = [moment_of(day * DAY_US) for day in days if day is not None]
         return min([at for _, _, at in moved] + starts, default=None)
 
 
@@ -154,20 +179,18 @@ class KnownProgram:
         """Raises: NewerState."""
         assert latest.record.value is not None
         state = decode_state(latest.record.value, self._fresh)
-        moves = {of.catalog: (state[ZONE] or of.zone, of.moved(state)) for of in self._shown}
+        moves = {of.catalog: of.moves(state) for of in self._shown}
+        known = [of for of in self._shown if of.is_known(state)]
+        appended = appended_at(latest.record)
         return Progress(
             latest.user,
-            encode_json({of.catalog: values(state, of.metrics) for of in self._shown}),
-            encode_json({of.catalog: {key: run_of(state, slot) for key, slot in of.streaks} for of in self._shown}),
-            encode_json({of.catalog: values(state, of.windows) for of in self._shown if of.windows}),
+            encode_json({of.catalog: of.metrics(state) for of in self._shown}),
+            encode_json({of.catalog: of.streaks(state) for of in self._shown}),
+            encode_json({of.catalog: windows for of in self._shown if (windows := of.windows(state))}),
             state[ZONE],
             append_moment(latest.record),
             moves,
-            {
-                of.catalog: of.earliest(state, moves[of.catalog][1]) or appended_at(latest.record)
-                for of in self._shown
-                if of.is_known(state)
-            },
+            {of.catalog: of.known_since(state, moves[of.catalog].moved) or appended for of in known},
         )
 
 
@@ -230,22 +253,35 @@ def readers(metrics: Sequence[MetricSpec]) -> list[tuple[str, ReadValue, int]]:
     return [(metric.key, value_reader(metric), metric.slot) for metric in metrics]
 
 
-def values(state: State, read: Sequence[tuple[str, ReadValue, int]]) -> dict[str, int | None]:
-    return {key: value_of(state, slot) for key, value_of, slot in read}
-
-
-def run_of(state: State, slot: int) -> dict[str, int | None]:
+def run_of(state: State, metric: MetricSpec) -> dict[str, int | None]:
     """The present run of a streak and its longest: what a reader needs for the current streak.
 
-    Units: days since 1970; first_day and last_day are None before the first active day.
+    Units: days since 1970; first_day and last_day are None before the first active day. Shapes: length is less than
+    the days from first to last where grace or freezes bridged some; freezes are those left.
     """
-    return {"first_day": state[slot + 1], "last_day": state[slot + 2], "longest": state[slot + 3]}
+    first, last, longest = state[metric.slot + 1 : metric.slot + 4]
+    if first is None:
+        return run_row(None, None, 0, longest, len(freezes_of(state, metric)))
+    if metric.grace or metric.freezes or edges_of(state, metric):
+        chain = present_chain(state, metric)
+        assert chain is not None, "it has a first day"
+        return run_row(chain.first_day, chain.last_day, chain.length, longest, chain.freezes_left)
+    return run_row(first, last, last - first + 1, longest, 0)
+
+
+def run_row(first: int | None, last: int | None, length: int, longest: int, freezes: int) -> dict[str, int | None]:
+    return {"first_day": first, "last_day": last, "length": length, "longest": longest, "freezes": freezes}
+
+
+def latest_periods(state: State, metric: MetricSpec) -> dict[str, int]:
+    return dict(list(period_values(state, metric).items())[-PERIODS_SHOWN:])
 
 
 def progress_row(row: Progress, past: Past) -> bytes:
     """The columns of `copy_incoming`, in its order."""
     paces = {
-        catalog: follow(past.paces.get(catalog, {}), moved, zone) for catalog, (zone, moved) in row.moves.items()
+        catalog: follow(past.paces.get(catalog, {}), moves.moved, moves.zone)
+        for catalog, moves in row.moves.items()
     }
     return b"".join(
         (

@@ -13,9 +13,11 @@ from psycopg import OperationalError
 from broker.reading import Batch
 from projections.award import Award
 from projections.notification import notification_id
+from projections.other_outcomes import Other, OtherOutcome, is_told
 from projections.projection import Projection
 from projections.user_achievement import OutcomeRows
 from projections.user_progress import Progress, ProgressRows
+from schemas.outcomes import AnswerOutcome, ChallengeOutcome, LevelOutcome, RevokedOutcome
 from simulation.loop import VirtualLoop
 from simulation.process import NOBODY, Line, Lost, Process
 
@@ -40,6 +42,8 @@ class Database:
     def __init__(self) -> None:
         self.positions: dict[Key, int] = {}
         self.awards: dict[str, Award] = {}
+        self.revoked: dict[str, str] = {}  # award -> the outcome that ended it
+        self.others: dict[str, OtherOutcome] = {}  # levels, challenges, answers
         self.notifications: dict[str, Notification] = {}
         self.deliveries: dict[tuple[str, str], str] = {}
         self.progress: dict[str, Progress] = {}
@@ -55,15 +59,52 @@ class Database:
             return False
         self.awards[award.id] = award
         self._unique.add(about)
-        if data.announce and (identity := notification_id(award.id)) not in self.notifications:
-            self.notifications[identity] = Notification(award.subject, award.id)
-            self.deliveries[identity, "default"] = "pending"
+        if data.announce:
+            self._tell(award.subject, award.id)
         return True
+
+    def take_other(self, other: Other) -> bool:
+        """Whether it changed something, as `take_award`."""
+        outcome = other.outcome
+        changed = self._revoke(outcome) if isinstance(outcome, RevokedOutcome) else self._keep(outcome)
+        if changed and is_told(other):
+            self._tell(outcome.subject, outcome.id)
+        return changed
+
+    def _revoke(self, outcome: RevokedOutcome) -> bool:
+        ended = outcome.data.award_id
+        if ended not in self.awards or ended in self.revoked:
+            return False
+        self.revoked[ended] = outcome.id
+        return True
+
+    def _keep(self, outcome: LevelOutcome | ChallengeOutcome | AnswerOutcome) -> bool:
+        about = (outcome.subject, *about_of(outcome))
+        if outcome.id in self.others or about in self._unique:
+            return False
+        self.others[outcome.id] = outcome
+        self._unique.add(about)
+        return True
+
+    def _tell(self, user: str, outcome: str) -> None:
+        if (identity := notification_id(outcome)) not in self.notifications:
+            self.notifications[identity] = Notification(user, outcome)
+            self.deliveries[identity, "default"] = "pending"
 
     def move(self, key: Key, position: int) -> None:
         for told in self.on_position:
             told(key, self.positions[key], position)
         self.positions[key] = position
+
+
+def about_of(outcome: LevelOutcome | ChallengeOutcome | AnswerOutcome) -> tuple[Any, ...]:
+    """What there is one row for, of a user."""
+    match outcome:
+        case LevelOutcome(data=data):
+            return "level", data.catalog, data.level
+        case ChallengeOutcome(data=data):
+            return "challenge", data.catalog, data.challenge, data.day
+    return ("answer", outcome.id)
 
 
 class Transaction:
@@ -73,6 +114,7 @@ class Transaction:
         self.is_open = True
         self.moves: dict[Key, int] = {}
         self.awards: list[Award] = []
+        self.others: list[Other] = []
         self.progress: list[Progress] = []
         self.erased: list[str] = []
 
@@ -170,6 +212,8 @@ class MemorySession:
             self._database.move(key, position)
         for award in begun.awards:
             self._database.take_award(award)
+        for other in begun.others:
+            self._database.take_other(other)
         self._database.progress.update({row.user: row for row in begun.progress})
         for user in begun.erased:
             self._database.progress.pop(user, None)
@@ -213,10 +257,14 @@ def still_open(begun: Transaction | None) -> Transaction:
     return begun
 
 
-def _write_awards(database: Database, begun: Transaction, rows: OutcomeRows) -> int:
-    known = database.awards.keys() | {award.id for award in begun.awards}
+def _write_outcomes(database: Database, begun: Transaction, rows: OutcomeRows) -> int:
+    told = {award.id for award in rows.awards if award.data.announce}
+    told |= {other.outcome.id for other in rows.others if is_told(other)}
+    known = database.awards.keys() | database.others.keys() | set(database.revoked.values())
+    known |= {award.id for award in begun.awards} | {other.outcome.id for other in begun.others}
     begun.awards += rows.awards
-    return len({award.id for award in rows.awards if award.data.announce} - known)
+    begun.others += rows.others
+    return len(told - known)
 
 
 def _write_progress(database: Database, begun: Transaction, rows: ProgressRows) -> int:
@@ -226,6 +274,6 @@ def _write_progress(database: Database, begun: Transaction, rows: ProgressRows) 
 
 
 WRITERS: dict[str, Callable[[Database, Transaction, Any], int]] = {
-    "user_achievement": _write_awards,
+    "user_achievement": _write_outcomes,
     "user_progress": _write_progress,
 }

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
@@ -22,7 +22,30 @@ from projections.database import connect, connect_async
 from projections.migrations.runner import migration_files, upgrade
 from projections.settings import ProjectorSettings
 from projections.worker import project_until
-from schemas.outcomes import Evidence, Outcome, Unlocked, encode_outcome, unlocked_id
+from schemas.outcomes import (
+    CHALLENGE_COMPLETED,
+    COMMAND_ANSWERED,
+    COMMANDS_SOURCE,
+    LEVEL_KEY,
+    LEVEL_REACHED,
+    REVOKED,
+    AnswerOutcome,
+    AnyOutcome,
+    ChallengeCompleted,
+    ChallengeOutcome,
+    CommandAnswered,
+    Evidence,
+    LevelOutcome,
+    LevelReached,
+    MetricReason,
+    Outcome,
+    Revoked,
+    RevokedOutcome,
+    Unlocked,
+    encode_outcome,
+    outcome_id,
+    unlocked_id,
+)
 from schemas.program import (
     AchievementSpec,
     All,
@@ -39,6 +62,15 @@ from tests.servers import Servers
 PARTITIONS = 2
 WAIT_S = 60.0
 EARNED_AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
+REVOKED_AT = datetime(2026, 3, 5, 5, 6, 7, tzinfo=UTC)
+EVIDENCE = Evidence(topic="trackflow.activity", partition=1, offset=42, event_id="event-1")
+ORIGIN: dict[str, Any] = {
+    "catalog_version": 1,
+    "catalog_sha256": "ab" * 32,
+    "evidence": EVIDENCE,
+    "origin": "live",
+    "replay_id": None,
+}
 
 RELEASED, STREAK, STARS = 3, 6, 10  # first slots of the metrics
 LEDGER = Ledger(slots=["zero", "zero", "epoch", "bytes", "none", "none", "zero"])
@@ -128,14 +160,14 @@ async def publishing(settings: ProjectorSettings, transactional_id: str | None =
         yield Publisher(client, counted)
 
 
-async def publish_outcomes(settings: ProjectorSettings, outcomes: Iterable[Outcome]) -> None:
+async def publish_outcomes(settings: ProjectorSettings, outcomes: Iterable[AnyOutcome]) -> None:
     async with publishing(settings) as publisher:
         for each in outgoing(settings, outcomes):
             await publisher.send(each)
         await publisher.flush()
 
 
-def outgoing(settings: ProjectorSettings, outcomes: Iterable[Outcome]) -> list[Outgoing]:
+def outgoing(settings: ProjectorSettings, outcomes: Iterable[AnyOutcome]) -> list[Outgoing]:
     topic = settings.names.outcomes
     return [Outgoing(topic, outcome.subject.encode(), encode_outcome(outcome)) for outcome in outcomes]
 
@@ -156,8 +188,6 @@ def outcome(user: str, achievement: str = "first_release", **changed: Any) -> Ou
         "color_to": "#222222",
         "category": "milestone",
         "type": achievement,
-        "catalog_version": 1,
-        "catalog_sha256": "ab" * 32,
         "tier": None,
         "rarity": "common",
         "points": 10,
@@ -167,13 +197,104 @@ def outcome(user: str, achievement: str = "first_release", **changed: Any) -> Ou
         "metadata": {},
         "earned_at": EARNED_AT,
         "progress_at_unlock": 1,
-        "evidence": Evidence(topic="trackflow.activity", partition=1, offset=42, event_id="event-1"),
-        "origin": "live",
-        "replay_id": None,
         "announce": True,
+        **ORIGIN,
     } | changed
     identity = unlocked_id(told["catalog"], achievement, user, tier=told["tier"], scope=told["scope"], n=told["n"])
     return Outcome(id=identity, source="laurel/trackflow", subject=user, time=EARNED_AT, data=Unlocked(**told))
+
+
+def revocation(ended: Outcome, **changed: Any) -> RevokedOutcome:
+    """What takes an award back, silently."""
+    data = ended.data
+    kept = (
+        "catalog",
+        "achievement",
+        "name",
+        "icon",
+        "category",
+        "type",
+        "tier",
+        "rarity",
+        "points",
+        "xp",
+        "scope",
+        "n",
+    )
+    told: dict[str, Any] = {
+        **{name: getattr(data, name) for name in (*kept, "secret", "is_public", "earned_at")},
+        "award_id": ended.id,
+        "revoked_at": REVOKED_AT,
+        "reasons": [MetricReason(metric="released", value=0, needed=1)],
+        "announce": False,
+        **ORIGIN,
+    } | changed
+    identity = outcome_id(
+        REVOKED, data.catalog, data.achievement, ended.subject, tier=data.tier, scope=data.scope, n=data.n
+    )
+    return RevokedOutcome(
+        id=identity, source=ended.source, subject=ended.subject, time=REVOKED_AT, data=Revoked(**told)
+    )
+
+
+def level_reached(user: str, level: int, **changed: Any) -> LevelOutcome:
+    told: dict[str, Any] = {
+        "catalog": "trackflow",
+        "level": level,
+        "name": f"Level {level}",
+        "message": "Onwards!",
+        "metric": "xp",
+        "value": 50 * level * (level - 1),
+        "start": 50 * level * (level - 1),
+        "next_start": 50 * level * (level + 1),
+        "earned_at": EARNED_AT,
+        "announce": True,
+        **ORIGIN,
+    } | changed
+    identity = outcome_id(LEVEL_REACHED, told["catalog"], LEVEL_KEY, user, scope=str(level))
+    return LevelOutcome(
+        id=identity, source="laurel/trackflow", subject=user, time=EARNED_AT, data=LevelReached(**told)
+    )
+
+
+def challenge_completed(user: str, challenge: str = "two_songs", **changed: Any) -> ChallengeOutcome:
+    told: dict[str, Any] = {
+        "catalog": "trackflow",
+        "challenge": challenge,
+        "name": "Two songs",
+        "description": "Release two songs today",
+        "message": "Two in a day!",
+        "icon": "🎧",
+        "type": "practice",
+        "day": date(2026, 3, 4),
+        "metric": "released@day",
+        "value": 2,
+        "target": 2,
+        "xp": 30,
+        "command_id": "claim-1",
+        "earned_at": EARNED_AT,
+        "announce": True,
+        **ORIGIN,
+    } | changed
+    identity = outcome_id(CHALLENGE_COMPLETED, told["catalog"], challenge, user, scope=told["day"].isoformat())
+    return ChallengeOutcome(
+        id=identity, source="laurel/trackflow", subject=user, time=EARNED_AT, data=ChallengeCompleted(**told)
+    )
+
+
+def answer(user: str, command_id: str = "claim-1", **changed: Any) -> AnswerOutcome:
+    told: dict[str, Any] = {
+        "command_id": command_id,
+        "command": "claim_challenge",
+        "status": "accepted",
+        "reason": None,
+        "message": "",
+        "missing": [],
+    } | changed
+    identity = outcome_id(COMMAND_ANSWERED, "api", told["command"], user, scope=command_id)
+    return AnswerOutcome(
+        id=identity, source=COMMANDS_SOURCE, subject=user, time=EARNED_AT, data=CommandAnswered(**told)
+    )
 
 
 def catalog_record(version: int = 1, wider: bool = False, **changed: Any) -> CatalogRecord:

@@ -150,7 +150,7 @@ async def test_a_state_becomes_progress_and_the_latest_of_a_batch_wins(settings,
             await given.wait_for_end(settings, database, settings.names.changelog)
             await given.wait_for_rows(database, "catalog", 1)
 
-    streak = {"first_day": 20_000, "last_day": 20_004, "longest": 9}
+    streak = {"first_day": 20_000, "last_day": 20_004, "length": 5, "longest": 9, "freezes": 0}
     assert await given.rows(database, "select user_id, metrics, streaks, zone from user_progress") == [
         (
             "ada",

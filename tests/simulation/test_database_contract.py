@@ -21,7 +21,7 @@ from projections.projection import Projection
 from projections.session import PostgresSession, Session, open_session
 from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
-from schemas.outcomes import Outcome, encode_outcome
+from schemas.outcomes import AnyOutcome, Outcome, encode_outcome
 from schemas.program import Program
 from schemas.records import PlainRecord
 from schemas.topics import Names
@@ -31,15 +31,25 @@ from tests.integration import projections as given
 
 APPENDED_MS = 1_700_000_000_000
 WAIT_S = 30.0
+OTHERS = """
+select id::text from user_level_reached
+union all select id::text from user_challenge
+union all select id::text from command_answer
+"""
 
 
 class Shown(NamedTuple):
-    """What anybody can see. Shapes: awards are ids, with achievement and tier; progress, user -> plays."""
+    """What anybody can see. Shapes: awards, revoked ones and other outcomes are ids; progress, user -> plays."""
 
     awards: set[str]
     notifications: set[str]
     deliveries: list[tuple[str, str, str]]
     progress: dict[str, int]
+    revoked: set[str]
+    others: set[str]
+
+
+NOTHING = Shown(set(), set(), [], {}, set(), set())
 
 
 class Side(NamedTuple):
@@ -80,6 +90,8 @@ async def seen(eye: AsyncConnection) -> Shown:
             user: of["trackflow"]["released"]
             for user, of in await rows("select user_id, metrics from user_progress")
         },
+        {each for (each,) in await rows("select id::text from user_achievement where revoked_at is not null")},
+        {each for (each,) in await rows(OTHERS)},
     )
 
 
@@ -96,6 +108,8 @@ def memory(namespace: str) -> Side:
             set(database.notifications),
             sorted((identity, to, state) for (identity, to), state in database.deliveries.items()),
             {user: json.loads(row.metrics)["trackflow"]["released"] for user, row in database.progress.items()},
+            set(database.revoked),
+            set(database.others),
         )
 
     return Side(Names(namespace), open_one, look)
@@ -120,7 +134,7 @@ def batch(topic: str, partition: int, start: int, rows: Sequence[tuple[bytes, by
     return Batch(topic, partition, start, start + len(records) + 1, records)
 
 
-def rows_of(outcomes: Sequence[Outcome]) -> list[tuple[bytes, bytes]]:
+def rows_of(outcomes: Sequence[AnyOutcome]) -> list[tuple[bytes, bytes]]:
     return [(each.subject.encode(), encode_outcome(each)) for each in outcomes]
 
 
@@ -167,13 +181,13 @@ async def test_rows_and_positions_appear_together_or_not_at_all(side: Side, awar
 
     with pytest.raises(TakenOver, match=f"{topic}-1:"):
         await project(session, awards, mine, batch(topic, 1, 0))
-    assert await side.look() == Shown(set(), set(), [], {})
+    assert await side.look() == NOTHING
     assert await session.positions({0: 0}) == {0: 0}
 
     async with session.transaction():
         await session.move([mine])
         await session.write(await awards.decode([mine]))
-        assert await side.look() == Shown(set(), set(), [], {}), "seen before it was committed"
+        assert await side.look() == NOTHING, "seen before it was committed"
     assert len((await side.look()).awards) == 3
 
 
@@ -227,6 +241,39 @@ async def test_an_award_is_one_by_what_it_is_about_too(side: Side, awards: Proje
 
     shown = await side.look()
     assert (shown.awards, shown.notifications) == ({first.id}, {notification_id(first.id)})
+
+
+async def test_what_is_no_unlock_makes_one_row_and_one_notification_however_often_it_comes(
+    side: Side, awards: Projection
+) -> None:
+    """A silent revocation and an answer tell nobody; unlocks of the same batch are written all the same."""
+    first, again = given.outcome("ann"), given.outcome("ann", n=1)
+    announced = given.revocation(again, announce=True)
+    level, challenge = given.level_reached("ann", 2), given.challenge_completed("ann")
+    mixed = [level, first, given.revocation(first), again, challenge, given.answer("ann"), announced]
+    session, topic = await side.open(awards), awards.topic
+    await session.positions({0: 0})
+
+    told = [
+        await project(session, awards, batch(topic, 0, 0, rows_of([*mixed, *mixed]))),
+        await project(session, awards, batch(topic, 0, 15, rows_of(mixed))),
+    ]
+
+    shown = await side.look()
+    assert (shown.awards, shown.revoked) == ({first.id, again.id}, {first.id, again.id})
+    assert shown.others == {level.id, challenge.id, given.answer("ann").id}
+    assert shown.notifications == {notification_id(each.id) for each in (first, again, level, challenge, announced)}
+    assert (told[0], len(shown.deliveries)) == (5, 5)
+
+
+async def test_a_revocation_of_an_award_that_is_not_there_changes_nothing(side: Side, awards: Projection) -> None:
+    session = await side.open(awards)
+    await session.positions({0: 0})
+    lost = given.revocation(given.outcome("ann"), announce=True)
+
+    await project(session, awards, batch(awards.topic, 0, 0, rows_of([lost])))
+
+    assert await side.look() == NOTHING
 
 
 async def test_the_last_state_of_a_user_is_what_is_shown(side: Side, progress: Projection) -> None:
