@@ -12,7 +12,6 @@ import sys
 import tempfile
 import threading
 import time
-from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -25,7 +24,6 @@ from schemas.errors import Precondition
 if TYPE_CHECKING:
     from cli.demonstration import Activity, Outcome
 
-SAMPLE = resources.files("catalogs") / "samples" / "trackflow.jsonl.gz"
 DIFFERENT, SOME_REFUSED = 5, 3
 
 
@@ -57,7 +55,8 @@ def command(
     started = time.monotonic()
     importing = threading.Thread(target=importlib.import_module, args=["cli.demonstration"], daemon=True)
     importing.start()
-    files = [catalog_file(named) for named in catalog or ["git" if git else "trackflow"]]
+    catalogs = catalog or ["git" if git else "trackflow"]
+    files = [catalog_file(named) for named in catalogs]
     folder = Path(tempfile.mkdtemp(prefix="laurel-demo-")) if keep else None
     say("starting Kafka and Postgres")
     with LocalStack(folder, ephemeral=not keep) as stack:
@@ -67,7 +66,7 @@ def command(
         say("making topics, catalog and read models")
         stage = demonstration.set_up(stack, files, workers)
         say("publishing")
-        outcome = demonstration.demonstrate(stage, files, activity(events, git), awards_out, started)
+        outcome = demonstration.demonstrate(stage, files, activity(catalogs, events, git), awards_out, started)
         tell(outcome, as_json, folder)
     raise typer.Exit(exit_code(outcome))
 
@@ -86,17 +85,18 @@ def refuse_missing(events: str | None, git: Path | None) -> None:
         raise Precondition(f"there is no file '{events}': give JSON lines of CloudEvents, or - for stdin")
 
 
-def activity(events: str | None, git: Path | None) -> Activity:
+def activity(catalogs: list[str], events: str | None, git: Path | None) -> Activity:
     from cli.demonstration import Activity
     from cli.event_files import in_pieces, lines_of
-    from cli.events import read_lines
     from cli.git_history import events_of
+    from cli.samples import sample_lines, sampled
 
     if git is not None:
         return Activity(f"history of {git}", in_pieces(json.dumps(event).encode() for event in events_of(git)))
     if events is not None:
         return Activity(events, lines_of(events))
-    return Activity(SAMPLE.name, in_pieces(read_lines(str(SAMPLE))))
+    products = sampled(catalogs)
+    return Activity(f"sample of {' and '.join(products)}", in_pieces(sample_lines(products)))
 
 
 def tell(outcome: Outcome, as_json: bool, folder: Path | None) -> None:

@@ -65,7 +65,7 @@ PRODUCTS = {
     each.catalog: each
     for each in (
         Product("trackflow", "musician", CREATIVE, lambda: partial(open_studio, Town())),
-        Product("platform", "maker", CREATIVE, lambda: partial(open_workshop, Platform())),
+        Product("platform", "builder", CREATIVE, lambda: partial(open_workshop, Platform())),
         Product("learning", "learner", STUDIOUS, lambda: partial(enrol, School())),
         Product("interview", "candidate", REHEARSING, lambda: partial(rehearse, Lobby())),
         Product("badges", "student", DILIGENT, lambda: partial(study, Academy())),

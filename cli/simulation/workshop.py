@@ -1,4 +1,4 @@
-"""What a maker of the platform does: projects, prompt battles, quizzes, and help for others."""
+"""What a builder on the platform does: projects, prompt battles, quizzes, and help for others."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def open_workshop(platform: Platform, user_id: str, drive: int, chance: Chance) 
 
 
 class Workshop(Resident):
-    """The projects of one maker, their stars, and how well they battle."""
+    """The projects of one builder, their stars, and how well they battle."""
 
     def __init__(self, user_id: str, platform: Platform, chance: Chance) -> None:
         super().__init__(user_id, platform.user_ids, chance)
