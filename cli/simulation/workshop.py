@@ -8,7 +8,7 @@ from typing import Any
 from cli.simulation.chance import Chance
 from cli.simulation.resident import Act, Fact, Facts, Resident, one_of
 
-OTHER_NAME_CHANCE = 0.1
+OTHER_NAME_CHANCE = 0.2
 OPEN_BATTLES = 3
 POINTS = {"project": 10, "publish": 15, "battle": 5, "win": 20, "help": 2, "quiz": 5}
 

@@ -30,7 +30,7 @@ COMMANDS = re.compile(
     r"^\./laurel simulate (?:--catalog (\w+) )?--users (\d+) --days (\d+) --seed (\d+) --out (\S+)$", re.MULTILINE
 )
 DIGESTS = {
-    "platform": "6e04bd37bf0098dd3f4abea03e7777214f8e2693934f2c7b5eae2786736879eb",
+    "platform": "51c608bb4a52c8460c5382c5fb3069b7007d74b96b627a90f60f9bc74d836c72",
     "learning": "440e7d4d8a1571d10348b1af7f4854e62446399305e46471cd0fb99e32eb4f29",
     "interview": "4132d8c04bb46f2905771bfa5478c445b00a7ec4bd7727a906b4ae688512d6da",
     "badges": "2f964610d35d00c985247cc43a97d773d23502c7448c3ddfeb7285e6da917495",
