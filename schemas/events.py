@@ -65,7 +65,7 @@ class Attributes(Protocol):
 class EventKind(NamedTuple):
     """An event type of a topic, ready to read; `place` is its index among the topic's types.
 
-    Shapes: `whole` is the struct of an event of this type with its data in it; `decode` reads the data alone.
+    Shapes: `whole` is the struct of an event of this type with its data in it, a `data`; `decode` reads that alone.
     """
 
     place: int
@@ -73,6 +73,7 @@ class EventKind(NamedTuple):
     decode: Callable[[msgspec.Raw | bytes], Any]
     scale: Callable[[Any], None] | None
     whole: type[msgspec.Struct]
+    data: type[msgspec.Struct]
 
 
 class Written(msgspec.Struct, gc=False):
@@ -108,7 +109,9 @@ def event_kind(place: int, spec: EventSpec) -> EventKind:
     )
     decimals = [(attribute(index), field) for index, field in fields if field.type == "decimal"]
     scale = _scaler(decimals) if decimals else None
-    return EventKind(place, spec.schemaversion, msgspec.json.Decoder(struct).decode, scale, _whole(spec, struct))
+    return EventKind(
+        place, spec.schemaversion, msgspec.json.Decoder(struct).decode, scale, _whole(spec, struct), struct
+    )
 
 
 def _whole(spec: EventSpec, data: type[msgspec.Struct]) -> type[msgspec.Struct]:

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 
-from schemas.program import AchievementSpec, All, AtLeast, CatalogProgram, Condition, MetricSpec
-from schemas.state import AWARD_NUMBER, AWARDS, State, award_entry, awarded_at, value_reader, with_award
+from schemas.program import AchievementSpec, All, AtLeast, CatalogProgram, Condition, LevelsSpec, MetricSpec
+from schemas.state import AWARD_NUMBER, AWARDS, State, award_entry, award_of, awarded_at, value_reader, with_award
 from schemas.zones import microseconds, moment_of
 
 Since = Callable[[State], int | None]  # microseconds since 1970, None while it does not hold
@@ -20,7 +20,7 @@ Since = Callable[[State], int | None]  # microseconds since 1970, None while it 
 class Entry:
     """An achievement at run time. Entries are compared by their place in the program."""
 
-    __slots__ = ("dependants", "holds_since", "mark", "needs", "place", "progress_of", "simple", "spec")
+    __slots__ = ("board", "dependants", "holds_since", "mark", "needs", "place", "progress_of", "simple", "spec")
 
     def __init__(
         self, place: int, spec: AchievementSpec, metrics: dict[str, MetricSpec], numbers: dict[str, int]
@@ -35,6 +35,7 @@ class Entry:
         self.needs = [AWARD_NUMBER.pack(numbers[key]) for key in spec.requires] + _marks(spec.when)
         self.progress_of = _progress(spec.when, metrics)
         self.dependants: list[Entry] = []
+        self.board: Board
 
     def may_hold(self, awards: bytes) -> bool:
         """Whether nothing is plainly missing. Almost always something is, and to see that is cheap."""
@@ -117,18 +118,20 @@ def _progress(condition: Condition, metrics: dict[str, MetricSpec]) -> Callable[
 class Waiting:
     """What waits for one threshold of one metric."""
 
-    __slots__ = ("entries", "number", "only")
+    __slots__ = ("board", "entries", "level", "number", "only")
 
-    def __init__(self) -> None:
+    def __init__(self, board: Board) -> None:
+        self.board = board
         self.number: int | None = None
+        self.level: int | None = None  # which begins here
         self.entries: list[Entry] = []
         self.only: Entry | None = None
 
     def settle(self) -> None:
         """Most thresholds have one plain achievement that nothing depends on: `only`, decided on the spot."""
-        entry = self.entries[0]
-        if len(self.entries) == 1 and entry.simple and not entry.dependants:
-            self.only = entry
+        if len(self.entries) == 1 and self.level is None:
+            (entry,) = self.entries
+            self.only = entry if entry.simple and not entry.dependants else None
 
 
 class Board:
@@ -142,19 +145,26 @@ class Board:
         self.waiting: dict[str, dict[int, Waiting]] = {key: {} for key in metrics}
         by_key = {entry.spec.reference: entry for entry in self.entries}
         for entry in self.entries:
+            entry.board = self
             self._wait(entry, entry.spec.when)
             for key in by_key.keys() & entry.spec.requires:
                 by_key[key].dependants.append(entry)
+        if catalog.levels is not None:
+            self._wait_for_levels(catalog.levels)
         for waiting in self.waiting.values():
             for each in waiting.values():
                 each.settle()
+
+    def _wait_for_levels(self, levels: LevelsSpec) -> None:
+        for level, start in enumerate(levels.starts[1:], 2):
+            self.waiting[levels.of].setdefault(start, Waiting(self)).level = level
 
     def _wait(self, entry: Entry, condition: Condition) -> None:
         if not isinstance(condition, AtLeast):
             for part in condition.of:
                 self._wait(entry, part)
             return
-        waiting = self.waiting[condition.metric].setdefault(condition.at, Waiting())
+        waiting = self.waiting[condition.metric].setdefault(condition.at, Waiting(self))
         waiting.entries.append(entry)
         if condition.number is not None:
             waiting.number = condition.number
@@ -171,7 +181,7 @@ def decide(state: State, crossings: list[tuple[Waiting, datetime]]) -> Won:
         entry = waiting.only
         if entry is None:
             involved.append((waiting, microseconds(moment)))
-        elif entry.mark not in state[AWARDS] or awarded_at(state[AWARDS], entry.spec.number) is None:
+        elif entry.mark not in state[AWARDS] or award_of(state[AWARDS], entry.spec.number) is None:
             state[AWARDS] += award_entry(entry.spec.number, microseconds(moment))
             won.append((entry, moment))
     return won + cascade(state, involved) if involved else won
@@ -199,6 +209,6 @@ def cascade(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
 
 def _earned_at(entry: Entry, state: State, crossed_at: int) -> int | None:
     awards = state[AWARDS]
-    if entry.mark in awards and awarded_at(awards, entry.spec.number) is not None:
-        return None
+    if entry.mark in awards and award_of(awards, entry.spec.number) is not None:
+        return None  # or it was lost, when the catalogs still took awards back
     return crossed_at if entry.simple else entry.holds_since(state)

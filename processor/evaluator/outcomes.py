@@ -29,7 +29,7 @@ class UnlockTemplate:
     """The outcome of one achievement, ready but for who, when and why."""
 
     def __init__(self, catalog: CatalogProgram, spec: AchievementSpec) -> None:
-        self._pieces = _pieces(_with_gaps(_example(catalog, spec)))
+        self._pieces = _pieces(_with_gaps(example_of(catalog, spec)))
         self._id_start = id_start(catalog.catalog, spec.key, spec.tier)
 
     def render(self, subject: str, earned_at: datetime, progress: int | None, evidence: bytes) -> bytes:
@@ -61,7 +61,8 @@ def _pieces(encoded: bytes) -> list[bytes]:
     return encoded.split(encode(GAP))
 
 
-def _example(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
+def example_of(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
+    """An unlock with all that is the same for everybody."""
     return Outcome(
         id="",
         source=SOURCE_PREFIX + catalog.catalog,

@@ -17,6 +17,7 @@ from xxhash import xxh3_64_digest, xxh3_64_intdigest
 from processor.evaluator.entries import decide
 from processor.evaluator.outcomes import Derivation, EvidenceTemplate
 from processor.evaluator.ready import ReadyProgram
+from processor.evaluator.telling import Cause
 from schemas.errors import BadRecord
 from schemas.events import EVENT_BYTES_MAX, Attributes, check_user, in_utc, latest_time
 from schemas.records import Record
@@ -122,12 +123,12 @@ class PartitionEvaluator:
         """
         reader, runs = self._program.readers[topic], self._program.runs[topic]
         decode, read = reader.decode, reader.read
-        mark = self._program.marks[topic]
+        mark, books = self._program.marks[topic], self._program.books
         users, dirty = self._users, self._dirty
         latest = latest_time(min((record.timestamp for record in records), default=0))
         state: State
         source, seed = "", 0
-        applied = duplicate = skipped = derived_skipped = 0
+        applied = duplicate = skipped = derived_skipped = unlocked = 0
         refused: list[tuple[Record, BadRecord]] = []
         won: list[Unlock] = []
 
@@ -184,14 +185,19 @@ class PartitionEvaluator:
             dirty[key] = state
             if step is not None:
                 crossings = step(state, data, moment, event)
-                if crossings is not None:
+                if crossings is not None and books is not None:
+                    cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment)
+                    settled = books.settle(state, crossings, cause)
+                    self._outcomes += [(key, outcome) for outcome in settled.outcomes]
+                    unlocked += settled.unlocked
+                elif crossings is not None:
                     for entry, earned_at in decide(state, crossings):
                         progress = entry.progress_of(state)
                         won.append((key, event.subject, entry.place, earned_at, progress, offset, event.id))
             if derivations:
                 derived_skipped += self._derive(derivations, event, data)
         self._render(topic, won)
-        return Folded(applied, duplicate, skipped, refused, len(won), derived_skipped)
+        return Folded(applied, duplicate, skipped, refused, unlocked + len(won), derived_skipped)
 
     def _touch(self, key: bytes, kept: State | bytes | None) -> State:
         """A state ready to fold into. Raises: BadRecord for a new user who may not be, or not here."""

@@ -7,11 +7,13 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from processor.evaluator.entries import Board
+from processor.evaluator.entries import Board, Entry
 from processor.evaluator.metrics import KINDS, Crossed, Step, Thresholds
 from processor.evaluator.metrics.kind import FeedContext
 from processor.evaluator.metrics.window import within
 from processor.evaluator.outcomes import Derivation, UnlockTemplate
+from processor.evaluator.revocation import Falling, falling, watched
+from processor.evaluator.scoped import award_step
 from schemas.events import Attributes, EventKey, attribute_of, event_key, event_specs
 from schemas.program import CatalogProgram, EventSpec, Feed, MetricSpec, Program, Test
 from schemas.state import State, storage_of
@@ -79,34 +81,57 @@ class Plans:
     def __init__(self, program: Program) -> None:
         self.by_event: dict[EventKey, Plan] = {}
         self.templates: list[UnlockTemplate] = []
+        self.boards: dict[str, Board] = {}
         self._specs = event_specs(program)
         for catalog in program.catalogs:
-            self._add(catalog, Board(catalog, len(self.templates)), program.derived)
+            self.boards[catalog.catalog] = Board(catalog, len(self.templates))
+            self._add(catalog, self.boards[catalog.catalog], program.derived)
 
     def _add(self, catalog: CatalogProgram, board: Board, derived: str) -> None:
         self.templates += [UnlockTemplate(catalog, entry.spec) for entry in board.entries]
+        fragile = falling(entry for entry in board.entries if entry.spec.revocable != "no")
+        direct = [(entry, feed) for entry in board.entries for feed in entry.spec.on]
         for spec in catalog.events:
             key = event_key(catalog, spec, derived)
             plan = self.by_event.setdefault(key, Plan(spec.window, [], []))
             united = self._specs[key]
-            plan.moves.extend(_moves(catalog, spec.type, united, board))
+            plan.moves.extend(_moves(catalog, spec.type, united, board, fragile))
+            plan.moves.extend(_awards(spec.type, united, direct))
             plan.derivations.extend(Derivation(catalog.catalog, rule, united) for rule in spec.derive)
 
 
-def _moves(catalog: CatalogProgram, event_type: str, event: EventSpec, board: Board) -> list[Move]:
+def _moves(
+    catalog: CatalogProgram, event_type: str, event: EventSpec, board: Board, fragile: dict[str, list[Falling]]
+) -> list[Move]:
     return [
-        _move(catalog, metric, feed, event, board)
+        _move(catalog, metric, feed, event, board, fragile.get(metric.key))
         for metric in catalog.metrics
         for feed in [*metric.feeds, *metric.freezes]
         if feed.type == event_type
     ]
 
 
-def _move(catalog: CatalogProgram, metric: MetricSpec, feed: Feed, event: EventSpec, board: Board) -> Move:
+def _move(
+    catalog: CatalogProgram,
+    metric: MetricSpec,
+    feed: Feed,
+    event: EventSpec,
+    board: Board,
+    fragile: list[Falling] | None,
+) -> Move:
     thresholds = Thresholds(board.waiting[metric.key])
     context = FeedContext(metric, feed, event, thresholds, catalog.timezone)
     step = within(context, KINDS[storage_of(metric)].step(context))
-    return Move(where_of(event, feed.where), step)
+    return Move(where_of(event, feed.where), watched(step, metric, feed, fragile))
+
+
+def _awards(event_type: str, event: EventSpec, direct: list[tuple[Entry, Feed]]) -> list[Move]:
+    """The awards that an event of this type is."""
+    return [
+        Move(where_of(event, feed.where), award_step(entry, event))
+        for entry, feed in direct
+        if feed.type == event_type
+    ]
 
 
 def where_of(event: EventSpec, tests: list[Test]) -> Where | None:

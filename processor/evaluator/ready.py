@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from processor.evaluator.metrics import Step
 from processor.evaluator.outcomes import Derivation
 from processor.evaluator.plan import Plans
-from schemas.events import EventReader, readers
+from processor.evaluator.rules import Rules, is_plain
+from processor.evaluator.settlement import Books
+from processor.evaluator.telling import Fields
+from schemas.events import EventReader, event_specs, readers
 from schemas.program import Program
 from schemas.state import fresh_state
 
@@ -32,6 +35,7 @@ class ReadyProgram:
         self.readers = readers(program)
         self.marks = {topic: program.mark_of(topic) for topic in self.readers}
         self.runs = {topic: _runs(reader, plans, topic) for topic, reader in self.readers.items()}
+        self.books = None if all(map(is_plain, program.catalogs)) else _books(program, plans, self.readers)
 
 
 def _runs(reader: EventReader, plans: Plans, topic: str) -> dict[Any, Run]:
@@ -41,3 +45,16 @@ def _runs(reader: EventReader, plans: Plans, topic: str) -> dict[Any, Run]:
         plan = plans.by_event[topic, *key]
         runs[kind.whole] = runs[kind.place] = Run(plan.window, plan.step(), plan.derivations, kind.scale)
     return runs
+
+
+def _books(program: Program, plans: Plans, topics: Mapping[str, EventReader]) -> Books:
+    """What catalogs that have more than thresholds are settled by."""
+    specs = event_specs(program)
+    kinds = {
+        kind.data: specs[topic, *key]
+        for topic, reader in topics.items()
+        for key, kind in zip(reader.keys, reader.kinds, strict=True)
+    }
+    boards = {plans.boards[catalog.catalog]: catalog for catalog in program.catalogs}
+    fields = Fields(kinds)
+    return Books({board: Rules(catalog, board, fields) for board, catalog in boards.items()}, plans.templates)

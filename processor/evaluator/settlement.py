@@ -1,0 +1,264 @@
+"""What a record comes to where a catalog has more than thresholds: XP, levels, scopes, awards that may be lost.
+
+In this order: awards straight from the event, then what no longer holds and what hangs on that, then what now holds
+and what follows from it, at last the levels. Each part goes on until nothing more follows; within a part the first
+in the program comes first. Everything is a function of the state and the record.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from heapq import heapify, heappop, heappush
+from typing import Any
+
+from processor.evaluator.entries import Board, Entry, Waiting
+from processor.evaluator.metrics.each import Instance
+from processor.evaluator.outcomes import EvidenceTemplate, UnlockTemplate
+from processor.evaluator.revocation import Fall
+from processor.evaluator.rules import Levels, Rules
+from processor.evaluator.scoped import Claimed, is_free, scopes_slot, with_scope
+from processor.evaluator.telling import Cause
+from schemas.outcomes import AwardReason, MetricReason, Reason
+from schemas.periods import period_name
+from schemas.program import XP, AtLeast
+from schemas.state import AWARDS, State, award_of, awarded_at, value_reader, with_award, without_award
+from schemas.zones import microseconds, moment_of
+
+Crossings = Iterable[tuple[Any, datetime]]
+
+
+class Settlement:
+    """One record's."""
+
+    def __init__(self, books: Books, state: State, cause: Cause) -> None:
+        self._books, self._state, self._cause = books, state, cause
+        self._wins: list[tuple[int, int, int | None, Entry, Instance | None]] = []
+        self._falls: list[tuple[int, Entry]] = []
+        self._levels: dict[Board, dict[int, datetime]] = {}
+        self._chains: dict[Board, dict[str, list[Reason]]] = {}
+        self.outcomes: list[bytes] = []
+        self.unlocked = 0
+
+    def settle(self, crossings: Crossings) -> None:
+        for crossed, at in crossings:
+            TAKEN[type(crossed)](self, crossed, at)
+        self._let_fall()
+        if self._chains:
+            self._forget_what_was_lost()
+        self._let_win()
+        self._tell_levels()
+
+    # --- what was crossed ---
+
+    def _take_threshold(self, waiting: Waiting, at: datetime) -> None:
+        moment = microseconds(at)
+        if waiting.number is not None:
+            self._state[AWARDS] = with_award(self._state[AWARDS], waiting.number, moment)
+        if waiting.level is not None:
+            self._note_level(waiting.board, waiting.level, at)
+        for entry in waiting.entries:
+            if entry.may_hold(self._state[AWARDS]):
+                heappush(self._wins, (entry.place, moment, None, entry, None))
+
+    def _take_instance(self, instance: Instance, at: datetime) -> None:
+        waiting = instance.waiting
+        assert isinstance(waiting, Waiting)
+        for entry in waiting.entries:
+            heappush(self._wins, (entry.place, microseconds(at), instance.period, entry, instance))
+
+    def _take_award(self, claimed: Claimed, at: datetime) -> None:
+        self._win_scope(claimed.entry, claimed.scope, microseconds(at), None)
+
+    def _take_fall(self, fall: Fall, at: datetime) -> None:
+        for entry in fall.entries:
+            heappush(self._falls, (entry.place, entry))
+
+    # --- what is lost ---
+
+    def _let_fall(self) -> None:
+        while self._falls:
+            _, entry = heappop(self._falls)
+            if awarded_at(self._state[AWARDS], entry.spec.number) is None:
+                continue
+            if not _is_for_good(entry) and not self._holds(entry):
+                self._revoke(entry)
+
+    def _revoke(self, entry: Entry) -> None:
+        state, spec, rules = self._state, entry.spec, self._rules(entry)
+        chains = self._chains.setdefault(entry.board, {})
+        chains[spec.reference] = reasons = self._reasons(entry, chains)
+        ended = award_of(state[AWARDS], spec.number)
+        assert ended is not None
+        state[AWARDS] = without_award(state[AWARDS], spec.number)
+        told = rules.teller(entry).revoked(self._cause, moment_of(ended.at), ended.revoked, reasons)
+        self.outcomes.append(told)
+        hanging = entry.dependants
+        if spec.xp and rules.experience is not None:
+            hanging = hanging + rules.experience.take_back(state, spec.xp, self._cause.at)
+        for each in hanging:
+            heappush(self._falls, (each.place, each))
+
+    def _forget_what_was_lost(self) -> None:
+        """What was reached in this record and is not any more is reached anew when it is."""
+        self._wins = [each for each in self._wins if each[4] or not each[3].simple or self._holds(each[3])]
+        heapify(self._wins)
+        for board, reached in self._levels.items():
+            held = self._levels_of(board).level(self._state)
+            self._levels[board] = {level: at for level, at in reached.items() if level <= held}
+
+    def _reasons(self, entry: Entry, chains: dict[str, list[Reason]]) -> list[Reason]:
+        """The chain that ends this award, from the outermost cause."""
+        standing = self._rules(entry).standing(entry)
+        lost = next((each for each in standing.lost_requirements(self._state) if each in chains), None)
+        if lost is not None:
+            return [*chains[lost], _award_reason(lost)]
+        missing = standing.missing(self._state)
+        below = self._metric_reason(entry, missing)
+        if missing.metric == XP and chains:
+            latest = next(reversed(chains))
+            return [*chains[latest], _award_reason(latest), below]
+        return [below]
+
+    def _metric_reason(self, entry: Entry, missing: AtLeast) -> MetricReason:
+        metric = self._rules(entry).metrics[missing.metric]
+        value = value_reader(metric)(self._state, metric.slot) or 0
+        return MetricReason(metric=missing.metric, value=value, needed=missing.at)
+
+    # --- what is won ---
+
+    def _let_win(self) -> None:
+        while self._wins:
+            _, at, _, entry, instance = heappop(self._wins)
+            if instance is not None:
+                self._win_scope(entry, self._period(entry, instance), at, instance.value)
+            elif (earned_at := self._earned_at(entry, at)) is not None:
+                self._win(entry, earned_at)
+
+    def _earned_at(self, entry: Entry, crossed_at: int) -> int | None:
+        state = self._state
+        if entry.mark in state[AWARDS] and awarded_at(state[AWARDS], entry.spec.number) is not None:
+            return None
+        if not entry.simple:
+            return entry.holds_since(state)
+        return crossed_at if self._holds(entry) else None
+
+    def _period(self, entry: Entry, instance: Instance) -> str:
+        window = entry.spec.window
+        assert window is not None
+        assert window.every is not None
+        return period_name(instance.period, window.every)
+
+    def _win_scope(self, entry: Entry, scope: str, at: int, value: int | None) -> None:
+        """Give an award of a scope; the first also stands for the award itself."""
+        state, number = self._state, entry.spec.number
+        first = awarded_at(state[AWARDS], number) is None
+        if entry.spec.scopes is None:
+            if first:
+                self._win(entry, at)
+            return
+        slot = scopes_slot(entry)
+        if not is_free(state[slot], scope):
+            return
+        state[slot] = with_scope(state[slot], scope)
+        if first:
+            state[AWARDS] = with_award(state[AWARDS], number, at)
+        self._told(self._rules(entry).teller(entry).unlocked(self._cause, moment_of(at), value, scope, 0))
+        self._follow(entry, at, first)
+
+    def _win(self, entry: Entry, at: int) -> None:
+        state, spec = self._state, entry.spec
+        ended = award_of(state[AWARDS], spec.number)
+        n = 0 if ended is None else ended.revoked
+        state[AWARDS] = with_award(state[AWARDS], spec.number, at)
+        earned_at, progress = moment_of(at), entry.progress_of(state)
+        if n or spec.on or spec.context:
+            self._told(self._rules(entry).teller(entry).unlocked(self._cause, earned_at, progress, "", n))
+        else:
+            self._told(self._books.plain_unlock(entry, self._cause, earned_at, progress))
+        self._follow(entry, at, True)
+
+    def _told(self, unlocked: bytes) -> None:
+        self.outcomes.append(unlocked)
+        self.unlocked += 1
+
+    def _follow(self, entry: Entry, at: int, first: bool) -> None:
+        """What an award gives, and who waited for it."""
+        if entry.spec.xp:
+            self.give_xp(entry.board, entry.spec.xp, moment_of(at))
+        for dependant in entry.dependants if first else ():
+            if dependant.may_hold(self._state[AWARDS]):
+                heappush(self._wins, (dependant.place, at, None, dependant, None))
+
+    def give_xp(self, board: Board, amount: int, at: datetime) -> None:
+        experience = self._books.rules[board].experience
+        if experience is not None:
+            for waiting, crossed_at in experience.give(self._state, amount, at):
+                self._take_threshold(waiting, crossed_at)
+
+    # --- levels ---
+
+    def _note_level(self, board: Board, level: int, at: datetime) -> None:
+        """When a level was reached that nobody was told of, and all below it."""
+        levels = self._levels_of(board)
+        reached = self._levels.setdefault(board, {})
+        for each in range(max(1, self._state[levels.slot]) + 1, level + 1):
+            reached.setdefault(each, at)
+
+    def _tell_levels(self) -> None:
+        for board, reached in self._levels.items():
+            levels = self._levels_of(board)
+            held, value = levels.level(self._state), levels.value(self._state)
+            for level in sorted(each for each in reached if each <= held):
+                self.outcomes.append(levels.teller.reached(self._cause, level, value, reached[level]))
+                self._state[levels.slot] = level
+
+    def _levels_of(self, board: Board) -> Levels:
+        levels = self._books.rules[board].levels
+        assert levels is not None
+        return levels
+
+    def _holds(self, entry: Entry) -> bool:
+        return self._rules(entry).standing(entry).holds(self._state)
+
+    def _rules(self, entry: Entry) -> Rules:
+        return self._books.rules[entry.board]
+
+
+def _is_for_good(entry: Entry) -> bool:
+    """Whether nothing can end it: it happened, in some scope."""
+    return bool(entry.spec.on) or entry.spec.scopes is not None
+
+
+def _award_reason(reference: str) -> AwardReason:
+    key, _, tier = reference.partition("/")
+    return AwardReason(achievement=key, tier=tier or None)
+
+
+TAKEN: dict[type, Callable[[Settlement, Any, datetime], None]] = {
+    Waiting: Settlement._take_threshold,
+    Instance: Settlement._take_instance,
+    Claimed: Settlement._take_award,
+    Fall: Settlement._take_fall,
+}
+
+
+class Books:
+    """All that settlements look up: made once for a program, and used by all of its partitions."""
+
+    def __init__(self, rules: dict[Board, Rules], templates: list[UnlockTemplate]) -> None:
+        self.rules, self._templates = rules, templates
+        self._evidence: dict[tuple[str, int], EvidenceTemplate] = {}
+
+    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
+        settlement = Settlement(self, state, cause)
+        settlement.settle(crossings)
+        return settlement
+
+    def plain_unlock(self, entry: Entry, cause: Cause, earned_at: datetime, progress: int | None) -> bytes:
+        """An unlock of which all but who, when and why is the same for everybody."""
+        place = cause.topic, cause.partition
+        if place not in self._evidence:
+            self._evidence[place] = EvidenceTemplate(*place)
+        evidence = self._evidence[place].render(cause.offset, cause.event.id)
+        return self._templates[entry.place].render(cause.event.subject, earned_at, progress, evidence)

@@ -1,0 +1,179 @@
+"""Outcomes that are written whole, one at a time: what few records come to. Most unlocks have a template."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
+
+from processor.evaluator.outcomes import example_of, path_reader
+from schemas.events import Attributes
+from schemas.outcomes import (
+    LEVEL_KEY,
+    LEVEL_REACHED,
+    REVOKED,
+    SOURCE_PREFIX,
+    Evidence,
+    LevelOutcome,
+    LevelReached,
+    Reason,
+    Revoked,
+    RevokedOutcome,
+    encode_outcome,
+    outcome_id,
+    unlocked_id,
+)
+from schemas.program import AchievementSpec, CatalogProgram, EventSpec, LevelsSpec
+
+PLACEHOLDER = re.compile(r"\{(\w+)\}")
+
+
+class Cause(NamedTuple):
+    """The record that all of this comes from. Units: timestamp, milliseconds since 1970, its append time."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    event: Attributes
+    data: Any
+    at: datetime
+
+    @property
+    def evidence(self) -> Evidence:
+        return Evidence(topic=self.topic, partition=self.partition, offset=self.offset, event_id=self.event.id)
+
+
+class Fields:
+    """Reads declared fields by name from the data of whatever event it is: null where it declares none."""
+
+    def __init__(self, specs: Mapping[type, EventSpec]) -> None:
+        self._specs = specs
+        self._readers: dict[tuple[type, str], Callable[[Attributes, Any], Any]] = {}
+
+    def read(self, cause: Cause, names: Mapping[str, str]) -> dict[str, Any]:
+        """Shapes: names maps what a value shall be called to the field that holds it."""
+        return {
+            name: self._reader(type(cause.data), field)(cause.event, cause.data) for name, field in names.items()
+        }
+
+    def _reader(self, kind: type, field: str) -> Callable[[Attributes, Any], Any]:
+        if (kind, field) not in self._readers:
+            declared = any(each.name == field for each in self._specs[kind].fields)
+            reader = path_reader(self._specs[kind], f"data.{field}") if declared else _nothing
+            self._readers[kind, field] = reader
+        return self._readers[kind, field]
+
+
+def _nothing(event: Attributes, data: Any) -> None:
+    return None
+
+
+def filled(text: str, values: Mapping[str, Any]) -> str:
+    """The text with `{name}` replaced where there is such a value; braces in values stay as they are."""
+    return PLACEHOLDER.sub(lambda gap: _said(values[gap[1]]) if gap[1] in values else gap[0], text)
+
+
+def _said(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list):
+        return ", ".join(value)
+    return bytes(value).decode() if isinstance(value, msgspec.Raw) else str(value)
+
+
+class AwardTeller:
+    """The unlocks and revocations of one achievement."""
+
+    def __init__(self, catalog: CatalogProgram, spec: AchievementSpec, fields: Fields) -> None:
+        self._spec, self._fields = spec, fields
+        self._example = example_of(catalog, spec)
+
+    def unlocked(self, cause: Cause, earned_at: datetime, progress: int | None, scope: str, n: int) -> bytes:
+        spec, example, user = self._spec, self._example, cause.event.subject
+        metadata = self._fields.read(cause, spec.metadata)
+        data = replace(
+            example.data,
+            description=filled(spec.description, metadata),
+            message=filled(spec.message, metadata),
+            scope=scope,
+            n=n,
+            metadata=metadata,
+            context=self._fields.read(cause, spec.context),
+            earned_at=earned_at,
+            progress_at_unlock=progress,
+            evidence=cause.evidence,
+        )
+        identity = unlocked_id(data.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n)
+        return encode_outcome(replace(example, id=identity, subject=user, time=earned_at, data=data))
+
+    def revoked(self, cause: Cause, earned_at: datetime, n: int, reasons: Sequence[Reason]) -> bytes:
+        spec, unlocked, user = self._spec, self._example.data, cause.event.subject
+        said = {name: getattr(unlocked, name) for name in SAID_AGAIN}
+        data = Revoked(
+            **said,
+            n=n,
+            award_id=unlocked_id(unlocked.catalog, spec.key, user, tier=spec.tier, n=n),
+            earned_at=earned_at,
+            revoked_at=cause.at,
+            reasons=list(reasons),
+            evidence=cause.evidence,
+            announce=spec.revocable == "announced",
+        )
+        outcome = RevokedOutcome(
+            id=outcome_id(REVOKED, unlocked.catalog, spec.key, user, tier=spec.tier, n=n),
+            source=self._example.source,
+            subject=user,
+            time=cause.at,
+            data=data,
+        )
+        return encode_outcome(outcome)
+
+
+SAID_AGAIN = [
+    field
+    for field in Revoked.__struct_fields__
+    if field not in ("n", "award_id", "earned_at", "revoked_at", "reasons", "evidence", "announce")
+]
+"""What a revocation says as the unlock did."""
+
+
+class LevelTeller:
+    """The levels of one catalog."""
+
+    def __init__(self, catalog: CatalogProgram, levels: LevelsSpec) -> None:
+        self._catalog, self._levels = catalog, levels
+
+    def reached(self, cause: Cause, level: int, value: int, at: datetime) -> bytes:
+        levels, catalog, user = self._levels, self._catalog, cause.event.subject
+        data = LevelReached(
+            catalog=catalog.catalog,
+            catalog_version=catalog.version,
+            catalog_sha256=catalog.sha256,
+            level=level,
+            name=filled(levels.name or "Level {level}", {"level": level}),
+            message=filled(levels.message, {"level": level}),
+            metric=levels.of,
+            value=value,
+            start=levels.starts[level - 1],
+            next_start=levels.starts[level] if level < len(levels.starts) else None,
+            earned_at=at,
+            evidence=cause.evidence,
+            origin="live",
+            replay_id=None,
+            announce=True,
+        )
+        outcome = LevelOutcome(
+            id=outcome_id(LEVEL_REACHED, catalog.catalog, LEVEL_KEY, user, scope=str(level)),
+            source=SOURCE_PREFIX + catalog.catalog,
+            subject=user,
+            time=at,
+            data=data,
+        )
+        return encode_outcome(outcome)
