@@ -18,7 +18,7 @@ INTERRUPTED = 130
 
 
 class Verb(NamedTuple):
-    """`module` has a function `command` (and perhaps its `command_settings`) or, for a group of verbs, an `app`.
+    """`module` has a function (and perhaps its `command_settings`) or, for a group of verbs, an `app`.
 
     One that `serves` runs until SIGTERM, which is no failure.
     """
@@ -28,9 +28,11 @@ class Verb(NamedTuple):
     panel: str
     help: str
     serves: bool = False
+    function: str = "command"
 
 
 START, PUBLISH, LOOK, OPERATE, BUILD = "Getting started", "Publish", "Look", "Operate", "Build"
+DJANGO = "By the names of a Django project"
 
 VERBS = [
     Verb("demo", "cli.demo", START, "See the whole path work, and checked against a reference."),
@@ -42,6 +44,12 @@ VERBS = [
     Verb("catalog", "cli.catalogs", PUBLISH, "Check and publish catalogs."),
     Verb("awards", "cli.awards", LOOK, "Export what users have earned."),
     Verb("user", "cli.users", LOOK, "Show one user."),
+    Verb("progress", "cli.progress", LOOK, "How far a user is with everything."),
+    Verb("explain", "cli.explain", LOOK, "Why a user has an achievement, or why not yet."),
+    Verb("suggest", "cli.suggest", LOOK, "What a user is closest to."),
+    Verb("roadmap", "cli.roadmap", LOOK, "The way to everything that a user has not earned yet."),
+    Verb("history", "cli.history", LOOK, "What happened to a user."),
+    Verb("stats", "cli.stats", LOOK, "A user in numbers, or how well the catalogs do."),
     Verb("dlq", "cli.dead_letters", LOOK, "List and show dead letters."),
     Verb("doctor", "cli.doctor", OPERATE, "Say what is wrong and what to do."),
     Verb("queue", "cli.queue", OPERATE, "Claim and acknowledge notifications, without any library."),
@@ -53,6 +61,16 @@ VERBS = [
     Verb("bench", "cli.bench", BUILD, "Measure the processor."),
     Verb("soak", "cli.soak", BUILD, "Run everything under random faults, and check the invariants."),
     Verb("schema", "cli.schema", BUILD, "Export the contract as JSON Schema and AsyncAPI."),
+    *(
+        Verb(name, "cli.achievements", DJANGO, help, function=name)
+        for name, help in [
+            ("load_achievements", "Publish catalogs."),
+            ("award_retroactive_achievements", "Give what was earned before an achievement was there: not yet."),
+            ("recalculate_achievements", "Fold a user's events anew: not yet."),
+            ("check_achievements", "What a user has unlocked."),
+            ("debug_achievements", "All that decides one achievement of one user."),
+        ]
+    ),
 ]
 
 
@@ -72,7 +90,7 @@ def load(name: str) -> Any:
     if hasattr(module, "app"):
         return get_group(module.app)  # a group even while it has one verb only
     single = typer.Typer(add_completion=False, rich_markup_mode="rich")
-    single.command(name, context_settings=getattr(module, "command_settings", None))(module.command)
+    single.command(name, context_settings=getattr(module, "command_settings", None))(getattr(module, verb.function))
     return get_command(single)
 
 

@@ -12,15 +12,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+import msgspec
 from rich.console import Console
 
 PROGRESS_SECONDS = 3.0
 stderr = Console(stderr=True, highlight=False)
+_encode_told = msgspec.json.Encoder(decimal_format="number").encode
 
 
 def print_json(value: Any) -> None:
     """One line, for programs."""
     print(json.dumps(value, ensure_ascii=False, default=str), flush=True)
+
+
+def print_told(value: Any) -> None:
+    """As `print_json`, of structs; decimals are numbers."""
+    print(_encode_told(value).decode(), flush=True)
 
 
 class Progress(Protocol):

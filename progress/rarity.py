@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
+
+from schemas.program import AchievementSpec, CatalogProgram
 
 USERS_MIN = 20  # of fewer a percentage says more about somebody than about the achievement
 
@@ -31,11 +35,18 @@ def measured_percent(holders: int, users: int) -> float | None:
     return round(100 * holders / users, 2) if users >= USERS_MIN else None
 
 
-def rarity_of(held: Holders, declared: str) -> Rarity:
+def rarities(program: CatalogProgram, held: Iterable[Holders]) -> list[Rarity]:
+    """Of everything active that is no secret, in the order of the catalog."""
+    counted = {(each.achievement, each.tier): each for each in held}
+    told = [entry for entry in program.achievements if entry.is_active and not entry.secret]
+    return [_rarity(each, counted[each.key, each.tier]) for each in told if (each.key, each.tier) in counted]
+
+
+def _rarity(entry: AchievementSpec, held: Holders) -> Rarity:
     return Rarity(
-        achievement=held.achievement,
-        tier=held.tier,
-        declared=declared,
+        achievement=entry.key,
+        tier=entry.tier,
+        declared=entry.rarity,
         holders=held.holders,
         users=held.users,
         percent=measured_percent(held.holders, held.users),

@@ -120,7 +120,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 
     Shapes: `metrics` are values as the state scales them, of one with periods a map of them; `awards` are newest
     first, revoked ones among them; `zone` is None where no event has named the user's; `updated_at` is when the
-    processor last wrote the user's state.
+    processor last wrote the user's state; `known_since` is None of somebody without an event of this catalog.
     """
 
     user: str
@@ -132,3 +132,4 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
     levels: list[LevelReached] = []
     challenges: list[ChallengeCompleted] = []
     updated_at: datetime | None = None
+    known_since: datetime | None = None

@@ -12,7 +12,7 @@ from progress.challenges import challenges_of
 from progress.history import history, timeline
 from progress.levels import level_of
 from progress.milestones import milestones
-from progress.rarity import Holders, measured_percent, rarity_of
+from progress.rarity import Holders, measured_percent, rarities
 from progress.records import records_of
 from progress.rows import ChallengeCompleted, LevelReached
 from progress.statistics import statistics
@@ -171,8 +171,25 @@ def test_milestones_are_round_numbers_and_firsts_oldest_first():
 )
 def test_rarity_is_a_share_of_the_users_and_says_nothing_under_20(holders, users, percent):
     assert measured_percent(holders, users) == percent
-    told = rarity_of(Holders(achievement="a", tier=None, holders=holders, users=users), "rare")
-    assert (told.percent, told.declared) == (percent, "rare")
+
+
+def test_rarity_stands_beside_the_declared_one_and_tells_of_no_secret():
+    entries = [
+        entry("a", rarity="rare"),
+        *(tier("t", name, rank, {}) for rank, name in enumerate(["bronze", "silver"])),
+        entry("ghost", secret=True),
+        entry("old", is_active=False),
+    ]
+    named = [("a", None, 5), ("ghost", None, 1), ("t", "bronze", 20), ("t", "silver", 0), ("old", None, 3)]
+    held = [Holders(achievement=key, tier=tier, holders=count, users=40) for key, tier, count in named]
+
+    told = rarities(catalog(*entries), held)
+
+    assert [(each.achievement, each.tier, each.declared, each.percent) for each in told] == [
+        ("a", None, "rare", 12.5),
+        ("t", "bronze", "common", 50.0),
+        ("t", "silver", "common", 0.0),
+    ]
 
 
 def test_badge_records_have_the_fields_of_the_source_document():
