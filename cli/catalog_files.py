@@ -6,7 +6,7 @@ from importlib import resources
 from pathlib import Path
 from typing import NamedTuple
 
-from schemas.errors import Precondition
+from schemas.errors import BadCatalog, Precondition
 
 
 class CatalogFile(NamedTuple):
@@ -28,6 +28,14 @@ def catalog_file(named: str) -> CatalogFile:
         f"catalog '{named}' is no file, and none of the bundled ones ({', '.join(bundled_catalogs())}): "
         "give a path, or one of these names"
     )
+
+
+def loaded(named: str) -> CatalogFile:
+    """Raises: Precondition when there is no such file; BadCatalog when it is not text."""
+    try:
+        return catalog_file(named)
+    except UnicodeDecodeError as error:
+        raise BadCatalog(f"{named}: byte {error.start} is not UTF-8: save the file as UTF-8") from None
 
 
 def bundled_catalogs() -> list[str]:

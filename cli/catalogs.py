@@ -7,17 +7,20 @@ from typing import Annotated, Any, NamedTuple
 import typer
 
 from broker.catalogs import Submission, program_of, read_records, submit
-from cli.catalog_files import CatalogFile, catalog_file
+from cli.catalog import comparing, describing, trying
+from cli.catalog_files import CatalogFile, loaded
 from cli.kafka import run
 from cli.output import print_json
 from cli.settings import Settings
 from processor.evaluator.compile import compile_catalog
 from schemas.catalog import Catalog, Finding, RefusedCatalog, all_achievements, all_events, read_catalog
-from schemas.errors import BadCatalog
 
 FAILED = 1
 
-app = typer.Typer(no_args_is_help=True, help="Check and publish catalogs.")
+app = typer.Typer(no_args_is_help=True, help="Check, test, compare, describe and publish catalogs.")
+app.command("test")(trying.try_examples)
+app.command("diff")(comparing.diff)
+app.command("docs")(describing.docs)
 
 Files = Annotated[
     list[str], typer.Argument(metavar="FILE…", help="Paths, or names of catalogs that come with Laurel.")
@@ -75,14 +78,6 @@ def check_file(named: str) -> Checked:
         return Checked(file, read_catalog(file.text, file.name), ())
     except RefusedCatalog as refused:
         return Checked(file, None, refused.findings)
-
-
-def loaded(named: str) -> CatalogFile:
-    """Raises: Precondition when there is no such file; BadCatalog when it is not text."""
-    try:
-        return catalog_file(named)
-    except UnicodeDecodeError as error:
-        raise BadCatalog(f"{named}: byte {error.start} is not UTF-8: save the file as UTF-8") from None
 
 
 def praise(checked: Checked) -> str:

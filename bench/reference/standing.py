@@ -248,5 +248,5 @@ def scope_of(event: Happening, achievement: Achievement) -> str | None:
     if not achievement.scope:
         return ""
     value = event.data.get(achievement.scope)
-    scope = "" if value is None else str(value)
+    scope = "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
     return scope if scope.strip() and len(scope) <= bounds.SCOPE_LENGTH_MAX else None

@@ -1,0 +1,1 @@
+"""What `laurel catalog` does with catalogs beyond checking and publishing them."""

@@ -1,0 +1,155 @@
+"""`laurel catalog diff`: what an author is told about a new version."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from cli.catalogs import app
+from schemas.catalog import RefusedCatalog
+from schemas.errors import LaurelError
+
+OLD = """
+catalog: shop
+version: 1
+events:
+  paid: {topic: t, data: {amount: decimal(2), country: string?, kind: string?}}
+  visit: {topic: t}
+metrics:
+  orders: {count: paid}
+  gifts: {count: paid, where: {data.kind: gift}}
+  spent: {sum: paid, of: data.amount}
+  days: {streak: visit, every: day}
+  countries: {distinct: paid, by: data.country}
+achievements:
+  - {key: regular, name: Regular, when: orders >= 5}
+  - {key: both, name: Both, when: {all: [orders >= 6, days >= 2]}}
+  - {key: patron, name: Patron, when: spent >= 9.5}
+  - {key: either, name: Either, when: {any: [spent >= 9.5, countries >= 3]}}
+  - {key: giver, name: Giver, when: gifts >= 2}
+  - {key: after, name: After, when: days >= 1}
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "old.yaml").write_text(OLD, encoding="utf-8")
+    return tmp_path
+
+
+def diff(folder: Path, *replaced: tuple[str, str], options: tuple[str, ...] = ()) -> Result:
+    """The command on the catalog above and on its next version, in which this is replaced."""
+    text = OLD.replace("version: 1", "version: 2")
+    for before, after in replaced:
+        assert before in text
+        text = text.replace(before, after)
+    (folder / "new.yaml").write_text(text, encoding="utf-8")
+    return CliRunner().invoke(app, ["diff", str(folder / "old.yaml"), str(folder / "new.yaml"), *options])
+
+
+def changes(folder: Path, *replaced: tuple[str, str]) -> list[tuple[str, str, str]]:
+    rows: list[dict[str, Any]] = json.loads(diff(folder, *replaced, options=("--json",)).stdout)["changes"]
+    return [(row["kind"], row["subject"], row["told"]) for row in rows]
+
+
+def test_a_catalog_that_means_the_same_changes_nothing(folder: Path):
+    ran = diff(folder, ("version: 2", "version: 1  # the same"), options=("--exit-code",))
+    assert (ran.exit_code, ran.stdout) == (0, "catalog 'shop', version 1 → 1\nnothing changes for users\n")
+
+
+def test_differences_end_with_5_only_when_asked_to(folder: Path):
+    assert diff(folder, ("orders >= 5", "orders >= 7")).exit_code == 0
+    assert diff(folder, ("orders >= 5", "orders >= 7"), options=("--exit-code",)).exit_code == 5
+
+
+def test_differences_stand_under_what_they_mean(folder: Path):
+    ran = diff(folder, ("orders >= 5", "orders >= 7"), ("name: Patron", "name: Big Patron"))
+    assert ran.stdout == (
+        "catalog 'shop', version 1 → 2\n"
+        "\nIs called something else:\n  patron: Patron is called Big Patron now\n"
+        "\nIs harder:\n  regular: before: paid 5 times; now: paid 7 times\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "subject"),
+    [
+        ("orders >= 5", "orders >= 7", "harder", "regular"),
+        ("orders >= 5", "orders >= 4", "easier", "regular"),
+        ("days >= 2", "days >= 3", "harder", "both"),
+        ("[orders >= 6, days >= 2]", "[orders >= 7, days >= 1]", "changed", "both"),
+        ("[orders >= 6, days >= 2]", "[orders >= 6, days >= 2, spent >= 1]", "harder", "both"),
+        ("{all: [orders >= 6, days >= 2]}", "orders >= 6", "easier", "both"),
+        ("countries >= 3", "countries >= 2", "easier", "either"),
+        ("when: days >= 1", "when: days >= 1, requires: regular", "harder", "after"),
+        ("when: days >= 1", "when: orders >= 1", "changed", "after"),
+    ],
+)
+def test_a_condition_is_harder_when_it_asks_for_more_of_the_same(
+    folder: Path, before: str, after: str, kind: str, subject: str
+):
+    assert [(each[0], each[1]) for each in changes(folder, (before, after))] == [(kind, subject)]
+
+
+def test_what_is_new_on_a_known_metric_needs_no_replay(folder: Path):
+    entry = "  - {key: many, name: Many, when: orders >= 100}\n"
+    ran = diff(folder, ("achievements:\n", "achievements:\n" + entry), options=("--json",))
+    (row,) = json.loads(ran.stdout)["changes"]
+    assert row == {"kind": "gained", "subject": "many", "told": "Many: paid 100 times", "needs_replay": False}
+
+
+def test_what_is_new_on_a_new_metric_needs_a_replay(folder: Path):
+    metric = ("metrics:\n", "metrics:\n  visits: {count: visit}\n")
+    entry = ("achievements:\n", "achievements:\n  - {key: seen, name: Seen, when: visits >= 1}\n")
+    (row,) = json.loads(diff(folder, metric, entry, options=("--json",)).stdout)["changes"]
+    assert (row["kind"], row["needs_replay"]) == ("gained", True)
+    assert row["told"] == "Seen: visit once; what users did before counts only after a replay"
+
+
+def test_what_is_gone_or_not_active_any_more_is_removed(folder: Path):
+    gone = changes(folder, ("  - {key: giver, name: Giver, when: gifts >= 2}\n", ""))
+    asleep = changes(folder, ("name: Giver", "name: Giver, is_active: false"))
+    assert gone == asleep == [("removed", "giver", "Giver: who has it keeps it")]
+
+
+def test_another_key_for_the_same_condition_is_a_new_award(folder: Path):
+    assert changes(folder, ("key: patron", "key: big_patron")) == [
+        ("renamed", "big_patron", "patron has the key big_patron now: who holds it earns it once more")
+    ]
+
+
+def test_points_visibility_and_look_are_told_apart(folder: Path):
+    found = changes(folder, ("name: Giver", "name: Giver, rarity: rare, secret: true, icon: 🎁"))
+    assert found == [
+        ("points", "giver", "points 10 → 50; rarity common → rare"),
+        ("visibility", "giver", "secret no → yes"),
+        ("look", "giver", "icon nothing → 🎁"),
+    ]
+
+
+def test_a_metric_that_means_something_else_starts_anew(folder: Path):
+    """Its award asks for the same number, so the metric alone is told of."""
+    ran = diff(folder, ("data.kind: gift", "data.kind: present"), options=("--json",))
+    (row,) = json.loads(ran.stdout)["changes"]
+    assert (row["kind"], row["subject"], row["needs_replay"]) == ("metric", "gifts", True)
+    assert "before: how often paid (kind is gift); now: how often paid (kind is present)" in row["told"]
+
+
+def test_a_version_that_did_not_rise_is_pointed_out(folder: Path):
+    ran = diff(folder, ("version: 2", "version: 1"), ("orders >= 5", "orders >= 7"))
+    assert "raise `version`" in ran.stdout
+
+
+def test_another_catalog_is_no_version_of_this_one(folder: Path):
+    ran = diff(folder, ("catalog: shop", "catalog: store"))
+    assert isinstance(ran.exception, LaurelError)
+    assert "'store' is another catalog than 'shop'" in str(ran.exception)
+
+
+def test_a_catalog_with_findings_is_refused(folder: Path):
+    assert isinstance(diff(folder, ("orders >= 5", "order >= 5")).exception, RefusedCatalog)
