@@ -64,7 +64,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
 
     Shapes: `tier` is the highest held, `next_tier` the lowest not held; `conditions` are those of the next tier;
     `times` counts the awards held, one for each scope; `changed_on` is the last day on which one of its metrics
-    rose, in the user's zone; `updated_at` is when it was earned, else when the user's state was last written.
+    moved; `updated_at` is when it was earned, else when the user's state was last written.
     """
 
     catalog: str

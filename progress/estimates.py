@@ -52,7 +52,7 @@ def _comparison_effort(standing: Standing, wanted: AtLeast) -> float | None:
     remaining = wanted.at - standing_value(standing, wanted)
     if standing.is_streak(wanted):
         return _streak_effort(standing, wanted.metric, remaining)
-    return days_left(remaining, standing.pace(wanted.metric), standing.today)
+    return days_left(remaining, standing.pace(wanted.metric), standing.utc_today)
 
 
 def _streak_effort(standing: Standing, metric: str, remaining: int) -> float | None:

@@ -163,7 +163,7 @@ def read_person(connection: Connection, user: str, catalog: str) -> Person:
         zone=progress.get("zone"),
         metrics=progress.get("metrics", {}),
         streaks={metric: run_of(row) for metric, row in progress.get("streaks", {}).items()},
-        paces=msgspec.convert(progress.get("paces", {}), dict[str, Pace]),
+        paces=dict(paces_of(progress.get("paces", {}), progress.get("metrics", {}))),
         awards=awards,
         levels=msgspec.convert(levels, list[LevelReached]),
         challenges=msgspec.convert(challenges, list[ChallengeCompleted]),
@@ -184,6 +184,16 @@ def run_of(row: Mapping[str, int | None]) -> Run:
         longest=row["longest"] or 0,
         freezes=row.get("freezes") or 0,
     )
+
+
+def paces_of(
+    rows: Mapping[str, tuple[int, float, int, int, int]], metrics: Mapping[str, Any]
+) -> Iterator[tuple[str, Pace]]:
+    """A row knows the value when its last day began: what was gained since then is what the metric has more."""
+    for metric, (base, gained, day, first_day, days) in rows.items():
+        value = metrics.get(metric)
+        if isinstance(value, int):
+            yield metric, Pace(gained=max(0, gained + value - base), day=day, first_day=first_day, days=days)
 
 
 def award_of(row: Mapping[str, Any]) -> Award:

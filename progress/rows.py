@@ -27,8 +27,8 @@ class Run(msgspec.Struct, frozen=True, kw_only=True):
 class Pace(msgspec.Struct, frozen=True, kw_only=True):
     """How a metric has risen lately.
 
-    Units: days since 1970. Shapes: `gained` is what it rose by, each rise halved for every 14 days that lie
-    between it and `day`, the last day on which it rose; `days` counts the days on which it did.
+    Units: days since 1970, in UTC. Shapes: `gained` is what it rose by, each rise halved for every 14 days that lie
+    between it and `day`, the last day on which it moved; `days` counts the days on which it did.
     """
 
     gained: float

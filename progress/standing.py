@@ -18,13 +18,14 @@ Number = int | Decimal
 class Standing:
     """Everything that progress is computed from.
 
-    Units: `today` is in days since 1970, where the user lives, else where the catalog does.
+    Units: `today` is in days since 1970, where the user lives, else where the catalog does; `utc_today` in UTC.
     """
 
     def __init__(self, program: CatalogProgram, person: Person, now: datetime) -> None:
         self.program, self.person, self.now = program, person, now
         self.zone = person.zone if person.zone and find_zone(person.zone) else program.timezone
         self.today = local_day(now.astimezone(UTC), self.zone)
+        self.utc_today = local_day(now.astimezone(UTC), "UTC")
         self.metrics = {metric.key: metric for metric in program.metrics}
         self.events = {event.type: event for event in program.events}
         self.entries = {entry.reference: entry for entry in program.achievements}

@@ -151,8 +151,9 @@ def outcomes() -> list[AnyOutcome]:
 
 def progress_rows() -> dict[str, Any]:
     """Ada released 3 songs, one a day at last, and has logged in for 4 days; Ben 1."""
-    today = local_day(datetime.now(UTC), "Europe/Paris")
-    steady = {"gained": 1 + 2 ** (-1 / 14), "day": today, "first_day": today - 1, "days": 2}
+    today, utc_today = (local_day(datetime.now(UTC), zone) for zone in ("Europe/Paris", "UTC"))
+    yesterday = 2 ** (-1 / 14)  # what 1 gained yesterday counts today; 2 there were when today began
+    steady = [2, yesterday, utc_today, utc_today - 1, 2]
     run = {"first_day": today - 3, "last_day": today, "length": 4, "longest": 5, "freezes": 0}
     ada = {
         "metrics": {"music": {"released": 3, "artists": 3, "xp": 150, "logins": 5}, "chess": {"released": 0}},
