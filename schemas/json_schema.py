@@ -11,7 +11,8 @@ from typing import Any, get_args
 import msgspec
 
 from schemas.catalog import Catalog, EventType, Field
-from schemas.catalog.language import NUMBER_MAX, WrittenCatalog
+from schemas.catalog.language import WrittenCatalog
+from schemas.catalog.spelling import NUMBER_MAX
 from schemas.errors import Cause
 from schemas.events import Envelope
 from schemas.outcomes import OUTCOMES

@@ -1,24 +1,41 @@
 """A catalog becomes a program: plain data in which every metric has its slots and every award its number.
 
 The ledger goes in and comes out grown. What means the same keeps its number; a metric whose meaning changed
-gets fresh slots, so that old counts never pass for new ones.
+gets fresh slots, so that old counts never pass for new ones. What looks at a metric through a window, or by the
+day, compiles to a hidden metric of its own.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas.catalog import model
+from schemas.catalog.listing import (
+    all_achievements,
+    all_events,
+    level_starts,
+    members_of,
+    places_of,
+)
+from schemas.catalog.meaning import catalog_hash
 from schemas.program import (
+    CLAIMS_WINDOW,
+    COMMANDS_MARK,
     DERIVED_MARK,
+    HIDDEN_MARK,
+    XP,
     AchievementSpec,
     All,
     Any,
     AtLeast,
     CatalogProgram,
+    ChallengeSpec,
+    ChallengesSpec,
     Condition,
     Default,
     DeriveSpec,
@@ -26,10 +43,14 @@ from schemas.program import (
     Feed,
     FieldSpec,
     Ledger,
+    LevelsSpec,
     MetricSpec,
     Test,
+    Texts,
+    WindowSpec,
 )
 from schemas.state import HEAD_SLOTS, slots_of
+from schemas.zones import EPOCH_DAY
 
 LATER_IN_FEEDS = frozenset({"amount", "of"})
 LATER_IN_METRICS = frozenset({"origin", "first_day", "end_day", "every", "grace", "freezes", "edges"})
@@ -38,19 +59,26 @@ LATER_IN_METRICS = frozenset({"origin", "first_day", "end_day", "every", "grace"
 def compile_catalog(catalog: model.Catalog, ledger: Ledger) -> tuple[CatalogProgram, Ledger]:
     """The program of a catalog and the ledger with its numbers in it."""
     numbering = Numbering(ledger)
-    events = [_event(catalog, name, event, numbering) for name, event in model.all_events(catalog).items()]
-    metrics = [_metric(catalog, key, metric, numbering) for key, metric in catalog.metrics.items()]
-    achievements = [_achievement(catalog, entry, numbering) for entry in model.all_achievements(catalog)]
+    events = [_event(catalog, name, event, numbering) for name, event in all_events(catalog).items()]
+    metrics = Metrics(catalog, numbering)
+    achievements = Achievements(catalog, metrics, numbering).specs()
+    challenges = _challenges(catalog, metrics, numbering)
     program = CatalogProgram(
         catalog=catalog.catalog,
         version=catalog.version,
-        sha256=model.catalog_hash(catalog),
+        sha256=catalog_hash(catalog),
         timezone=catalog.timezone,
         headline_streak=catalog.headline_streak,
         categories=[(category.key, category.title) for category in catalog.categories or ()],
         events=events,
-        metrics=metrics,
+        metrics=metrics.specs(),
         achievements=achievements,
+        default_language=catalog.default_language,
+        category_titles={each.key: each.translations for each in catalog.categories or () if each.translations},
+        tiers=list(catalog.tiers),
+        levels=_levels(catalog, numbering),
+        challenges=challenges,
+        repartition=list(catalog.repartition),
     )
     return program, numbering.ledger()
 
@@ -64,6 +92,7 @@ class Numbering:
         self._windows = dict(ledger.windows)
         self._metrics = dict(ledger.metrics)
         self._awards = dict(ledger.awards)
+        self._extras = dict(ledger.extras)
 
     def mark(self, topic: str) -> int:
         return self._given(self._marks, topic, ("mark",))
@@ -73,6 +102,9 @@ class Numbering:
 
     def metric(self, identity: str, slots: Iterable[Default]) -> int:
         return self._given(self._metrics, identity, slots)
+
+    def extra(self, identity: str, slot: Default) -> int:
+        return self._given(self._extras, identity, (slot,))
 
     def award(self, identity: str) -> int:
         return self._awards.setdefault(identity, len(self._awards))
@@ -84,6 +116,7 @@ class Numbering:
             windows=self._windows,
             metrics=self._metrics,
             awards=self._awards,
+            extras=self._extras,
         )
 
     def _given(self, numbers: dict[str, int], identity: str, slots: Iterable[Default]) -> int:
@@ -91,6 +124,9 @@ class Numbering:
             numbers[identity] = HEAD_SLOTS + len(self._slots)
             self._slots.extend(slots)
         return numbers[identity]
+
+
+COMPILED = ("when", "requires", "xp", "conditions", "on", "window", "translations")
 
 
 def _event(catalog: model.Catalog, name: str, event: model.EventType, numbering: Numbering) -> EventSpec:
@@ -106,8 +142,47 @@ def _event(catalog: model.Catalog, name: str, event: model.EventType, numbering:
     )
 
 
-def _metric(catalog: model.Catalog, key: str, metric: model.Metric, numbering: Numbering) -> MetricSpec:
-    spec = MetricSpec(
+class Metrics:
+    """The metrics of a catalog: those an author wrote, then the hidden ones as they are asked for, then XP."""
+
+    def __init__(self, catalog: model.Catalog, numbering: Numbering) -> None:
+        self._catalog = catalog
+        self._numbering = numbering
+        self._topics = {name: event.topic for name, event in all_events(catalog).items()}
+        self._written = {key: _metric(catalog, key, metric) for key, metric in catalog.metrics.items()}
+        self._placed = {key: self._place(spec) for key, spec in self._written.items()}
+        self._xp = _xp(catalog, numbering) if catalog.has_xp else None
+
+    def specs(self) -> list[MetricSpec]:
+        return [*self._placed.values(), *([self._xp] if self._xp else [])]
+
+    def seen(self, key: str, window: model.Window | None) -> str:
+        """The key of the metric that counts only what lies in the window; made when it is asked for first."""
+        if window is None:
+            return key
+        hidden = f"{key}{HIDDEN_MARK}{_shown(window)}"
+        if hidden not in self._placed:
+            within = replace(self._written[key], key=hidden, origin=key, **window.model_dump())
+            self._placed[hidden] = self._place(within)
+        return hidden
+
+    def _place(self, spec: MetricSpec) -> MetricSpec:
+        identity = self._identity(spec)
+        placed = replace(spec, slot=self._numbering.metric(identity, slots_of(spec)))
+        if spec.kind != "streak":
+            return placed
+        return replace(placed, edges=self._numbering.extra(f"edges/{identity}", "bytes"))
+
+    def _identity(self, spec: MetricSpec) -> str:
+        """Catalog, key and a hash of all that decides the value: the topics of its events and the zone among it."""
+        topics = {feed.type: self._topics[feed.type] for feed in [*spec.feeds, *spec.freezes]}
+        zone = self._catalog.timezone if spec.kind == "streak" or spec.origin else None
+        meaning = msgspec.json.encode([_as_first_hashed(spec), topics, zone], order="deterministic")
+        return f"{self._catalog.catalog}/{spec.key}#{hashlib.sha256(meaning).hexdigest()[:16]}"
+
+
+def _metric(catalog: model.Catalog, key: str, metric: model.Metric) -> MetricSpec:
+    return MetricSpec(
         key=key,
         kind=metric.kind,
         slot=0,
@@ -116,17 +191,26 @@ def _metric(catalog: model.Catalog, key: str, metric: model.Metric, numbering: N
         by=list(metric.by),
         normalize=metric.normalize,
         bucket=metric.bucket,
-        places=model.places_of(catalog, key),
+        places=places_of(catalog, key),
+        grace=metric.grace,
+        freezes=[_feed(feed, 1) for feed in metric.freezes],
     )
-    return msgspec.structs.replace(spec, slot=numbering.metric(_identity(catalog, spec), slots_of(spec)))
 
 
-def _identity(catalog: model.Catalog, spec: MetricSpec) -> str:
-    """Catalog, key and a hash of all that decides the value: the topics of its events and the zone among it."""
-    topics = {feed.type: model.all_events(catalog)[feed.type].topic for feed in spec.feeds}
-    zone = catalog.timezone if spec.kind == "streak" else None
-    meaning = msgspec.json.encode([_as_first_hashed(spec), topics, zone], order="deterministic")
-    return f"{catalog.catalog}/{spec.key}#{hashlib.sha256(meaning).hexdigest()[:16]}"
+def _xp(catalog: model.Catalog, numbering: Numbering) -> MetricSpec:
+    """What gave XP is no part of its identity: what was given stays when the rules change."""
+    feeds = [replace(_feed(feed, 1), amount=feed.amount, of=feed.of) for feed in catalog.xp]
+    spec = MetricSpec(key=XP, kind="xp", slot=0, feeds=feeds)
+    return replace(spec, slot=numbering.metric(f"{catalog.catalog}/{XP}", slots_of(spec)))
+
+
+def _shown(window: model.Window) -> str:
+    """`month`, or `2026-06-01..2026-09-01`."""
+    return window.every or f"{_date(window.first_day)}..{_date(window.end_day)}"
+
+
+def _date(day: int | None) -> str:
+    return "" if day is None else date.fromordinal(day + EPOCH_DAY).isoformat()
 
 
 def _as_first_hashed(spec: MetricSpec) -> dict[str, object]:
@@ -149,27 +233,112 @@ def _test(test: model.Test) -> Test:
     return Test(field=test.field, op=test.op, value=value)
 
 
-def _achievement(catalog: model.Catalog, entry: model.Achievement, numbering: Numbering) -> AchievementSpec:
-    said = entry.model_dump(exclude={"when", "requires"})
-    compound = bool(entry.requires) or not isinstance(entry.when, model.AtLeast)
-    return AchievementSpec(
-        **said,
-        number=numbering.award(f"{catalog.catalog}/{entry.key}"),
-        when=_condition(catalog, entry.when, compound, numbering),
-        requires=list(entry.requires),
+class Achievements:
+    """The achievements of a catalog, each with its number, its condition and what it requires."""
+
+    def __init__(self, catalog: model.Catalog, metrics: Metrics, numbering: Numbering) -> None:
+        self._catalog = catalog
+        self._metrics = metrics
+        self._numbering = numbering
+        self._entries = all_achievements(catalog)
+        self._lowest: dict[str, str] = {}
+        for entry in self._entries:
+            self._lowest.setdefault(entry.key, entry.reference)
+
+    def specs(self) -> list[AchievementSpec]:
+        return [self._spec(entry) for entry in self._entries]
+
+    def _spec(self, entry: model.Achievement) -> AchievementSpec:
+        requires = self._required(entry)
+        compound = bool(requires) or not isinstance(entry.when, model.AtLeast)
+        said = entry.model_dump(exclude=set(COMPILED))
+        return AchievementSpec(
+            **said,
+            number=self._numbering.award(self._identity(entry)),
+            when=self._condition(entry.when, entry.window, compound),
+            requires=requires,
+            xp=self._given_xp(entry),
+            conditions={
+                name: self._comparison(each, entry.window, compound) for name, each in entry.conditions.items()
+            },
+            on=[_feed(feed, 1) for feed in entry.on],
+            window=WindowSpec(**entry.window.model_dump()) if entry.window else None,
+            scopes=self._scopes(entry),
+            translations=_translations(entry.translations),
+        )
+
+    def _identity(self, entry: model.Achievement) -> str:
+        return f"{self._catalog.catalog}/{entry.reference}"
+
+    def _required(self, entry: model.Achievement) -> list[str]:
+        """References; of an achievement with tiers its lowest, of a set all that it takes now."""
+        if entry.all_of is not None:
+            return members_of(self._entries, entry)
+        return [self._lowest.get(name, name) for name in entry.requires]
+
+    def _given_xp(self, entry: model.Achievement) -> int:
+        if not self._catalog.xp_from_awards:
+            return 0
+        return entry.points if entry.xp is None else entry.xp
+
+    def _scopes(self, entry: model.Achievement) -> int | None:
+        many = entry.scope is not None or (entry.window is not None and entry.window.every is not None)
+        return self._numbering.extra(f"scopes/{self._identity(entry)}", "bytes") if many else None
+
+    def _condition(self, condition: model.Condition, window: model.Window | None, compound: bool) -> Condition:
+        """A condition; in a compound every comparison has a number under which its crossing is remembered."""
+        if isinstance(condition, model.AtLeast):
+            return self._comparison(condition, window, compound)
+        parts = [self._condition(part, window, True) for part in condition.of]
+        return All(of=parts) if isinstance(condition, model.All) else Any(of=parts)
+
+    def _comparison(self, said: model.AtLeast, window: model.Window | None, remembered: bool) -> AtLeast:
+        metric = self._metrics.seen(said.metric, window)
+        identity = f"{self._catalog.catalog}/{metric}>={said.at}"
+        number = self._numbering.award(identity) if remembered else None
+        return AtLeast(metric=metric, at=said.at, number=number, level=said.level)
+
+
+def _translations(said: Mapping[str, model.Texts]) -> dict[str, Texts]:
+    return {language: Texts(**texts.model_dump()) for language, texts in said.items()}
+
+
+def _levels(catalog: model.Catalog, numbering: Numbering) -> LevelsSpec | None:
+    levels = catalog.levels
+    if levels is None:
+        return None
+    return LevelsSpec(
+        of=levels.of,
+        starts=level_starts(levels, places_of(catalog, levels.of)),
+        slot=numbering.extra(f"level/{catalog.catalog}", "zero"),
+        name=levels.name,
+        description=levels.description,
+        message=levels.message,
+        translations=_translations(levels.translations),
     )
 
 
-def _condition(
-    catalog: model.Catalog, condition: model.Condition, compound: bool, numbering: Numbering
-) -> Condition:
-    """A condition; in a compound every comparison has a number under which its crossing is remembered."""
-    if isinstance(condition, model.AtLeast):
-        number = numbering.award(_comparison(catalog, condition)) if compound else None
-        return AtLeast(metric=condition.metric, at=condition.at, number=number)
-    parts = [_condition(catalog, part, True, numbering) for part in condition.of]
-    return All(of=parts) if isinstance(condition, model.All) else Any(of=parts)
+def _challenges(catalog: model.Catalog, metrics: Metrics, numbering: Numbering) -> ChallengesSpec | None:
+    challenges = catalog.challenges
+    if challenges is None:
+        return None
+    numbering.mark(COMMANDS_MARK)
+    numbering.window(CLAIMS_WINDOW)
+    return ChallengesSpec(
+        per_day=challenges.per_day,
+        slot=numbering.extra(f"claims/{catalog.catalog}", "bytes"),
+        offered=[_challenge(catalog, each, metrics, numbering) for each in challenges.offered],
+    )
 
 
-def _comparison(catalog: model.Catalog, condition: model.AtLeast) -> str:
-    return f"{catalog.catalog}/{condition.metric}>={condition.at}"
+def _challenge(
+    catalog: model.Catalog, challenge: model.Challenge, metrics: Metrics, numbering: Numbering
+) -> ChallengeSpec:
+    counted = metrics.seen(challenge.when.metric, model.Window(every=challenge.every))
+    said = challenge.model_dump(exclude={"when", "translations"})
+    return ChallengeSpec(
+        **said,
+        number=numbering.award(f"{catalog.catalog}/@challenge/{challenge.key}"),
+        when=AtLeast(metric=counted, at=challenge.when.at),
+        translations=_translations(challenge.translations),
+    )

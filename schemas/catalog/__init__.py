@@ -1,6 +1,18 @@
 """The catalog language: what an author writes, what the engine gets, and what is said about mistakes."""
 
 from schemas.catalog.findings import Finding, RefusedCatalog
+from schemas.catalog.listing import (
+    all_achievements,
+    all_events,
+    awards_of,
+    counts_in_sets,
+    derived_events,
+    level_starts,
+    members_of,
+    places_of,
+    plain_number,
+)
+from schemas.catalog.meaning import catalog_hash
 from schemas.catalog.model import (
     POINTS_BY_RARITY,
     Achievement,
@@ -19,12 +31,6 @@ from schemas.catalog.model import (
     Part,
     Step,
     Test,
-    all_achievements,
-    all_events,
-    catalog_hash,
-    derived_events,
-    places_of,
-    plain_number,
 )
 from schemas.catalog.reading import read_catalog
 
@@ -50,8 +56,12 @@ __all__ = [
     "Test",
     "all_achievements",
     "all_events",
+    "awards_of",
     "catalog_hash",
+    "counts_in_sets",
     "derived_events",
+    "level_starts",
+    "members_of",
     "places_of",
     "plain_number",
     "read_catalog",

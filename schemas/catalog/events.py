@@ -6,9 +6,11 @@ import re
 from typing import Any, cast
 
 from schemas.catalog.findings import Path, Report, nearest
-from schemas.catalog.language import EVENT_PATTERN, WrittenDerivation, WrittenEvent
-from schemas.catalog.model import Derivation, EventType, Field, FieldType, derived_fields
+from schemas.catalog.language import WrittenDerivation, WrittenEvent
+from schemas.catalog.listing import derived_fields
+from schemas.catalog.model import Derivation, EventType, Field, FieldType
 from schemas.catalog.shape import check_names, said_in, shaped
+from schemas.catalog.spelling import EVENT_PATTERN
 from schemas.catalog.where import articled
 
 Events = dict[str, EventType | None]  # None: declared, but with findings of its own

@@ -1,98 +1,53 @@
 """What an author may write: the shapes of a catalog file, which its JSON Schema is made from.
 
-Shorthand is spread out here (one name for a list of one); what the names mean is judged later.
+What the names mean is judged later.
 """
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainValidator, StringConstraints
 from pydantic import Field as Bounds
 
-from schemas.catalog.model import Comparison, MetricKind, Rarity
+from schemas.catalog.model import LANGUAGE, LEVEL_MAX, TIERS, MetricKind, Rarity
+from schemas.catalog.spelling import (
+    EXAMPLE_TIMES_MAX,
+    GRACE_MAX,
+    MOMENT_PATTERN,
+    NUMBER_MAX,
+    PATH_PATTERN,
+    Amount,
+    Color,
+    Date,
+    EventName,
+    FieldName,
+    FieldPath,
+    Fields,
+    FieldType,
+    Icon,
+    Key,
+    Language,
+    Name,
+    Number,
+    Paths,
+    Points,
+    Reference,
+    References,
+    Revoked,
+    Text,
+    Topic,
+    Where,
+    as_written,
+    plain_amount,
+    plain_curve,
+    plain_set,
+    spread_award,
+    spread_feeds,
+    spread_given,
+)
 
-KEY_PATTERN = r"^[a-z0-9][a-z0-9_]*$"
-EVENT_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-FIELD_PATTERN = r"^[A-Za-z_][A-Za-z0-9_-]*$"
-PATH_PATTERN = r"^data\.[A-Za-z_][A-Za-z0-9_-]*$"
-TOPIC_PATTERN = r"^[A-Za-z0-9._-]+$"
-FIELD_TYPE_PATTERN = r"^(string|integer|boolean|decimal\([1-9]\)|\[string\])\??$"
-COLOR_PATTERN = r"^#?[A-Za-z0-9-]*$"
-TEXT_PATTERN = r"^[^\x00-\x09\x0b-\x1f\x7f]*$"
-NUMBER_MAX = 2**53
-
-Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN, max_length=100)]
-EventName = Annotated[str, StringConstraints(pattern=EVENT_PATTERN, max_length=200)]
-FieldName = Annotated[str, StringConstraints(pattern=FIELD_PATTERN, max_length=100)]
-FieldPath = Annotated[str, StringConstraints(pattern=PATH_PATTERN, max_length=105)]
-Topic = Annotated[str, StringConstraints(pattern=TOPIC_PATTERN, max_length=249)]
-Text = Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=1000)]
-Color = Annotated[str, StringConstraints(pattern=COLOR_PATTERN, max_length=20)]
-Points = Annotated[int, Bounds(ge=0, le=1_000_000)]
-
-
-def one_or_many(value: object) -> object:
-    return value if isinstance(value, list) else [value]
-
-
-def spread_type(value: object) -> object:
-    """`[string]` without quotes is a YAML list of one word."""
-    return "[string]" if value == ["string"] else value
-
-
-def spread_feeds(value: object) -> object:
-    return [spread_feed(feed) for feed in value] if isinstance(value, list) else [spread_feed(value)]
-
-
-def spread_feed(value: object) -> object:
-    """An event type, or `{type: {where: …}}`."""
-    if isinstance(value, str):
-        return {"type": value}
-    if isinstance(value, dict) and len(value) == 1 and "type" not in value:
-        ((name, more),) = value.items()
-        return {"type": name, **more} if isinstance(more, dict) else {"type": name, "where": more}
-    return value
-
-
-def spread_tests(value: object) -> object:
-    """`wip` is `{eq: wip}`, `[a, b]` is `{in: [a, b]}`."""
-    if isinstance(value, dict):
-        return value
-    return {"in": value} if isinstance(value, list) else {"eq": value}
-
-
-def plain_value(value: object) -> object:
-    """Raises: ValueError when it is no text, number, true or false, nor a list of them."""
-    for each in value if isinstance(value, list) else [value]:
-        if not isinstance(each, str | bool | int | Decimal):
-            raise ValueError("a field is compared with a text, a number, true or false, or with a list of them")
-    return value
-
-
-def plain_number(value: object) -> object:
-    """Raises: ValueError when it is no number."""
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise ValueError("a threshold is a number")
-    return value
-
-
-Scalar = bool | int | Decimal | str
-Number = Annotated[Any, PlainValidator(plain_number, json_schema_input_type=int | Decimal)]
-FieldType = Annotated[
-    str,
-    StringConstraints(pattern=FIELD_TYPE_PATTERN),
-    BeforeValidator(spread_type, json_schema_input_type=str | list[Literal["string"]]),
-]
-Value = Annotated[Any, PlainValidator(plain_value, json_schema_input_type=Scalar | list[Scalar])]
-Tests = Annotated[
-    dict[Comparison, Value],
-    BeforeValidator(spread_tests, json_schema_input_type=dict[Comparison, Value] | Scalar | list[Scalar]),
-]
-Where = dict[FieldPath, Tests]
-Paths = Annotated[list[FieldPath], BeforeValidator(one_or_many, json_schema_input_type=FieldPath | list[FieldPath])]
-Keys = Annotated[list[Key], BeforeValidator(one_or_many, json_schema_input_type=Key | list[Key])]
+WAYS = ("when", "tiers", "on", "all_of")
 
 
 class Written(BaseModel):
@@ -147,6 +102,8 @@ class WrittenMetric(Written):
     normalize: bool = False
     bucket: Annotated[int, Bounds(ge=2, le=NUMBER_MAX)] = 1
     every: str = ""
+    grace: Annotated[int, Bounds(ge=1, le=GRACE_MAX)] = 1
+    freezes: Feeds = []
 
 
 class WrittenAll(Written):
@@ -160,37 +117,79 @@ class WrittenAny(Written):
 WrittenCondition = str | WrittenAll | WrittenAny
 
 
-def as_written(value: object) -> object:
-    return value
+class WrittenTexts(Written):
+    name: Name = ""
+    description: Text = ""
+    message: Text = ""
 
 
-class WrittenLook(Written):
-    """What entries and ladders may say about themselves. A default here says only that nothing was written."""
+class WrittenWindow(Written):
+    """Days, the last one excluded; or one award in every period."""
+
+    first: Annotated[Date, Bounds(alias="from")] = ""
+    until: Date = ""
+    every: Literal["", "day", "week", "month"] = ""
+
+
+class WrittenFace(Written):
+    """What is seen and given of an award. A default here says only that nothing was written."""
 
     description: Text = ""
     message: Text = ""
-    icon: Annotated[str, StringConstraints(pattern=TEXT_PATTERN, max_length=50)] = ""
+    icon: Icon = ""
     color_from: Color = ""
     color_to: Color = ""
-    category: Key = ""
     rarity: Rarity = "common"
     points: Points = 0
+    xp: Points = 0
+    translations: dict[Language, WrittenTexts] = {}
+
+
+class WrittenLook(WrittenFace):
+    """What entries and ladders may say about themselves."""
+
+    category: Key = ""
     type: Key = ""
     is_active: bool = True
     secret: bool = False
+    is_public: bool = True
+    revocable: Revoked = "no"
+    window: WrittenWindow | None = None
+    context: Fields = {}
 
 
 class WrittenEntry(WrittenLook):
     """What an achievement has, whether it stands alone or on a ladder."""
 
     key: Key
-    name: Annotated[str, StringConstraints(pattern=TEXT_PATTERN, min_length=1, max_length=200)]
+    name: Name
     order: Annotated[int, Bounds(ge=0, le=1_000_000)] = 0
-    requires: Keys = []
+    requires: References = []
+
+
+class WrittenTier(WrittenFace):
+    tier: Key
+    name: Name = ""
+    at: Annotated[dict[FieldName, Number], Bounds(min_length=1)]
+
+
+class WrittenSet(Written):
+    category: Key
 
 
 class WrittenAchievement(WrittenEntry):
-    when: Annotated[Any, PlainValidator(as_written, json_schema_input_type=WrittenCondition)]
+    """Exactly one of `when`, `tiers`, `on` and `all_of`, then what that way of earning takes."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": [way]} for way in WAYS]})
+
+    when: Annotated[Any, PlainValidator(as_written, json_schema_input_type=WrittenCondition)] = None
+    conditions: Annotated[dict[FieldName, Key], Bounds(min_length=1)] = {}
+    tiers: Annotated[list[WrittenTier], Bounds(min_length=1)] = []
+    on: Feeds = []
+    where: Where = {}
+    scope: FieldPath = ""
+    metadata: Fields = {}
+    all_of: Annotated[str, PlainValidator(plain_set, json_schema_input_type=WrittenSet | Literal["catalog"])] = ""
 
 
 class WrittenStep(WrittenEntry):
@@ -202,9 +201,92 @@ class WrittenLadder(WrittenLook):
     steps: Annotated[list[WrittenStep], Bounds(min_length=1)]
 
 
+class WrittenTriangular(Written):
+    triangular: Amount
+
+
+class WrittenXp(Written):
+    """What gives XP: events, or `awards`."""
+
+    on: Feeds
+    where: Where = {}
+    amount: Annotated[Any, PlainValidator(plain_amount, json_schema_input_type=Amount | FieldPath)] = None
+
+
+class WrittenLevels(WrittenTexts):
+    of: Key
+    curve: Annotated[Any, PlainValidator(plain_curve, json_schema_input_type=WrittenTriangular | list[Number])]
+    translations: dict[Language, WrittenTexts] = {}
+
+
+class WrittenChallenge(Written):
+    key: Key
+    name: Name = ""
+    type: Key = ""
+    description: Text
+    message: Text = ""
+    icon: Icon = ""
+    when: Annotated[Any, PlainValidator(as_written, json_schema_input_type=str)]
+    every: Literal["day"]
+    xp: Amount
+    translations: dict[Language, WrittenTexts] = {}
+
+
+class WrittenChallenges(Written):
+    per_day: Annotated[int, Bounds(ge=1, le=100)]
+    list: Annotated[list[WrittenChallenge], Bounds(min_length=1)]
+
+
+class WrittenTopic(Written):
+    """What is to be known about a topic's publishers."""
+
+    repartition: bool = False
+
+
+class WrittenGiven(Written):
+    """Events of an example; the type is a word of its own: `{song_released: {song_id: a}}`."""
+
+    type: EventName
+    data: dict[str, Any] = {}
+    user: Annotated[str, StringConstraints(min_length=1, max_length=256)] = ""
+    at: Annotated[str, StringConstraints(pattern=MOMENT_PATTERN)] = ""
+    timezone: str = ""
+    times: Annotated[int, Bounds(ge=1, le=EXAMPLE_TIMES_MAX)] = 1
+
+
+class WrittenAward(Written):
+    key: Key
+    tier: Key = ""
+    scope: str = ""
+    user: str = ""
+
+
+Awards = list[Annotated[WrittenAward, BeforeValidator(spread_award, json_schema_input_type=Key | WrittenAward)]]
+
+
+class WrittenExpected(Written):
+    awards: Awards = []
+    absent: Annotated[Awards, Bounds(alias="not")] = []
+    revoked: Awards = []
+    metrics: dict[Key, Number] = {}
+    progress: dict[Reference, Annotated[int, Bounds(ge=0, le=100)]] = {}
+    level: Annotated[int, Bounds(ge=1, le=LEVEL_MAX)] = 0
+
+
+class WrittenExample(Written):
+    name: Text
+    given: list[Annotated[WrittenGiven, BeforeValidator(spread_given, json_schema_input_type=dict[str, Any])]]
+    expect: WrittenExpected
+
+
+class WrittenTitle(Written):
+    title: Text
+
+
 class WrittenCategory(Written):
     key: Key
     title: Text
+    translations: dict[Language, WrittenTitle] = {}
 
 
 class WrittenHeader(Written):
@@ -214,6 +296,9 @@ class WrittenHeader(Written):
     headline_streak: Key = ""
     points_by_rarity: dict[Rarity, Points] = {}
     categories: list[WrittenCategory] = []
+    default_language: Language = LANGUAGE
+    tiers: Annotated[list[Key], Bounds(min_length=1)] = list(TIERS)
+    topics: dict[Topic, WrittenTopic] = {}
 
 
 class WrittenCatalog(WrittenHeader):
@@ -223,3 +308,7 @@ class WrittenCatalog(WrittenHeader):
     metrics: dict[Key, WrittenMetric] = {}
     achievements: list[WrittenAchievement] = []
     ladders: list[WrittenLadder] = []
+    xp: list[WrittenXp] = []
+    levels: WrittenLevels | None = None
+    challenges: WrittenChallenges | None = None
+    examples: list[WrittenExample] = []

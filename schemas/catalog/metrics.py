@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.catalog.events import Events
 from schemas.catalog.findings import Path, Report, nearest
-from schemas.catalog.language import KEY_PATTERN, WrittenFeed, WrittenMetric
+from schemas.catalog.language import WrittenFeed, WrittenMetric
 from schemas.catalog.model import EventType, Feed, Metric, MetricKind
 from schemas.catalog.shape import check_names, shaped
-from schemas.catalog.where import NUMBERS, Fed, articled, contradictory, find_field, plain_name, read_tests, spelled
+from schemas.catalog.spelling import KEY_PATTERN
+from schemas.catalog.where import (
+    NUMBERS,
+    SINGLE,
+    Fed,
+    WrittenWhere,
+    articled,
+    contradictory,
+    find_field,
+    plain_name,
+    read_tests,
+    spelled,
+)
 
 Metrics = dict[str, Metric | None]  # None: declared, but with findings of its own
 
 KINDS: tuple[MetricKind, ...] = ("count", "sum", "max", "latest", "distinct", "streak")
-RESERVED = frozenset({"level"})  # a word of conditions, once there are levels
+RESERVED = frozenset({"level", "xp"})  # words of conditions
 
 OPTIONS: dict[str, tuple[MetricKind, ...]] = {
     "of": ("sum", "max", "latest"),
@@ -23,6 +35,8 @@ OPTIONS: dict[str, tuple[MetricKind, ...]] = {
     "normalize": ("distinct",),
     "bucket": ("distinct",),
     "every": ("streak",),
+    "grace": ("streak",),
+    "freezes": ("streak",),
     "minus": ("count", "sum", "distinct"),
 }
 NEEDED: dict[MetricKind, str] = {
@@ -31,6 +45,22 @@ NEEDED: dict[MetricKind, str] = {
     "latest": "of",
     "distinct": "by",
     "streak": "every",
+}
+
+
+class Usable(NamedTuple):
+    """The field types that an option can use."""
+
+    types: tuple[str, ...]
+    why: str
+    remedy: str
+
+
+USABLE = {
+    "of": Usable(NUMBERS, "numbers are folded", "name an integer or decimal field"),
+    "by": Usable(SINGLE, "single values are counted", "name a field with one value"),
+    "scope": Usable(("string", "integer"), "a scope is a text or a whole number", "name a string or integer field"),
+    "amount": Usable(("integer",), "XP is given in whole numbers", "name an integer field"),
 }
 
 
@@ -49,8 +79,10 @@ def read_metric(path: Path, said: object, events: Events, report: Report) -> Met
         return None
     _check_options(path, kind, written, report)
     feeds = _feeds(path, kind, written, events, report)
-    _check_twice(feeds, report)
-    metric = _metric(path, kind, written, feeds, report)
+    freezes = found_feeds((*path, "freezes"), written.freezes, events, report)
+    for each in (feeds, freezes):
+        check_twice(each, report)
+    metric = _metric(path, kind, written, feeds, freezes, report)
     _check_fields(path, metric, feeds, report)
     return metric if len(report.findings) == before else None
 
@@ -82,20 +114,18 @@ def _check_options(path: Path, kind: MetricKind, written: WrittenMetric, report:
 
 def _feeds(path: Path, kind: MetricKind, written: WrittenMetric, events: Events, report: Report) -> list[Fed]:
     plus: list[WrittenFeed] = getattr(written, kind)
-    places = [
-        (name, number, feed)
-        for name in (kind, "minus")
-        for number, feed in enumerate(plus if name == kind else written.minus)
-    ]
     return [
-        Fed(
-            (*path, name, number),
-            feed,
-            _find_event((*path, name, number), feed.type, events, report),
-            name == "minus",
-        )
-        for name, number, feed in places
+        *found_feeds((*path, kind), plus, events, report),
+        *found_feeds((*path, "minus"), written.minus, events, report, minus=True),
     ]
+
+
+def found_feeds(
+    path: Path, feeds: list[WrittenFeed], events: Events, report: Report, *, minus: bool = False
+) -> list[Fed]:
+    """The event types of a list, and where each of them stands."""
+    places = [((*path, number), feed) for number, feed in enumerate(feeds)]
+    return [Fed(place, feed, _find_event(place, feed.type, events, report), minus) for place, feed in places]
 
 
 def _find_event(path: Path, name: str, events: Events, report: Report) -> EventType | None:
@@ -104,18 +134,20 @@ def _find_event(path: Path, name: str, events: Events, report: Report) -> EventT
     return events.get(name)
 
 
-def _check_twice(feeds: Iterable[Fed], report: Report) -> None:
+def check_twice(feeds: Iterable[Fed], report: Report) -> None:
     seen: dict[str, bool] = {}
     for fed in feeds:
         name = fed.feed.type
         if name in seen:
             what = f"`{name}` feeds plus and minus" if seen[name] != fed.minus else f"`{name}` is named twice"
-            report.add(fed.path, f"{what}: one event would move the metric twice", "name it once")
+            report.add(fed.path, f"{what}: one event would count twice", "name it once")
         seen[name] = fed.minus
 
 
-def _metric(path: Path, kind: MetricKind, written: WrittenMetric, feeds: list[Fed], report: Report) -> Metric:
-    read = [(fed.minus, read_feed(path, written, fed, report)) for fed in feeds]
+def _metric(
+    path: Path, kind: MetricKind, written: WrittenMetric, feeds: list[Fed], freezes: list[Fed], report: Report
+) -> Metric:
+    read = [(fed.minus, read_feed(path, written.where, fed, report)) for fed in feeds]
     return Metric(
         kind=kind,
         plus=tuple(feed for minus, feed in read if not minus),
@@ -125,14 +157,16 @@ def _metric(path: Path, kind: MetricKind, written: WrittenMetric, feeds: list[Fe
         normalize=written.normalize,
         bucket=written.bucket if "bucket" in written.model_fields_set else None,
         every="day" if kind == "streak" else None,
+        grace=written.grace if "grace" in written.model_fields_set else 0,
+        freezes=tuple(read_feed(path, {}, fed, report) for fed in freezes),
     )
 
 
-def read_feed(path: Path, written: WrittenMetric, fed: Fed, report: Report) -> Feed:
-    """The metric's own `where` goes to every plus feed, and to the minus feeds whose type declares the field."""
+def read_feed(path: Path, where: WrittenWhere, fed: Fed, report: Report) -> Feed:
+    """The `where` of the whole goes to every plus feed, and to the minus feeds whose type declares the field."""
     shared = {
         field: tests
-        for field, tests in written.where.items()
+        for field, tests in where.items()
         if not fed.minus or (fed.event and plain_name(field) in fed.event.data)
     }
     tests = [
@@ -148,22 +182,20 @@ def _check_fields(path: Path, metric: Metric, feeds: list[Fed], report: Report) 
     """Every type that feeds the metric has the fields it folds, of one type that its kind can fold."""
     for option, names in (("of", [metric.of] if metric.of else []), ("by", list(metric.by))):
         for name in names:
-            _check_field((*path, option), option, name, feeds, report)
+            check_field((*path, option), option, name, feeds, report)
     _check_spread(path, metric, feeds, report)
 
 
-def _check_field(path: Path, option: str, name: str, feeds: list[Fed], report: Report) -> None:
+def check_field(path: Path, option: str, name: str, feeds: list[Fed], report: Report) -> None:
+    """Every type declares the field, alike, and it is of a type that this option of the language can use."""
     declared = [(fed, find_field(fed, path, name, report)) for fed in feeds]
     fields = [(fed.feed.type, field) for fed, field in declared if field]
     kinds = {(field.type, field.places) for _, field in fields}
     if len(kinds) > 1:
         said = ", ".join(f"{spelled(field)} in `{event}`" for event, field in fields)
         report.add(path, f"`{name}` is not of one type: {said}", "declare it alike")
-    elif fields and option == "of" and fields[0][1].type not in NUMBERS:
-        what = f"`{name}` is {articled(fields[0][1])}, and numbers are folded"
-        report.add(path, what, "name an integer or decimal field")
-    elif fields and fields[0][1].type == "strings":
-        report.add(path, f"`{name}` is a list, and single values are counted", "name a field with one value")
+    elif fields and fields[0][1].type not in USABLE[option].types:
+        report.add(path, f"`{name}` is {articled(fields[0][1])}, and {USABLE[option].why}", USABLE[option].remedy)
 
 
 def _check_spread(path: Path, metric: Metric, feeds: list[Fed], report: Report) -> None:

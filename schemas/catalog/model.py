@@ -7,9 +7,6 @@ Units: whatever is compared with a decimal(n) field, thresholds included, is an 
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -18,9 +15,14 @@ FieldType = Literal["string", "integer", "boolean", "decimal", "strings"]
 MetricKind = Literal["count", "sum", "max", "latest", "distinct", "streak"]
 Comparison = Literal["eq", "gte", "gt", "lte", "lt", "in", "not"]
 Rarity = Literal["common", "uncommon", "rare", "epic", "legendary"]
+Period = Literal["day", "week", "month"]
+Revocable = Literal["no", "silent", "announced"]
 Scalar = bool | int | str
 
 POINTS_BY_RARITY: dict[str, int] = {"common": 10, "uncommon": 25, "rare": 50, "epic": 100, "legendary": 250}
+TIERS = ("bronze", "silver", "gold", "platinum")
+LANGUAGE = "en"
+LEVEL_MAX = 1_000
 
 
 class Part(BaseModel):
@@ -83,11 +85,16 @@ class Metric(Part):
     normalize: bool = False
     bucket: int | None = None
     every: Literal["day"] | None = None
+    grace: int = 0
+    freezes: tuple[Feed, ...] = ()
 
 
 class AtLeast(Part):
+    """`metric >= at`; where `level >= n` was written, `level` is n and `at` is where that level starts."""
+
     metric: str
     at: int
+    level: int | None = None
 
 
 class All(Part):
@@ -101,29 +108,94 @@ class Any(Part):
 Condition = AtLeast | All | Any
 
 
-class Look(Part):
-    """What every entry may say about itself; points, type and order have defaults that depend on the rest."""
+class Window(Part):
+    """The days [first_day, end_day) on which events count, or one award in every period.
+
+    Units: days since 1970, None where it is open.
+    """
+
+    first_day: int | None = None
+    end_day: int | None = None
+    every: Period | None = None
+
+
+class Texts(Part):
+    """What is said in another language; what is empty is said in the catalog's own."""
+
+    name: str = ""
+    description: str = ""
+    message: str = ""
+
+
+class Face(Part):
+    """What is seen and given of an award; points have a default that depends on the rarity, XP on the points."""
 
     description: str = ""
     message: str = ""
     icon: str = ""
     color_from: str = ""
     color_to: str = ""
-    category: str = ""
     rarity: Rarity = "common"
     points: int = 0
+    xp: int | None = None
+    translations: dict[str, Texts] = {}
+
+
+class Look(Face):
+    """What every entry may say about itself; type and order have defaults that depend on the rest."""
+
+    category: str = ""
     type: str = ""
     order: int = 0
     is_active: bool = True
     secret: bool = False
+    is_public: bool = True
+    revocable: Revocable = "no"
+    window: Window | None = None
+    context: dict[str, str] = {}
 
 
 class Achievement(Look):
-    """A condition, and what a person sees of it. `all_achievements` fills what was not given."""
+    """One award, and how it is earned: by `when`, by events (`on`), or as a set (`all_of` a category).
+
+    `all_achievements` fills what was not given, and gives every tier an achievement of its own: then `tier` and
+    `rank` (its place in the catalog's tiers) are set, and `conditions` has the author's names of its comparisons.
+    `requires` holds keys, or `key/tier`; the bare key of an achievement with tiers means its lowest.
+    """
 
     key: str
     name: str
-    when: Condition
+    when: Condition = All(of=())
+    requires: tuple[str, ...] = ()
+    on: tuple[Feed, ...] = ()
+    scope: str | None = None
+    metadata: dict[str, str] = {}
+    all_of: str | None = None
+    tier: str | None = None
+    rank: int = 0
+    conditions: dict[str, AtLeast] = {}
+
+    @property
+    def reference(self) -> str:
+        """What tells it from every other one of the catalog."""
+        return self.key if self.tier is None else f"{self.key}/{self.tier}"
+
+
+class Tier(Face):
+    """One tier of an achievement; what it does not say, the achievement says."""
+
+    tier: str
+    name: str = ""
+    at: dict[str, int]
+
+
+class Tiered(Look):
+    """An achievement with tiers, low before high. Shapes: conditions maps the name of a condition to its metric."""
+
+    key: str
+    name: str
+    conditions: dict[str, str]
+    tiers: list[Tier]
     requires: tuple[str, ...] = ()
 
 
@@ -143,13 +215,61 @@ class Ladder(Look):
     steps: list[Step]
 
 
+class XpFeed(Feed):
+    """An event type that gives XP: a fixed amount, or what its field `of` holds."""
+
+    amount: int = 0
+    of: str | None = None
+
+
+class Levels(Part):
+    """Level n of `triangular` k starts at k·n·(n-1); otherwise `starts` has the start of each, 0 first."""
+
+    of: str
+    triangular: int | None = None
+    starts: tuple[int, ...] = ()
+    name: str = ""
+    description: str = ""
+    message: str = ""
+    translations: dict[str, Texts] = {}
+
+
+class Challenge(Part):
+    """What a user may do on a day for XP."""
+
+    key: str
+    name: str
+    type: str
+    when: AtLeast
+    xp: int
+    description: str = ""
+    message: str = ""
+    icon: str = ""
+    every: Literal["day"] = "day"
+    translations: dict[str, Texts] = {}
+
+
+class Challenges(Part):
+    """Of all that are offered, `per_day` come to a user on a day."""
+
+    per_day: int
+    offered: list[Challenge]
+
+
 class Category(Part):
+    """Shapes: translations is language tag -> title."""
+
     key: str
     title: str
+    translations: dict[str, str] = {}
 
 
 class Catalog(Part):
-    """Events, metrics and achievements of one product."""
+    """Events, metrics and achievements of one product.
+
+    Shapes: `tiers` are rising; `xp_from_awards` says whether an award gives XP: its own, else its points;
+    `repartition` are topics whose records go through the derived topic.
+    """
 
     catalog: str
     version: int
@@ -157,101 +277,18 @@ class Catalog(Part):
     headline_streak: str | None = None
     points_by_rarity: dict[str, int] = POINTS_BY_RARITY
     categories: list[Category] | None = None
+    default_language: str = LANGUAGE
+    tiers: tuple[str, ...] = TIERS
+    repartition: tuple[str, ...] = ()
     events: dict[str, EventType] = {}
     metrics: dict[str, Metric] = {}
-    achievements: list[Achievement] = []
+    achievements: list[Achievement | Tiered] = []
     ladders: list[Ladder] = []
+    xp: tuple[XpFeed, ...] = ()
+    xp_from_awards: bool = False
+    levels: Levels | None = None
+    challenges: Challenges | None = None
 
-
-def all_events(catalog: Catalog) -> dict[str, EventType]:
-    """The declared event types, then the types they derive."""
-    return {**catalog.events, **derived_events(catalog.events)}
-
-
-def derived_events(events: Mapping[str, EventType]) -> dict[str, EventType]:
-    """The types that no publisher sends; a field of theirs is declared where it comes from."""
-    return {
-        derivation.type: EventType(topic=None, data=derived_fields(parent, derivation))
-        for parent in events.values()
-        for derivation in parent.derive
-    }
-
-
-def derived_fields(parent: EventType, derivation: Derivation) -> dict[str, Field]:
-    return {name: field_at(parent, path) for name, path in derivation.data.items()}
-
-
-def field_at(event: EventType, path: str) -> Field:
-    """What a path points at. Raises: KeyError where the event declares no such field."""
-    return Field(type="string") if path == "subject" else event.data[path.removeprefix("data.")]
-
-
-def all_achievements(catalog: Catalog) -> list[Achievement]:
-    """Every achievement with every default filled, in listing order: the entries, then the ladders' steps."""
-    steps = (climb(catalog, ladder, step) for ladder in catalog.ladders for step in ladder.steps)
-    listed = [*catalog.achievements, *steps]
-    return [complete(catalog, entry, order) for order, entry in enumerate(listed, start=1)]
-
-
-def climb(catalog: Catalog, ladder: Ladder, step: Step) -> Achievement:
-    """A step as an achievement: its own words first, else the ladder's."""
-    said = {**given(ladder), **given(step)}
-    at = plain_number(step.at, places_of(catalog, ladder.metric))
-    for text in ("description", "message"):
-        said[text] = str(said.get(text, "")).replace("{at}", at)
-    look = {name: value for name, value in said.items() if name not in ("metric", "steps", "at")}
-    return Achievement.model_validate({**look, "when": AtLeast(metric=ladder.metric, at=step.at)})
-
-
-def given(part: Part) -> dict[str, object]:
-    return {name: getattr(part, name) for name in part.model_fields_set}
-
-
-def complete(catalog: Catalog, entry: Achievement, order: int) -> Achievement:
-    defaults = {"points": catalog.points_by_rarity[entry.rarity], "type": entry.key, "order": order}
-    missing = {name: value for name, value in defaults.items() if name not in entry.model_fields_set}
-    return entry.model_copy(update=missing)
-
-
-def places_of(catalog: Catalog, metric: str) -> int:
-    """Decimal places of a metric's value: those of the field it sums or keeps, else none."""
-    folded = catalog.metrics.get(metric)
-    if folded is None or folded.of is None:
-        return 0
-    event = all_events(catalog).get(folded.plus[0].type)
-    field = event.data.get(folded.of) if event else None
-    return field.places if field else 0
-
-
-def plain_number(scaled: int, places: int) -> str:
-    """950 with 2 places reads 9.5."""
-    if not places:
-        return str(scaled)
-    digits = str(abs(scaled)).rjust(places + 1, "0")
-    text = f"{digits[:-places]}.{digits[-places:]}".rstrip("0").rstrip(".")
-    return f"-{text}" if scaled < 0 else text
-
-
-def catalog_hash(catalog: Catalog) -> str:
-    """The sha256 of what a catalog means: layout, comments and ladders against single entries change nothing.
-
-    What has its default is left out, so that a word the language learns later leaves old hashes alone.
-    """
-    meaning = catalog.model_copy(update={"achievements": all_achievements(catalog), "ladders": []})
-    text = json.dumps(canonical(meaning), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def canonical(value: object) -> object:
-    if isinstance(value, Part):
-        return {"is": type(value).__name__, **{name: canonical(said) for name, said in spoken(value)}}
-    if isinstance(value, Mapping):
-        return {key: canonical(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [canonical(item) for item in value]
-    return value
-
-
-def spoken(part: Part) -> Iterable[tuple[str, object]]:
-    fields = type(part).model_fields
-    return ((name, value) for name, value in part if value != fields[name].default)
+    @property
+    def has_xp(self) -> bool:
+        return bool(self.xp) or self.xp_from_awards or self.challenges is not None

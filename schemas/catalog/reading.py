@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import Any
-from zoneinfo import available_timezones
 
-from schemas.catalog.achievements import Known, check_keys, check_requires, read_achievements, read_ladders
+from schemas.catalog.achievements import read_achievements
+from schemas.catalog.challenges import read_challenges
+from schemas.catalog.conditions import Known
 from schemas.catalog.events import Events, read_events, with_derived
-from schemas.catalog.findings import RefusedCatalog, Report, nearest
-from schemas.catalog.language import WrittenHeader
+from schemas.catalog.findings import RefusedCatalog, Report
+from schemas.catalog.header import categories_of, check_header, read_header, repartitioned
+from schemas.catalog.ladders import read_ladders
+from schemas.catalog.language import WrittenCatalog, WrittenHeader
 from schemas.catalog.metrics import Metrics, read_metrics
-from schemas.catalog.model import POINTS_BY_RARITY, Catalog, Category
-from schemas.catalog.shape import said_in, section, shaped, shown
+from schemas.catalog.model import LANGUAGE, POINTS_BY_RARITY, TIERS, Catalog, Levels
+from schemas.catalog.requirements import check_keys, check_requires
+from schemas.catalog.shape import refuse_word, said_in, section, shown
 from schemas.catalog.source import Source
-from schemas.zones import find_zone
+from schemas.catalog.unfinished import is_unfinished
+from schemas.catalog.xp import Given, read_levels, read_xp, with_xp
+from schemas.program import XP
 
-SECTIONS = {"events": dict, "metrics": dict, "achievements": list, "ladders": list}
+SECTIONS = {
+    "events": dict,
+    "metrics": dict,
+    "achievements": list,
+    "ladders": list,
+    "xp": list,
+    "levels": dict,
+    "challenges": dict,
+    "examples": list,  # not judged here: `laurel catalog test` reads and runs them
+}
 
 
-def read_catalog(text: str, name: str) -> Catalog:
+def read_catalog(text: str, name: str, *, whole: bool = False) -> Catalog:
     """The catalog of a YAML text; `name` is its file's, for the findings.
 
+    With `whole`, words that this version reads and cannot do yet are not refused.
     Raises: RefusedCatalog, a BadCatalog with every finding, its line and its remedy.
     """
-    source = Source(text, name)
+    source = Source(text, name, whole)
     if not isinstance(source.data, dict):
         source.report.add((), f"the file holds {shown(source.data)}, not a catalog", "begin with `catalog: <name>`")
         raise RefusedCatalog(source.report.findings)
@@ -35,36 +52,77 @@ def read_catalog(text: str, name: str) -> Catalog:
 
 def assemble(data: dict[str, Any], report: Report) -> Catalog | None:
     """Reads every section, also when an earlier one has findings, so that all are told at once."""
-    header = read_header(data, report)
-    said_events = section(data, "events", dict, report)
-    events = read_events(said_events, report)
-    known_events = with_derived(events, said_events, report)
-    metrics = read_metrics(section(data, "metrics", dict, report), known_events, report)
-    known = Known(metrics, decimal_places(metrics, known_events), categories_of(header))
-    achievements, entries = read_achievements(section(data, "achievements", list, report), known, report)
-    ladders, steps = read_ladders(section(data, "ladders", list, report), known, report)
+    written = {name: kind for name, kind in SECTIONS.items() if data.get(name) is not None}
+    said = {name: section(data, name, kind, report) for name, kind in written.items()}
+    refuse_sections(said, report)
+    header = read_header(data, SECTIONS, report)
+    events = read_events(said.get("events", {}), report)
+    known, given, levels = read_known(header, events, said, report)
+    achievements, entries = read_achievements(said.get("achievements", []), known, report)
+    ladders, steps = read_ladders(said.get("ladders", []), known, report)
+    challenges = read_challenges(said.get("challenges"), known, report)
     check_keys([*entries, *steps], report)
     check_requires([*entries, *steps], written_keys(data), report)
-    check_header(header, metrics, report)
+    check_header(header, events, known.metrics, report)
     if header is None or report.findings:
         return None
-    return Catalog(
-        catalog=header.catalog,
-        version=header.version,
-        timezone=header.timezone,
-        headline_streak=header.headline_streak or None,
-        points_by_rarity={**POINTS_BY_RARITY, **{str(name): n for name, n in header.points_by_rarity.items()}},
-        categories=known.categories,
-        events={key: event for key, event in events.items() if event},
-        metrics={key: metric for key, metric in metrics.items() if metric},
-        achievements=achievements,
-        ladders=ladders,
+    return Catalog.model_validate(
+        {
+            **words_of(header),
+            "categories": known.categories,
+            "events": events,
+            "metrics": {key: metric for key, metric in known.metrics.items() if key != XP},
+            "achievements": achievements,
+            "ladders": ladders,
+            "xp": given.feeds,
+            "xp_from_awards": given.by_awards,
+            "levels": levels,
+            "challenges": challenges,
+        }
     )
 
 
-def read_header(data: dict[str, Any], report: Report) -> WrittenHeader | None:
-    said = {name: value for name, value in data.items() if name not in SECTIONS}
-    return shaped(WrittenHeader, said, (), report)
+def refuse_sections(said: Iterable[str], report: Report) -> None:
+    for name in said:
+        if is_unfinished(WrittenCatalog, name):
+            refuse_word(name, (name,), report)
+
+
+def read_known(
+    header: WrittenHeader | None, events: Events, said: Mapping[str, Any], report: Report
+) -> tuple[Known, Given, Levels | None]:
+    """All that achievements and challenges may name, and what gives XP and levels."""
+    known_events = with_derived(events, said.get("events", {}), report)
+    given = read_xp(said.get("xp", []), known_events, report)
+    declared = read_metrics(said.get("metrics", {}), known_events, report)
+    metrics = with_xp(declared, given, is_given="xp" in said or "challenges" in said)
+    places = decimal_places(metrics, known_events)
+    language = header.default_language if header else LANGUAGE
+    levels, curve = read_levels(said.get("levels"), metrics, places, language, report)
+    known = Known(
+        events=known_events,
+        metrics=metrics,
+        places=places,
+        categories=categories_of(header),
+        tiers=header.tiers if header else TIERS,
+        levels=curve,
+        xp_from_awards=given.by_awards,
+        language=language,
+    )
+    return known, given, levels
+
+
+def words_of(header: WrittenHeader) -> dict[str, Any]:
+    return {
+        "catalog": header.catalog,
+        "version": header.version,
+        "timezone": header.timezone,
+        "headline_streak": header.headline_streak or None,
+        "points_by_rarity": {**POINTS_BY_RARITY, **{str(name): n for name, n in header.points_by_rarity.items()}},
+        "default_language": header.default_language,
+        "tiers": tuple(header.tiers),
+        "repartition": repartitioned(header),
+    }
 
 
 def written_keys(data: dict[str, Any]) -> set[str]:
@@ -75,44 +133,9 @@ def written_keys(data: dict[str, Any]) -> set[str]:
 
 def decimal_places(metrics: Metrics, events: Events) -> dict[str, int]:
     """Metric -> decimal places of its value: those of the field it folds. Nothing of what has findings."""
-    places = {}
+    places = {XP: 0}
     for name, metric in metrics.items():
-        event = events.get(metric.plus[0].type) if metric else None
+        event = events.get(metric.plus[0].type) if metric and metric.plus else None
         if metric and event:
             places[name] = event.data[metric.of].places if metric.of else 0
     return places
-
-
-def categories_of(header: WrittenHeader | None) -> list[Category] | None:
-    if header is None or "categories" not in header.model_fields_set:
-        return None
-    return [Category(key=each.key, title=each.title) for each in header.categories]
-
-
-def check_header(header: WrittenHeader | None, metrics: Metrics, report: Report) -> None:
-    if header is None:
-        return
-    if find_zone(header.timezone) is None:
-        report.add(
-            ("timezone",), f"'{header.timezone}' is no time zone", nearest(header.timezone, available_timezones())
-        )
-    _check_headline(header.headline_streak, metrics, report)
-    _check_categories(header, report)
-
-
-def _check_headline(name: str, metrics: Metrics, report: Report) -> None:
-    if not name:
-        return
-    streaks = [key for key, metric in metrics.items() if metric and metric.kind == "streak"]
-    if name not in metrics:
-        report.add(("headline_streak",), f"no metric `{name}` is declared", nearest(name, streaks))
-    elif metrics[name] and name not in streaks:
-        report.add(("headline_streak",), f"`{name}` is no streak", nearest(name, streaks))
-
-
-def _check_categories(header: WrittenHeader, report: Report) -> None:
-    seen: set[str] = set()
-    for number, each in enumerate(header.categories):
-        if each.key in seen:
-            report.add(("categories", number, "key"), f"`{each.key}` is listed twice", "list it once")
-        seen.add(each.key)

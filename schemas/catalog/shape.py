@@ -3,66 +3,59 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from schemas.catalog import language
+from schemas.catalog import language, spelling
 from schemas.catalog.findings import Path, Report, nearest
 from schemas.catalog.language import Written
+from schemas.catalog.unfinished import NOT_WRITTEN, is_unfinished
 
 T = TypeVar("T", bound=Written)
 Saying = tuple[str, str]  # what is wrong, and the remedy
 
-NOT_YET = frozenset(
-    {
-        "xp",
-        "levels",
-        "challenges",
-        "notify",
-        "feed",
-        "tiers",
-        "translations",
-        "on",
-        "scope",
-        "metadata",
-        "conditions",
-        "context",
-        "all_of",
-        "any_of",
-        "window",
-        "revocable",
-        "where",
-        "every",
-        "grace",
-        "freezes",
-        "upcast",
-        "of",
-    }
-)
 NOT_YET_REMEDY = "leave it out: it is never silently ignored"
 
-PARTS: dict[str, type[Written]] = {
+PARTS: dict[str, type[Written]] = {  # by the word they stand behind
     "derive": language.WrittenDerivation,
     "steps": language.WrittenStep,
+    "tiers": language.WrittenTier,
     "categories": language.WrittenCategory,
-    **dict.fromkeys(("count", "sum", "max", "latest", "distinct", "streak", "minus"), language.FeedTests),
+    "categories.translations": language.WrittenTitle,
+    "translations": language.WrittenTexts,
+    "topics": language.WrittenTopic,
+    "window": language.WrittenWindow,
+    "list": language.WrittenChallenge,
+    "given": language.WrittenGiven,
+    "expect": language.WrittenExpected,
+    **dict.fromkeys(("awards", "not", "revoked"), language.WrittenAward),
+    **dict.fromkeys(
+        ("count", "sum", "max", "latest", "distinct", "streak", "minus", "on", "freezes"), language.FeedTests
+    ),
 }
 
 WHOLE: dict[type[Written], type[Written]] = {language.WrittenHeader: language.WrittenCatalog}
 
 PATTERNS: dict[str, Saying] = {
-    language.KEY_PATTERN: ("is no key", "write a-z, 0-9 and _, a letter or digit first"),
-    language.EVENT_PATTERN: ("is no event type", "write letters, digits, '_', '.' and '-'"),
-    language.FIELD_PATTERN: ("is no field name", "write letters, digits, '_' and '-', a letter first"),
-    language.PATH_PATTERN: ("is no field of the event's data", "write `data.` and the field's name"),
-    language.TOPIC_PATTERN: ("is no Kafka topic", "write letters, digits, '.', '_' and '-'"),
-    language.TEXT_PATTERN: ("holds a control character", "write it without"),
-    language.COLOR_PATTERN: ("is no colour", "write a name such as `blue-500`, or `#1e90ff`"),
-    language.FIELD_TYPE_PATTERN: (
+    spelling.KEY_PATTERN: ("is no key", "write a-z, 0-9 and _, a letter or digit first"),
+    spelling.EVENT_PATTERN: ("is no event type", "write letters, digits, '_', '.' and '-'"),
+    spelling.FIELD_PATTERN: ("is no field name", "write letters, digits, '_' and '-', a letter first"),
+    spelling.PATH_PATTERN: ("is no field of the event's data", "write `data.` and the field's name"),
+    spelling.TOPIC_PATTERN: ("is no Kafka topic", "write letters, digits, '.', '_' and '-'"),
+    spelling.TEXT_PATTERN: ("holds a control character", "write it without"),
+    spelling.COLOR_PATTERN: ("is no colour", "write a name such as `blue-500`, or `#1e90ff`"),
+    spelling.REFERENCE_PATTERN: ("is no key", "write an achievement's key, or `key/tier`"),
+    spelling.LANGUAGE_PATTERN: ("is no language", "write its tag: `fr`, `pt-BR`"),
+    spelling.DATE_PATTERN: ("is no date", "write year-month-day: 2026-06-01"),
+    spelling.MOMENT_PATTERN: (
+        "is no time",
+        "write 2026-05-01T10:00:00Z, or how much later than the one before: +1d, +2h, +30m, +5s",
+    ),
+    spelling.FIELD_TYPE_PATTERN: (
         "is no field type",
         "write string, integer, boolean, decimal(1) to decimal(9) or [string], with a ? when it may be absent",
     ),
@@ -71,6 +64,7 @@ PATTERNS: dict[str, Saying] = {
 IDLE_WORDS: dict[str, object] = {  # no other finding hangs on them; where one is needed, what stands in for it
     **dict.fromkeys(("description", "message", "icon", "color_from", "color_to", "rarity", "points", "type")),
     **dict.fromkeys(("order", "secret", "timezone", "headline_streak", "points_by_rarity")),
+    **dict.fromkeys(("is_public", "translations", "default_language")),
     "name": "unnamed",
     "catalog": "unnamed",
     "version": 1,
@@ -89,12 +83,38 @@ WANTED: dict[str, Saying] = {
 def shaped(model: type[T], data: object, path: Path, report: Report) -> T | None:
     """The part as the language spells it; with findings, what can still be judged of it, or None."""
     try:
-        return model.model_validate(data)
+        written = model.model_validate(data)
+        refuse_unfinished(written, path, report)
+        return written
     except ValidationError as error:
         for detail in error.errors():
             place = tuple(step for step in detail["loc"] if step != "[key]")
             report.add((*path, *place), *saying(detail, model))
         return remainder(model, data, {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]})
+
+
+def refuse_unfinished(written: Written, path: Path, report: Report) -> None:
+    """A finding for every word, at any depth, that only a later version can do."""
+    for name in sorted(written.model_fields_set):
+        word = type(written).model_fields[name].alias or name
+        place = (*path, word)
+        if is_unfinished(type(written), name):
+            refuse_word(word, place, report)
+        for where, part in parts_of(getattr(written, name)):
+            refuse_unfinished(part, (*place, *where), report)
+
+
+def refuse_word(word: str, path: Path, report: Report) -> None:
+    if not report.whole:
+        report.add(path, f"this version of Laurel does not know `{word}` here yet", NOT_YET_REMEDY)
+
+
+def parts_of(said: object) -> Iterator[tuple[Path, Written]]:
+    """What is written within a word, and where in it."""
+    if isinstance(said, Written):
+        yield (), said
+    named = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
+    yield from (((place,), part) for place, part in named if isinstance(part, Written))
 
 
 def remainder(model: type[T], data: object, bad: set[str]) -> T | None:
@@ -159,11 +179,18 @@ def _missing(detail: ErrorDetails, _: type[Written]) -> Saying:
 
 def _unknown(detail: ErrorDetails, model: type[Written]) -> Saying:
     name = str(detail["loc"][-1])
-    around = [step for step in detail["loc"][:-1] if isinstance(step, str)]
-    known = (PARTS[around[-1]] if around else WHOLE.get(model, model)).model_fields
-    if name in NOT_YET:
+    if name in NOT_WRITTEN:
         return f"this version of Laurel does not know `{name}` here yet", NOT_YET_REMEDY
-    return f"`{name}` means nothing here", nearest(name, known)
+    fields = part_at(detail["loc"][:-1], model).model_fields
+    return f"`{name}` means nothing here", nearest(name, (field.alias or word for word, field in fields.items()))
+
+
+def part_at(place: Path, model: type[Written]) -> type[Written]:
+    """The innermost part of a model that a place lies in."""
+    words = [step for step in place if step in PARTS]
+    if not words:
+        return WHOLE.get(model, model)
+    return PARTS.get(".".join(map(str, words[-2:])), PARTS[str(words[-1])])
 
 
 def _literal(detail: ErrorDetails, _: type[Written]) -> Saying:

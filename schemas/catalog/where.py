@@ -7,11 +7,13 @@ from decimal import Decimal
 from typing import Any, NamedTuple, cast
 
 from schemas.catalog.findings import Path, Report, nearest
-from schemas.catalog.language import NUMBER_MAX, WrittenFeed
+from schemas.catalog.language import WrittenFeed
 from schemas.catalog.model import Comparison, EventType, Field, Scalar, Test
 from schemas.catalog.shape import shown
+from schemas.catalog.spelling import NUMBER_MAX
 
 NUMBERS = ("integer", "decimal")
+SINGLE = ("string", "integer", "boolean", "decimal")
 SUBJECT = "subject"
 ORDERED: tuple[Comparison, ...] = ("gte", "gt", "lte", "lt")
 PYTHON_TYPES: dict[str, tuple[type, ...]] = {
@@ -20,6 +22,8 @@ PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "boolean": (bool,),
     "decimal": (int, Decimal),
 }
+
+WrittenWhere = dict[str, dict[Comparison, Any]]
 
 LIKES = {
     "string": "write a text, in quotes if it looks like something else",
@@ -42,7 +46,7 @@ def plain_name(path: str) -> str:
     return path.removeprefix("data.")
 
 
-def read_tests(path: Path, where: dict[str, dict[Comparison, Any]], fed: Fed, report: Report) -> list[Test]:
+def read_tests(path: Path, where: WrittenWhere, fed: Fed, report: Report) -> list[Test]:
     found = []
     for name, tests in where.items():
         field = find_field(fed, (*path, name), name, report)
