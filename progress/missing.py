@@ -8,7 +8,7 @@ import msgspec
 
 from progress.conditions import ConditionStatus, leaves
 from progress.standing import Number, Standing
-from schemas.catalog.model import plain_number
+from schemas.catalog import plain_number
 from schemas.outcomes import CHALLENGE_COMPLETED, UNLOCKED
 from schemas.program import AchievementSpec, Feed, FieldSpec, MetricSpec, Test
 

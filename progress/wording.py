@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from datetime import date, timedelta
 
 from progress.rows import EPOCH
-from schemas.catalog.model import plain_number
+from schemas.catalog import plain_number
 from schemas.program import (
     WHOLE_CATALOG,
     AchievementSpec,
