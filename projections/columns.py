@@ -58,6 +58,11 @@ def moment(at: datetime) -> int:
     return (at - EPOCH) // MICROSECOND
 
 
+def moment_at(value: int) -> datetime:
+    """The time that `moment` made a value of."""
+    return EPOCH + value * MICROSECOND
+
+
 def append_moment(record: Record) -> int:
     """When the broker appended the record, as `moment`."""
     return (record.timestamp - EPOCH_MS) * 1000

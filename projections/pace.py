@@ -4,50 +4,44 @@ Gains of long ago count less: half for every 14 days that lie between them and t
 again (an undo, a falling gauge) is taken off. A metric's day is that of its own event time, so whoever folds a year
 of history does not seem to have done it today; but only the last state of a batch is seen, and what it brought
 together counts for its last day.
+
+A pace changes only when its metric moves on a new day: what it gained since then is its value less `base`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping
 
 import msgspec
 
-from schemas.zones import local_day
-
 HALF_LIFE_DAYS = 14
 
-Moved = tuple[str, int, datetime]  # a metric, its value, and the event time up to which it has moved
+Values = Mapping[str, int | None]
 
 
-class Pace(msgspec.Struct, gc=False, frozen=True):
-    """Units: days since 1970. Shapes: `gained` is as of `day`, the last with a gain; `days` says how many had."""
+class Pace(msgspec.Struct, gc=False, frozen=True, array_like=True):
+    """A metric's gains, as of the day on which it last moved.
 
-    value: int
+    Units: days since 1970, in UTC. Shapes: base is its value when `day` began, gained what it had gained before
+    that, faded to `day`; all that it gained is `max(0, gained + value - base)`. days counts those on which it moved.
+    """
+
+    base: int
     gained: float
     day: int
     first_day: int
     days: int
 
 
-def follow(paces: Mapping[str, Pace], moved: Sequence[Moved], zone: str) -> dict[str, Pace]:
-    """The paces after these moves; a metric that is no longer there has none."""
-    after: dict[str, Pace] = {}
-    for metric, value, at in moved:
-        before = paces.get(metric)
-        if before is not None:
-            after[metric] = before if value == before.value else followed(before, value, local_day(at, zone))
-        elif value > 0:
-            day = local_day(at, zone)
-            after[metric] = Pace(value, value, day, day, 1)
-    return after
+def follow(paces: Mapping[str, Pace], before: Values, days: Mapping[str, int]) -> dict[str, Pace]:
+    """The paces of metrics that last moved on these days, having had the values `before`."""
+    return {metric: paced(paces.get(metric), before.get(metric) or 0, day) for metric, day in days.items()}
 
 
-def followed(before: Pace, value: int, day: int) -> Pace:
-    change = value - before.value
-    if change < 0:
-        return Pace(value, max(0, before.gained + change), before.day, before.first_day, before.days)
-    if day <= before.day:  # a late event: its metric's time stays where it was
-        return Pace(value, round(before.gained + change, 4), before.day, before.first_day, before.days)
-    faded = before.gained * 0.5 ** ((day - before.day) / HALF_LIFE_DAYS)
-    return Pace(value, round(faded + change, 4), day, before.first_day, before.days + 1)
+def paced(pace: Pace | None, value: int, day: int) -> Pace:
+    if pace is None:
+        return Pace(value, 0, day, day, 1)
+    if day <= pace.day:
+        return pace
+    gained = max(0, pace.gained + value - pace.base) * 0.5 ** ((day - pace.day) / HALF_LIFE_DAYS)
+    return Pace(value, round(gained, 3), day, pace.first_day, pace.days + 1)

@@ -1,7 +1,8 @@
 """The read model `user_progress`: one row for each user, from the changelog of the processor's states.
 
-A row is its user's state, and what only the states before it could tell: the pace of its metrics and since when
-the user is known. That is computed from the row as it was, in the transaction that writes it.
+A row is its user's state, and what only the states before it could tell: the pace of its metrics, and since when
+the user is known. That is computed from the row as it was, in the transaction that writes it. It changes when a
+metric moves on a new day, which is seldom: a row that has these days already is not read again.
 """
 
 from __future__ import annotations
@@ -10,46 +11,29 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from struct import Struct
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from psycopg import AsyncConnection, AsyncCursor
 
 from broker.reading import Batch
-from projections.columns import append_moment, appended_at, copied, encode_json, jsonb, nullable, text
+from projections.columns import NULL, append_moment, copied, encode_json, jsonb, moment_at, nullable, text
 from projections.decoding import decode, undecodable
-from projections.pace import Moved, Pace, follow
+from projections.pace import Pace, follow
 from projections.projection import place
+from projections.shown import Moves, Shown
 from projections.statements import statements
-from schemas.program import HIDDEN_MARK, CatalogProgram, MetricSpec, Program
+from schemas.program import Program
 from schemas.records import Record
-from schemas.state import (
-    CONTROL_KEY,
-    SLOT_OF_TIME,
-    ZONE,
-    NewerState,
-    State,
-    decode_control,
-    decode_state,
-    edges_of,
-    freezes_of,
-    fresh_state,
-    period_values,
-    present_chain,
-    storage_of,
-    value_reader,
-)
+from schemas.state import CONTROL_KEY, ZONE, NewerState, State, decode_control, decode_state, fresh_state
 from schemas.topics import Names
-from schemas.zones import DAY_US, EPOCH, moment_of
 
 SQL = statements("user_progress.sql")
 
 USERS_PER_TURN = 200  # decoded before the other projections of this process get their turn
-
-PERIODS_SHOWN = 8  # the latest of a repeating window
+REMEMBERED_MAX = 100_000  # users whose row is known to have the paces of certain days
 
 ReadProgram = Callable[[], Awaitable[Program]]
-ReadValue = Callable[[State, int], int | None]
 
 _begin_progress = Struct(">hiq").pack
 
@@ -62,18 +46,11 @@ class Latest(NamedTuple):
     place: str
 
 
-class Moves(NamedTuple):
-    """What has moved of a catalog, and the zone in which its days are counted."""
-
-    zone: str
-    moved: list[Moved]
-
-
 class Progress(NamedTuple):
     """A row of `user_progress` as far as the state has it.
 
-    Shapes: metrics, streaks and windows are JSON; moves and known_since, the earliest event time that the state
-    shows, are by catalog. Units: updated_at, as columns.moment.
+    Shapes: metrics, streaks and windows are JSON; moves are by catalog, and `days` is the hash of what the pace
+    depends on. Units: updated_at, as columns.moment.
     """
 
     user: str
@@ -83,7 +60,7 @@ class Progress(NamedTuple):
     zone: str | None
     updated_at: int
     moves: dict[str, Moves]
-    known_since: dict[str, datetime]
+    days: int
 
 
 class ProgressRows(NamedTuple):
@@ -94,61 +71,18 @@ class ProgressRows(NamedTuple):
 
 
 class Past(NamedTuple):
-    """What the row of a user said before."""
+    """What the row of a user said before. Shapes: all are by catalog; of values only numbers are wanted."""
 
+    metrics: dict[str, dict[str, Any]]
+    windows: dict[str, dict[str, Any]]
     paces: dict[str, dict[str, Pace]]
     known_since: dict[str, datetime]
 
 
-UNKNOWN = Past({}, {})
+NO_PAST = Past({}, {}, {}, {})
+decode_values = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
 decode_paces = msgspec.json.Decoder(dict[str, dict[str, Pace]]).decode
 decode_times = msgspec.json.Decoder(dict[str, datetime]).decode
-
-
-class Shown:
-    """What is read out of a state for one catalog."""
-
-    def __init__(self, catalog: CatalogProgram) -> None:
-        plain = [metric for metric in catalog.metrics if metric.every is None]
-        self.catalog, self._zone = catalog.catalog, catalog.timezone
-        self._named = readers([metric for metric in plain if HIDDEN_MARK not in metric.key])
-        self._seasons = readers([metric for metric in plain if HIDDEN_MARK in metric.key])
-        self._repeating = [metric for metric in catalog.metrics if metric.every is not None]
-        self._streaks = [metric for metric in plain if metric.kind == "streak"]
-        self._timed = [
-            (metric.key, value_reader(metric), metric.slot, metric.slot + SLOT_OF_TIME[storage_of(metric)])
-            for metric in plain
-            if metric.kind != "streak"
-        ]
-        self._events = [event.window for event in catalog.events]
-
-    def metrics(self, state: State) -> dict[str, int | None]:
-        return {key: value_of(state, slot) for key, value_of, slot in self._named}
-
-    def streaks(self, state: State) -> dict[str, dict[str, int | None]]:
-        return {metric.key: run_of(state, metric) for metric in self._streaks}
-
-    def windows(self, state: State) -> dict[str, int | dict[str, int] | None]:
-        seasons = {key: value_of(state, slot) for key, value_of, slot in self._seasons}
-        return seasons | {metric.key: latest_periods(state, metric) for metric in self._repeating}
-
-    def moves(self, state: State) -> Moves:
-        moved = [
-            (key, value_of(state, slot) or 0, state[time])
-            for key, value_of, slot, time in self._timed
-            if state[time] != EPOCH
-        ]
-        return Moves(state[ZONE] or self._zone, moved)
-
-    def is_known(self, state: State) -> bool:
-        """Whether the user has had an event of this catalog."""
-        return any(state[window] for window in self._events)
-
-    def known_since(self, state: State, moved: Sequence[Moved]) -> datetime | None:
-        """The earliest event time that the state still shows."""
-        days = [state[metric.slot + 1] for metric in self._streaks]
-        starts = [moment_of(day * DAY_US) for day in days if day is not None]
-        return min([at for _, _, at in moved] + starts, default=None)
 
 
 class KnownProgram:
@@ -180,17 +114,15 @@ class KnownProgram:
         assert latest.record.value is not None
         state = decode_state(latest.record.value, self._fresh)
         moves = {of.catalog: of.moves(state) for of in self._shown}
-        known = [of for of in self._shown if of.is_known(state)]
-        appended = appended_at(latest.record)
         return Progress(
             latest.user,
             encode_json({of.catalog: of.metrics(state) for of in self._shown}),
             encode_json({of.catalog: of.streaks(state) for of in self._shown}),
-            encode_json({of.catalog: windows for of in self._shown if (windows := of.windows(state))}),
+            encode_json({of.catalog: of.windows(state) for of in self._shown if of.has_windows}),
             state[ZONE],
             append_moment(latest.record),
             moves,
-            {of.catalog: of.known_since(state, moves[of.catalog].moved) or appended for of in known},
+            hash(tuple(each.days_moved for each in moves.values())),
         )
 
 
@@ -201,8 +133,10 @@ class UserProgressProjection:
     def __init__(self, names: Names, read_program: ReadProgram) -> None:
         self.topic = names.changelog
         self._known = KnownProgram(read_program)
+        self._days: dict[str, int] = {}  # user -> hash of the days of the paces in the row
 
     async def prepare(self, connection: AsyncConnection) -> None:
+        self._days.clear()  # the last transaction of the session before may not have been committed
         await connection.execute(SQL["create_incoming"])
 
     async def decode(self, batches: Sequence[Batch]) -> ProgressRows:
@@ -234,55 +168,35 @@ class UserProgressProjection:
     async def write(self, connection: AsyncConnection, rows: ProgressRows) -> int:
         async with connection.cursor() as cursor:
             if rows.rows:
-                past = await read_past(cursor, [row.user for row in rows.rows])
-                incoming = copied([progress_row(row, past.get(row.user, UNKNOWN)) for row in rows.rows])
-                async with cursor.copy(SQL["copy_incoming"]) as copy:
-                    await copy.write(incoming)
-                await cursor.execute(SQL["upsert_progress"], prepare=False)
+                await self._write_rows(cursor, rows.rows)
             if rows.erased:
                 await cursor.execute(SQL["delete_progress"], {"users": rows.erased})
+        for user in rows.erased:
+            self._days.pop(user, None)
         return 0
+
+    async def _write_rows(self, cursor: AsyncCursor, rows: Sequence[Progress]) -> None:
+        moved = {row.user: row.days for row in rows if self._days.get(row.user) != row.days}
+        past = await read_past(cursor, list(moved)) if moved else {}
+        incoming = [start_of_row(row) + paces_of_row(row, past.get(row.user, NO_PAST), moved) for row in rows]
+        async with cursor.copy(SQL["copy_incoming"]) as copy:
+            await copy.write(copied(incoming))
+        await cursor.execute(SQL["upsert_progress"], prepare=False)
+        if len(self._days) + len(moved) > REMEMBERED_MAX:
+            self._days.clear()
+        self._days.update(moved)
 
 
 async def read_past(cursor: AsyncCursor, users: list[str]) -> dict[str, Past]:
     await cursor.execute(SQL["read_past"], {"users": users}, prepare=False)
-    return {user: Past(decode_paces(pace), decode_times(known)) for user, pace, known in await cursor.fetchall()}
-
-
-def readers(metrics: Sequence[MetricSpec]) -> list[tuple[str, ReadValue, int]]:
-    return [(metric.key, value_reader(metric), metric.slot) for metric in metrics]
-
-
-def run_of(state: State, metric: MetricSpec) -> dict[str, int | None]:
-    """The present run of a streak and its longest: what a reader needs for the current streak.
-
-    Units: days since 1970; first_day and last_day are None before the first active day. Shapes: length is less than
-    the days from first to last where grace or freezes bridged some; freezes are those left.
-    """
-    first, last, longest = state[metric.slot + 1 : metric.slot + 4]
-    if first is None:
-        return run_row(None, None, 0, longest, len(freezes_of(state, metric)))
-    if metric.grace or metric.freezes or edges_of(state, metric):
-        chain = present_chain(state, metric)
-        assert chain is not None, "it has a first day"
-        return run_row(chain.first_day, chain.last_day, chain.length, longest, chain.freezes_left)
-    return run_row(first, last, last - first + 1, longest, 0)
-
-
-def run_row(first: int | None, last: int | None, length: int, longest: int, freezes: int) -> dict[str, int | None]:
-    return {"first_day": first, "last_day": last, "length": length, "longest": longest, "freezes": freezes}
-
-
-def latest_periods(state: State, metric: MetricSpec) -> dict[str, int]:
-    return dict(list(period_values(state, metric).items())[-PERIODS_SHOWN:])
-
-
-def progress_row(row: Progress, past: Past) -> bytes:
-    """The columns of `copy_incoming`, in its order."""
-    paces = {
-        catalog: follow(past.paces.get(catalog, {}), moves.moved, moves.zone)
-        for catalog, moves in row.moves.items()
+    return {
+        user: Past(decode_values(metrics), decode_values(windows), decode_paces(pace), decode_times(known))
+        for user, metrics, windows, pace, known in await cursor.fetchall()
     }
+
+
+def start_of_row(row: Progress) -> bytes:
+    """The columns of `copy_incoming` up to the pace, in its order."""
     return b"".join(
         (
             _begin_progress(8, 8, row.updated_at),
@@ -291,15 +205,32 @@ def progress_row(row: Progress, past: Past) -> bytes:
             jsonb(row.metrics),
             jsonb(row.streaks),
             jsonb(row.windows),
-            jsonb(encode_json(paces)),
-            jsonb(encode_json(dict(earliest(past.known_since, row.known_since)))),
         )
     )
 
 
-def earliest(one: Mapping[str, datetime], other: Mapping[str, datetime]) -> Iterator[tuple[str, datetime]]:
-    for catalog in one.keys() | other.keys():
-        yield catalog, min(times[catalog] for times in (one, other) if catalog in times)
+def paces_of_row(row: Progress, past: Past, moved: Mapping[str, int]) -> bytes:
+    """The columns pace and known_since: null where they stay as they are."""
+    if row.user not in moved:
+        return NULL + NULL
+    paces = {
+        catalog: follow(past.paces.get(catalog, {}), values_of(past, catalog), moves.days)
+        for catalog, moves in row.moves.items()
+    }
+    return jsonb(encode_json(paces)) + jsonb(encode_json(dict(known_since(row, past))))
+
+
+def values_of(past: Past, catalog: str) -> dict[str, Any]:
+    return past.metrics.get(catalog, {}) | past.windows.get(catalog, {})
+
+
+def known_since(row: Progress, past: Past) -> Iterator[tuple[str, datetime]]:
+    for catalog, moves in row.moves.items():
+        before = past.known_since.get(catalog)
+        if before is not None:
+            yield catalog, before
+        elif moves.is_known:
+            yield catalog, moves.since or moment_at(row.updated_at)
 
 
 def latest_states(batches: Sequence[Batch]) -> list[Latest]:

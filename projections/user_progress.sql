@@ -15,19 +15,23 @@ copy incoming_progress (updated_at, user_id, zone, metrics, streaks, windows, pa
 from stdin with (format binary);
 
 -- name: read_past
-select user_id, pace::text, known_since::text from user_progress where user_id = any(%(users)s);
+select user_id, metrics::text, windows::text, pace::text, known_since::text
+from user_progress
+where user_id = any(%(users)s);
 
 -- name: upsert_progress
+-- A pace that stays as it is comes as null.
 insert into user_progress (user_id, metrics, streaks, zone, updated_at, windows, pace, known_since)
-select user_id, metrics, streaks, zone, updated_at, windows, pace, known_since from incoming_progress
+select user_id, metrics, streaks, zone, updated_at, windows, coalesce(pace, '{}'), coalesce(known_since, '{}')
+from incoming_progress
 on conflict (user_id) do update set
     metrics = excluded.metrics,
     streaks = excluded.streaks,
     zone = excluded.zone,
     updated_at = excluded.updated_at,
     windows = excluded.windows,
-    pace = excluded.pace,
-    known_since = excluded.known_since;
+    pace = coalesce(nullif(excluded.pace, '{}'), user_progress.pace),
+    known_since = coalesce(nullif(excluded.known_since, '{}'), user_progress.known_since);
 
 -- name: delete_progress
 delete from user_progress where user_id = any(%(users)s);

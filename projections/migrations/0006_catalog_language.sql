@@ -144,9 +144,10 @@ alter table user_progress
     -- metrics that only a window sees, by catalog: {"released@2026-06-01..2026-09-01": value}, and of a repeating
     -- window the latest 8 periods, {"sessions@week": {"2026-W47": value}}; `metrics` has what the author named
     add column windows jsonb not null default '{}',
-    -- {catalog: {metric: {"gained", "day", "first_day", "days"}}}: what the metric gained, each day's gain halved for
-    -- every 14 days between it and `day`, the last day with a gain; the first such day; how many there were.
-    -- Days since 1970 in the user's zone. A metric that never moved is not there.
+    -- {catalog: {metric: [base, gained, day, first_day, days]}}: base is the metric's value when `day`, the last on
+    -- which it moved, began; gained is what it had gained before that, each gain halved for every 14 days between it
+    -- and `day`; days counts those on which it moved. Days since 1970 in UTC. So all that it gained, as of `day`, is
+    -- max(0, gained + value - base). A metric that never moved is not there, nor is a streak.
     add column pace jsonb not null default '{}',
     -- {catalog: time}: the catalogs that the user has had an event of, and the earliest event time known
     add column known_since jsonb not null default '{}';
