@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
+from datetime import UTC, date, datetime
 
 from progress.conditions import ConditionStatus
 from progress.standing import Number
@@ -38,6 +38,10 @@ def condition_told(condition: ConditionStatus) -> str:
     return f"{condition.name} {number(condition.value)} of {number(condition.target)}"
 
 
-def day(moment: date | None) -> str:
+def moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def day(at: date | None) -> str:
     """Of a day or a moment the day; nothing where there is none."""
-    return f"{moment:%Y-%m-%d}" if moment else ""
+    return f"{at:%Y-%m-%d}" if at else ""

@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cli.bars import bar, day, number
+from cli.bars import bar, day, moment, number
 from cli.output import print_told
 from cli.settings import Settings
 from cli.standings import CatalogOption, JsonOption, User, every_standing
@@ -86,6 +86,8 @@ def print_explanation(console: Console, told: Explanation) -> None:
     name = progress.name if progress else told.awards[0].name
     percent = f"  {bar(progress.percent)} {progress.percent} %" if progress else ""
     console.print(f"[bold]{escape(name)}[/bold] ({told.catalog}/{told.key}): {SAID_OF[told.state]}{percent}")
+    if told.asks:
+        console.print(f"asks for {escape(told.asks)}")
     for proof in told.awards:
         print_proof(console, proof)
     for missing in told.missing:
@@ -96,7 +98,9 @@ def print_explanation(console: Console, told: Explanation) -> None:
 
 def print_proof(console: Console, proof: Proof) -> None:
     named = ", ".join(escape(part) for part in (proof.tier, proof.scope) if part)
-    console.print(f"\n{f'{named}: ' if named else ''}earned at {proof.earned_at}, awarded at {proof.awarded_at}")
+    console.print(
+        f"\n{f'{named}: ' if named else ''}earned {moment(proof.earned_at)}, awarded {moment(proof.awarded_at)}"
+    )
     if proof.after is not None:
         before = f"{number(proof.before)} → " if proof.before is not None else ""
         console.print(f"  {proof.metric}: {before}{number(proof.after)}")
@@ -106,7 +110,9 @@ def print_proof(console: Console, proof: Proof) -> None:
     )
     console.print(f"  catalog version {proof.catalog_version}, {proof.catalog_sha256}; {proof.origin}")
     if proof.revoked:
-        console.print(f"  revoked at {proof.revoked.revoked_at}: {escape('; so '.join(proof.revoked.reasons))}")
+        console.print(
+            f"  revoked {moment(proof.revoked.revoked_at)}: {escape('; so '.join(proof.revoked.reasons))}"
+        )
 
 
 def print_missing(console: Console, missing: Missing) -> None:

@@ -56,7 +56,9 @@ def _worth(each: Happening) -> str:
 
 
 def month_table(months: list[Month]) -> Table:
-    listed = Table("month", "awards", "points", "XP", "awards in all", "points in all", box=None, pad_edge=False)
+    listed = Table("month", box=None, pad_edge=False)
+    for title in ("awards", "points", "XP", "awards in all", "points in all"):
+        listed.add_column(title, justify="right")
     for each in months:
         numbers = (each.awards, each.points, each.xp, each.total_awards, each.total_points)
         listed.add_row(each.month, *(f"{number:,}" for number in numbers))

@@ -116,7 +116,9 @@ def _rate(days: list[DayRate]) -> str:
 
 
 def rarity_table(measured: list[Rarity]) -> Table:
-    listed = Table("achievement", "declared", "holders", "% of users", box=None, pad_edge=False)
+    listed = Table("achievement", "declared", box=None, pad_edge=False)
+    for title in ("holders", "% of users"):
+        listed.add_column(title, justify="right")
     for each in measured:
         name = f"{each.achievement}/{each.tier}" if each.tier else each.achievement
         listed.add_row(

@@ -12,7 +12,10 @@ from progress.proofs import Proof, proof_of
 from progress.rows import Award
 from progress.seasons import season_of
 from progress.standing import Standing
+from progress.wording import Wording
 from schemas.program import AchievementSpec
+
+SECRET = "something secret"
 
 State = Literal["earned", "not_yet", "revoked", "upcoming", "over", "inactive"]
 
@@ -20,7 +23,8 @@ State = Literal["earned", "not_yet", "revoked", "upcoming", "over", "inactive"]
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Shapes: `awards` newest first, revoked ones among them; `missing` is of the tier asked for, else the next.
 
-    `progress` is None of an achievement that the catalog has dropped.
+    `asks` says in words what it takes, of the tier asked for or the next; `progress` is None of an achievement that
+    the catalog has dropped.
     """
 
     user: str
@@ -29,6 +33,7 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     tier: str | None
     scope: str | None
     state: State
+    asks: str
     progress: Progress | None
     awards: list[Proof]
     missing: list[Missing]
@@ -51,11 +56,26 @@ def explain(
         tier=tier,
         scope=scope,
         state=_state(standing, entries, awards, scope),
+        asks=_asks(standing, entries),
         progress=progress,
         awards=[proof_of(standing, award) for award in awards],
         missing=missing_of(standing, entries, progress.conditions) if progress else [],
         missing_members=[member for member in progress.members if not member.held] if progress else [],
     )
+
+
+def _asks(standing: Standing, entries: list[AchievementSpec]) -> str:
+    unearned = (entry for entry in entries if not standing.holds(entry))
+    aim = next(unearned, entries[-1] if entries else None)
+    if aim is None:
+        return ""
+    requires = [SECRET if _is_secret(standing, name) else name for name in aim.requires]
+    return Wording(standing.program).achievement(msgspec.structs.replace(aim, requires=requires))
+
+
+def _is_secret(standing: Standing, reference: str) -> bool:
+    entry = standing.entries.get(reference)
+    return entry is not None and standing.is_hidden(entry)
 
 
 def entries_told(standing: Standing, key: str, tier: str | None, operator: bool) -> list[AchievementSpec]:

@@ -151,6 +151,16 @@ def test_earned_again_is_earned_and_the_lost_one_stays_in_the_story():
     assert [(proof.n, proof.revoked is None) for proof in told.awards] == [(1, True), (0, False)]
 
 
+def test_what_it_asks_for_is_said_in_words():
+    tiers = [
+        tier("solver", name, rank, {"n": ("released", at)}) for rank, (name, at) in enumerate([("a", 2), ("b", 9)])
+    ]
+
+    told = explained(standing(*tiers, awards=[award("solver", tier="a")]), "solver")
+
+    assert told.asks == "song released 9 times"
+
+
 def test_a_tier_can_be_asked_for_and_the_next_one_is_explained_otherwise():
     tiers = [
         tier("solver", name, rank, {"n": ("released", at)}, order=1)
@@ -201,6 +211,16 @@ def test_a_secret_one_is_as_unknown_as_a_key_that_does_not_exist():
     assert known_keys(each) == ["rising"]
     assert explained(each, "ghost", operator=True).missing[0].missing == 1
     assert known_keys(each, operator=True) == ["ghost", "rising"]
+
+
+def test_a_secret_one_that_is_required_is_not_named():
+    ghost = entry("ghost", at_least("released", 1), secret=True)
+    after = entry("after", at_least("likes", 2), requires=["ghost"])
+
+    told = explained(standing(ghost, after), "after")
+
+    assert told.asks == "liked 2 times and having something secret"
+    assert "ghost" not in repr(told).lower()
 
 
 def test_who_earned_a_secret_one_may_ask_why():
