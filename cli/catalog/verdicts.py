@@ -109,7 +109,7 @@ class Judgement:
         for key, expected in self._expected.metrics.items():
             got = self._trial.metric(self._expected.user, key)
             if got != expected:
-                yield self._differs(f"metric {key}", expected, "nothing yet" if got is None else f"{got:g}")
+                yield self._differs(f"metric {key}", expected, "nothing yet" if got is None else got)
 
     def _level(self) -> Iterator[Difference]:
         level = level_of(self._standing)
