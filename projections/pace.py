@@ -23,7 +23,7 @@ class Pace(msgspec.Struct, gc=False, frozen=True, array_like=True):
     """A metric's gains, as of the day on which it last moved.
 
     Units: days since 1970, in UTC. Shapes: base is its value when `day` began, gained what it had gained before
-    that, faded to `day`; all that it gained is `max(0, gained + value - base)`. days counts those on which it moved.
+    that, faded to `day`; all that it gained is max(0, gained + value - base). days counts those on which it moved.
     """
 
     base: int

@@ -7,6 +7,7 @@ import signal
 from collections.abc import AsyncIterator
 from datetime import date
 
+import msgspec
 import pytest
 from structlog.testing import capture_logs
 
@@ -16,7 +17,7 @@ from projections.notification import notification_id
 from projections.settings import ProjectorSettings
 from projections.subscription import OutsideLog
 from schemas.errors import Precondition
-from schemas.outcomes import Evidence
+from schemas.outcomes import Evidence, Missing
 from tests.integration import projections as given
 
 pytestmark = pytest.mark.server
@@ -102,6 +103,68 @@ async def test_an_award_that_is_there_does_not_keep_back_those_of_its_batch(sett
         "notification": 60,
         "notification_delivery": 40,
     }
+
+
+async def test_every_other_outcome_has_its_row_and_tells_who_is_to_be_told(settings, database):
+    """In one batch with the unlocks that they belong to."""
+    first, again = given.outcome("ada"), given.outcome("ada", n=1)
+    missing = Missing(metric="released@day", value=1, target=2)
+    refused = given.answer("ada", status="refused", reason="incomplete", missing=[missing])
+    silent, loud = given.revocation(first), given.revocation(again, announce=True)
+    level, challenge = given.level_reached("ada", 2), given.challenge_completed("ada")
+    await given.publish_outcomes(settings, [first, silent, again, level, challenge, refused, loud])
+
+    async with given.projecting(settings):
+        await given.wait_for_end(settings, database, settings.names.outcomes)
+
+    ended = (
+        "select id::text, revoked_at, revocation ->> 'outcome_id', revocation -> 'reasons' from user_achievement"
+    )
+    reasons = [{"kind": "metric", "metric": "released", "value": 0, "needed": 1}]
+    assert await given.rows(database, f"{ended} order by n") == [
+        (first.id, given.REVOKED_AT, silent.id, reasons),
+        (again.id, given.REVOKED_AT, loud.id, reasons),
+    ]
+    assert await given.rows(database, "select id::text, level, value, earned_at from user_level_reached") == [
+        (level.id, 2, 100, given.EARNED_AT)
+    ]
+    assert await given.rows(database, "select id::text, challenge, day, xp, command_id from user_challenge") == [
+        (challenge.id, "two_songs", date(2026, 3, 4), 30, "claim-1")
+    ]
+    answered = "select command_id, user_id, command, status, reason, missing from command_answer"
+    assert await given.rows(database, answered) == [
+        ("claim-1", "ada", "claim_challenge", "refused", "incomplete", [msgspec.to_builtins(missing)])
+    ]
+    assert await given.rows(
+        database, "select id::text, type, title, message from notification order by type, id"
+    ) == (
+        sorted(
+            [
+                (notification_id(first.id), "achievement_unlocked", "First Release", "Your first release!"),
+                (notification_id(again.id), "achievement_unlocked", "First Release", "Your first release!"),
+                (
+                    notification_id(loud.id),
+                    "achievement_revoked",
+                    "First Release",
+                    "You do not hold this any more.",
+                ),
+                (notification_id(level.id), "level_reached", "Level 2", "Onwards!"),
+                (notification_id(challenge.id), "challenge_completed", "Two songs", "Two in a day!"),
+            ],
+            key=lambda row: (row[1], row[0]),
+        )
+    )
+
+
+async def test_an_outcome_of_an_unknown_type_stops_the_projector_and_names_the_type(settings, database):
+    later = msgspec.json.encode({"id": "1", "type": "badge_melted", "data": {}})
+    async with producer(settings.kafka) as client:
+        await client.send_and_wait(settings.names.outcomes, later, b"ada", partition=0)
+
+    with pytest.raises(Undecodable, match="'badge_melted', which this version does not know"):
+        await given.failing(settings)
+
+    assert (await given.positions(database, settings.names.outcomes)).get(0, 0) == 0
 
 
 async def test_what_a_person_decided_outlives_the_read_model(settings, database):
