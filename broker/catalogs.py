@@ -78,7 +78,7 @@ def program_of(records: Sequence[CatalogRecord], names: Names) -> Program:
     for record in sorted(records, key=lambda record: record.version):
         newest[record.catalog] = record.program
     programs = [newest[catalog] for catalog in sorted(newest)]
-    return Program(catalogs=programs, ledger=records[-1].ledger, derived=names.derived)
+    return Program(catalogs=programs, ledger=records[-1].ledger, derived=names.derived, commands=names.commands)
 
 
 async def publish(

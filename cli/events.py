@@ -145,7 +145,7 @@ def compiled(catalogs: Sequence[str]) -> Program:
     for named in catalogs:
         program, ledger = compile_catalog(read_catalog(*catalog_file(named)), ledger)
         programs.append(program)
-    return Program(catalogs=programs, ledger=ledger, derived=Names().derived)
+    return Program(catalogs=programs, ledger=ledger, derived=Names().derived, commands=Names().commands)
 
 
 # --- the command ---

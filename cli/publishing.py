@@ -91,7 +91,8 @@ class Sorting:
     """Lines become records, are refused, or have no place."""
 
     def __init__(self, program: Program, topic: str | None, hear: Hear) -> None:
-        self.topics = [topic] if topic else [each for each in program.sources if each != program.derived]
+        ours = (program.derived, program.commands)
+        self.topics = [topic] if topic else [each for each in program.sources if each not in ours]
         self._judge = Judge(narrowed(program, topic) if topic else program, time.time_ns() // 1_000_000)
         self._hear = hear
         self._lines = 0

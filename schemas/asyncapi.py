@@ -8,8 +8,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.catalog import Catalog, EventType, derived_events
+from schemas.challenges import CLAIM
 from schemas.json_schema import (
     Schema,
+    command_attributes,
     dead_letter_schema,
     envelope_schema,
     event_attributes,
@@ -28,11 +30,14 @@ KEYED_BY_USER: Schema = {"kafka": {"key": {"type": "string", "description": "the
 
 
 class OwnTopic(NamedTuple):
-    """A topic that Laurel writes. `name` is that of its attribute of `Names`."""
+    """A topic of the namespace. `name` is that of its attribute of `Names`."""
 
     name: str
     messages: list[str]
     description: str
+
+
+COMMANDS = OwnTopic("commands", [CLAIM], "What users ask for. Every command is answered on the outcomes.")
 
 
 def asyncapi(catalogs: Sequence[Catalog]) -> Schema:
@@ -47,10 +52,11 @@ def asyncapi(catalogs: Sequence[Catalog]) -> Schema:
             "description": "Turns a stream of domain events into achievements.",
         },
         "defaultContentType": "application/json",
-        "channels": {**sources, **dict(own)},
+        "channels": {**sources, **dict(own), **dict([own_channel(COMMANDS)])},
         "operations": {
             **{f"read_{channel}": operation("receive", channel) for channel in sources},
             **{f"write_{channel}": operation("send", channel) for channel, _ in own},
+            "read_commands": operation("receive", "commands"),
         },
         "components": {"messages": messages(catalogs), "schemas": schemas(catalogs)},
     }
@@ -118,6 +124,7 @@ def messages(catalogs: Sequence[Catalog]) -> dict[str, Schema]:
     return {
         **events,
         **{kind: message(kind, {"$ref": COMPONENTS + struct.__name__}) for kind, struct in OUTCOMES.items()},
+        CLAIM: message(CLAIM, {"$ref": COMPONENTS + CLAIM}),
         "dead_letter": {"name": "dead_letter", "headers": {"$ref": f"{COMPONENTS}dead_letter"}},
         "catalog_version": {"name": "catalog_version", "payload": {"$ref": f"{COMPONENTS}catalog_version"}},
         "user_state": {"name": "user_state", **state, "bindings": KEYED_BY_USER},
@@ -133,6 +140,7 @@ def schemas(catalogs: Sequence[Catalog]) -> dict[str, Schema]:
         "event": envelope_schema(),
         **{name: event_component(name, event) for name, event in [*declared(catalogs), *derived(catalogs)]},
         **outcome_definitions(COMPONENTS + "{name}"),
+        CLAIM: command_component(),
         "dead_letter": dead_letter_schema(),
         "catalog_version": catalog_version_schema(),
     }
@@ -141,6 +149,10 @@ def schemas(catalogs: Sequence[Catalog]) -> dict[str, Schema]:
 def event_component(name: str, event: EventType) -> Schema:
     kind = name.partition(".")[2]
     return {"title": kind, "allOf": [{"$ref": f"{COMPONENTS}event"}, event_attributes(kind, event)]}
+
+
+def command_component() -> Schema:
+    return {"title": CLAIM, "allOf": [{"$ref": f"{COMPONENTS}event"}, command_attributes()]}
 
 
 def catalog_version_schema() -> Schema:

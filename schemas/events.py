@@ -16,8 +16,9 @@ from typing import Annotated, Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from schemas.challenges import CLAIM, claim_spec
 from schemas.errors import BadCatalog, BadRecord, Cause
-from schemas.program import CatalogProgram, EventSpec, FieldSpec, Program
+from schemas.program import CLAIMS_WINDOW, CatalogProgram, EventSpec, FieldSpec, Program
 from schemas.records import Record
 from schemas.zones import EPOCH, find_zone
 
@@ -245,7 +246,12 @@ def _take_nothing(value: bytes) -> Any:
 
 def latest_time(timestamp: int) -> datetime:
     """The latest time that an event may have in a record of this timestamp. Units: milliseconds since 1970."""
-    return EPOCH + timedelta(milliseconds=min(timestamp, TIMESTAMP_MS_MAX) + FUTURE_MS_MAX)
+    return append_moment(timestamp) + timedelta(milliseconds=FUTURE_MS_MAX)
+
+
+def append_moment(timestamp: int) -> datetime:
+    """When a record was appended. Units: milliseconds since 1970."""
+    return EPOCH + timedelta(milliseconds=min(timestamp, TIMESTAMP_MS_MAX))
 
 
 def in_utc(time: datetime, value: bytes) -> datetime:
@@ -366,7 +372,7 @@ def event_key(catalog: CatalogProgram, spec: EventSpec, derived: str) -> EventKe
 
 
 def event_specs(program: Program) -> dict[EventKey, EventSpec]:
-    """Every event type once: catalogs that share one get the fields that any of them declares.
+    """Every event type once, and commands: catalogs that share a type get the fields that any of them declares.
 
     Raises: BadCatalog when two catalogs contradict each other.
     """
@@ -375,7 +381,14 @@ def event_specs(program: Program) -> dict[EventKey, EventSpec]:
         for spec in catalog.events:
             key = event_key(catalog, spec, program.derived)
             specs[key] = united(specs[key], spec, catalog.catalog) if key in specs else spec
-    return specs
+    return specs | commands(program)
+
+
+def commands(program: Program) -> dict[EventKey, EventSpec]:
+    """What users may ask for, read as events are: challenges are claimed where there are some."""
+    if not any(catalog.challenges for catalog in program.catalogs):
+        return {}
+    return {(program.commands, "", CLAIM): claim_spec(program.commands, program.ledger.windows[CLAIMS_WINDOW])}
 
 
 def united(one: EventSpec, other: EventSpec, catalog: str) -> EventSpec:

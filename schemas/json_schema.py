@@ -13,6 +13,7 @@ import msgspec
 from schemas.catalog import Catalog, EventType, Field
 from schemas.catalog.language import WrittenCatalog
 from schemas.catalog.spelling import NUMBER_MAX
+from schemas.challenges import CLAIM, claim_spec
 from schemas.errors import Cause
 from schemas.events import Envelope
 from schemas.outcomes import OUTCOMES
@@ -38,6 +39,7 @@ def json_schemas(catalogs: Iterable[Catalog]) -> dict[str, Schema]:
         "event.json": {"$schema": DIALECT, **envelope_schema()},
         "outcome.json": {"$schema": DIALECT, **outcome_schema()},
         "catalog.json": {"$schema": DIALECT, **catalog_schema()},
+        "claim-challenge.json": {"$schema": DIALECT, **command_schema()},
         "dead-letter.json": {"$schema": DIALECT, **dead_letter_schema()},
         **{
             f"events/{catalog.catalog}.{name}.json": {"$schema": DIALECT, **event_schema(name, event)}
@@ -68,14 +70,27 @@ def _attribute(field: msgspec.structs.FieldInfo) -> Schema:
 
 def event_schema(name: str, event: EventType) -> Schema:
     """The envelope and what this event type adds to it."""
+    return in_envelope(name, event_attributes(name, event))
+
+
+def in_envelope(name: str, particular: Schema) -> Schema:
     envelope = envelope_schema()
-    particular = event_attributes(name, event)
     return {
         **envelope,
         "title": name,
         "properties": {**envelope["properties"], **particular["properties"]},
         "required": [*envelope["required"], *particular["required"]],
     }
+
+
+def command_schema() -> Schema:
+    """The claim of a challenge: an event to its reader, and a command to whoever sends it."""
+    return in_envelope(CLAIM, command_attributes())
+
+
+def command_attributes() -> Schema:
+    fields = {each.name: Field(type=each.type, optional=each.optional) for each in claim_spec("", 0).fields}
+    return event_attributes(CLAIM, EventType(topic=None, data=fields))
 
 
 def event_attributes(name: str, event: EventType) -> Schema:

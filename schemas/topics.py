@@ -71,11 +71,17 @@ class Names:
             "max.message.bytes": str(DEAD_LETTER_BYTES_MAX),
             "message.timestamp.type": "CreateTime",
         }
+        commands = {
+            "cleanup.policy": "delete",
+            "retention.ms": str(30 * DAY_MS),
+            "message.timestamp.type": "LogAppendTime",
+        }
         catalogs = {"cleanup.policy": "compact", "max.message.bytes": str(4 * 1024 * 1024)}
         return [
             TopicSpec(self.changelog, None, CHANGELOG_CONFIG),
             TopicSpec(self.outcomes, None, SOURCE_CONFIG),
             TopicSpec(self.derived, None, SOURCE_CONFIG),
+            TopicSpec(self.commands, None, commands),
             TopicSpec(self.dead_letters, None, dead_letters),
             TopicSpec(self.control, None, {"cleanup.policy": "compact"}),
             TopicSpec(self.catalogs, 1, catalogs),

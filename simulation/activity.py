@@ -67,7 +67,7 @@ Said = dict[str, Any]
 @lru_cache(maxsize=1)
 def program() -> Program:
     compiled, ledger = compile_catalog(read_catalog(CATALOG, "toy.yaml"), Ledger())
-    return Program(catalogs=[compiled], ledger=ledger, derived=NAMES.derived)
+    return Program(catalogs=[compiled], ledger=ledger, derived=NAMES.derived, commands=NAMES.commands)
 
 
 @lru_cache(maxsize=1)

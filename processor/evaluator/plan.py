@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
+from processor.evaluator.claims import ClaimStep
 from processor.evaluator.entries import Board, Entry
 from processor.evaluator.metrics import KINDS, Crossed, Step, Thresholds
 from processor.evaluator.metrics.kind import FeedContext
@@ -86,6 +87,8 @@ class Plans:
         for catalog in program.catalogs:
             self.boards[catalog.catalog] = Board(catalog, len(self.templates))
             self._add(catalog, self.boards[catalog.catalog], program.derived)
+        for key in self._specs.keys() - self.by_event.keys():  # the command, of no catalog
+            self.by_event[key] = Plan(self._specs[key].window, [Move(None, ClaimStep(self._specs[key]))], [])
 
     def _add(self, catalog: CatalogProgram, board: Board, derived: str) -> None:
         self.templates += [UnlockTemplate(catalog, entry.spec) for entry in board.entries]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+from processor.evaluator.claims import Offer
 from processor.evaluator.metrics import Step
 from processor.evaluator.outcomes import Derivation
 from processor.evaluator.plan import Plans
@@ -55,6 +56,12 @@ def _books(program: Program, plans: Plans, topics: Mapping[str, EventReader]) ->
         for topic, reader in topics.items()
         for key, kind in zip(reader.keys, reader.kinds, strict=True)
     }
-    boards = {plans.boards[catalog.catalog]: catalog for catalog in program.catalogs}
     fields = Fields(kinds)
-    return Books({board: Rules(catalog, board, fields) for board, catalog in boards.items()}, plans.templates)
+    boards = [(catalog, plans.boards[catalog.catalog]) for catalog in program.catalogs]
+    rules = {board: Rules(catalog, board, fields) for catalog, board in boards}
+    offers = {
+        catalog.catalog: Offer(catalog, catalog.challenges, board)
+        for catalog, board in boards
+        if catalog.challenges is not None
+    }
+    return Books(rules, offers, plans.templates)

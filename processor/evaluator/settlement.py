@@ -8,22 +8,24 @@ in the program comes first. Everything is a function of the state and the record
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import date, datetime
 from heapq import heapify, heappop, heappush
 from typing import Any
 
+from processor.evaluator.claims import Claim, Offer, judge
 from processor.evaluator.entries import Board, Entry, Waiting
 from processor.evaluator.metrics.each import Instance
 from processor.evaluator.outcomes import EvidenceTemplate, UnlockTemplate
 from processor.evaluator.revocation import Fall
 from processor.evaluator.rules import Levels, Rules
 from processor.evaluator.scoped import Claimed, is_free, scopes_slot, with_scope
-from processor.evaluator.telling import Cause
-from schemas.outcomes import AwardReason, MetricReason, Reason
+from processor.evaluator.telling import Cause, answered
+from schemas.challenges import CLAIM
+from schemas.outcomes import AwardReason, CommandAnswered, MetricReason, Reason
 from schemas.periods import period_name
-from schemas.program import XP, AtLeast
+from schemas.program import XP, AtLeast, ChallengeSpec
 from schemas.state import AWARDS, State, award_of, awarded_at, value_reader, with_award, without_award
-from schemas.zones import microseconds, moment_of
+from schemas.zones import EPOCH_DAY, microseconds, moment_of
 
 Crossings = Iterable[tuple[Any, datetime]]
 
@@ -69,6 +71,20 @@ class Settlement:
 
     def _take_award(self, claimed: Claimed, at: datetime) -> None:
         self._win_scope(claimed.entry, claimed.scope, microseconds(at), None)
+
+    def _take_claim(self, claim: Claim, at: datetime) -> None:
+        decision, accepted = judge(self._books.offers, claim, self._state, self._cause)
+        if accepted is not None:
+            self._complete(*accepted)
+        answer = CommandAnswered(command_id=self._cause.event.id, command=CLAIM, **decision._asdict())
+        self.outcomes.append(answered(self._cause, CLAIM, answer))
+
+    def _complete(self, offer: Offer, challenge: ChallengeSpec, day: int) -> None:
+        value = offer.value(self._state, challenge, day)
+        offer.note(self._state, challenge, day)
+        written = date.fromordinal(day + EPOCH_DAY)
+        self.outcomes.append(offer.tellers[challenge.key].completed(self._cause, written, value))
+        self._give_xp(offer.board, challenge.xp, self._cause.at)
 
     def _take_fall(self, fall: Fall, at: datetime) -> None:
         for entry in fall.entries:
@@ -185,14 +201,14 @@ class Settlement:
     def _follow(self, entry: Entry, at: int, first: bool) -> None:
         """What an award gives, and who waited for it."""
         if entry.spec.xp:
-            self.give_xp(entry.board, entry.spec.xp, moment_of(at))
+            self._give_xp(entry.board, entry.spec.xp, moment_of(at))
         for dependant in entry.dependants if first else ():
             if dependant.may_hold(self._state[AWARDS]):
                 heappush(self._wins, (dependant.place, at, None, dependant, None))
 
-    def give_xp(self, board: Board, amount: int, at: datetime) -> None:
+    def _give_xp(self, board: Board, amount: int, at: datetime) -> None:
         experience = self._books.rules[board].experience
-        if experience is not None:
+        if experience is not None and amount:
             for waiting, crossed_at in experience.give(self._state, amount, at):
                 self._take_threshold(waiting, crossed_at)
 
@@ -240,14 +256,17 @@ TAKEN: dict[type, Callable[[Settlement, Any, datetime], None]] = {
     Instance: Settlement._take_instance,
     Claimed: Settlement._take_award,
     Fall: Settlement._take_fall,
+    Claim: Settlement._take_claim,
 }
 
 
 class Books:
     """All that settlements look up: made once for a program, and used by all of its partitions."""
 
-    def __init__(self, rules: dict[Board, Rules], templates: list[UnlockTemplate]) -> None:
-        self.rules, self._templates = rules, templates
+    def __init__(
+        self, rules: dict[Board, Rules], offers: dict[str, Offer], templates: list[UnlockTemplate]
+    ) -> None:
+        self.rules, self.offers, self._templates = rules, offers, templates
         self._evidence: dict[tuple[str, int], EvidenceTemplate] = {}
 
     def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:

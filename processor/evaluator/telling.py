@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any, NamedTuple
 
 import msgspec
@@ -13,10 +13,17 @@ from msgspec.structs import replace
 from processor.evaluator.outcomes import example_of, path_reader
 from schemas.events import Attributes
 from schemas.outcomes import (
+    CHALLENGE_COMPLETED,
+    COMMAND_ANSWERED,
+    COMMANDS_SOURCE,
     LEVEL_KEY,
     LEVEL_REACHED,
     REVOKED,
     SOURCE_PREFIX,
+    AnswerOutcome,
+    ChallengeCompleted,
+    ChallengeOutcome,
+    CommandAnswered,
     Evidence,
     LevelOutcome,
     LevelReached,
@@ -27,7 +34,7 @@ from schemas.outcomes import (
     outcome_id,
     unlocked_id,
 )
-from schemas.program import AchievementSpec, CatalogProgram, EventSpec, LevelsSpec
+from schemas.program import AchievementSpec, CatalogProgram, ChallengeSpec, EventSpec, LevelsSpec
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -177,3 +184,56 @@ class LevelTeller:
             data=data,
         )
         return encode_outcome(outcome)
+
+
+class ChallengeTeller:
+    """The completions of one challenge."""
+
+    def __init__(self, catalog: CatalogProgram, spec: ChallengeSpec) -> None:
+        self._catalog, self._spec = catalog, spec
+
+    def completed(self, cause: Cause, day: date, value: int) -> bytes:
+        catalog, spec, user = self._catalog, self._spec, cause.event.subject
+        data = ChallengeCompleted(
+            catalog=catalog.catalog,
+            challenge=spec.key,
+            name=spec.name,
+            description=spec.description,
+            message=spec.message,
+            icon=spec.icon,
+            type=spec.type,
+            catalog_version=catalog.version,
+            catalog_sha256=catalog.sha256,
+            day=day,
+            metric=spec.when.metric,
+            value=value,
+            target=spec.when.at,
+            xp=spec.xp,
+            command_id=cause.event.id,
+            earned_at=cause.at,
+            evidence=cause.evidence,
+            origin="live",
+            replay_id=None,
+            announce=True,
+        )
+        outcome = ChallengeOutcome(
+            id=outcome_id(CHALLENGE_COMPLETED, catalog.catalog, spec.key, user, scope=day.isoformat()),
+            source=SOURCE_PREFIX + catalog.catalog,
+            subject=user,
+            time=cause.at,
+            data=data,
+        )
+        return encode_outcome(outcome)
+
+
+def answered(cause: Cause, command: str, answer: CommandAnswered) -> bytes:
+    """The answer to a command. Its time is the command's own."""
+    event = cause.event
+    outcome = AnswerOutcome(
+        id=outcome_id(COMMAND_ANSWERED, event.source, command, event.subject, scope=event.id),
+        source=COMMANDS_SOURCE,
+        subject=event.subject,
+        time=cause.at,
+        data=answer,
+    )
+    return encode_outcome(outcome)

@@ -42,6 +42,15 @@ def test_topics_of_ours_are_wanted_once_and_sources_as_split_as_the_state():
     assert {spec.name: spec.partitions for spec in wanted} == {
         names.catalogs: 1,
         **dict.fromkeys(
-            [names.changelog, names.outcomes, names.derived, names.dead_letters, names.control, "songs"], 8
+            [
+                names.changelog,
+                names.outcomes,
+                names.derived,
+                names.commands,
+                names.dead_letters,
+                names.control,
+                "songs",
+            ],
+            8,
         ),
     }

@@ -184,6 +184,14 @@ def test_an_editor_is_told_of_a_misspelt_word():
     assert len(complaints("catalog.json", catalog)) == 3  # a word, no kind, two kinds
 
 
+def test_a_claim_is_of_its_schema_with_or_without_a_day():
+    claim = released(type="claim_challenge", data={"catalog": "c", "challenge": "two_songs"})
+
+    assert complaints("claim-challenge.json", claim) == []
+    assert complaints("claim-challenge.json", {**claim, "data": {**claim["data"], "day": "2026-11-21"}}) == []
+    assert complaints("claim-challenge.json", {**claim, "data": {"catalog": "c"}})
+
+
 def unlocked_data() -> dict[str, Any]:
     unlocked = dict.fromkeys(Unlocked.__struct_fields__, "")
     unlocked |= {"catalog_version": 1, "points": 10, "n": 0, "secret": False, "announce": True, "metadata": {}}
@@ -309,6 +317,7 @@ def test_the_asyncapi_document_names_every_topic_and_every_event():
     assert {channel["address"] for channel in channels.values()} == {
         *(f"{name}.activity" for name in bundled_catalogs()),
         "{namespace}.outcomes",
+        "{namespace}.commands",
         "{namespace}.derived",
         "{namespace}.dead-letters",
         "{namespace}.catalogs",
