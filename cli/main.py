@@ -42,6 +42,7 @@ VERBS = [
     Verb("simulate", "cli.simulate", PUBLISH, "Write a seeded year of TrackFlow events."),
     Verb("events", "cli.events", PUBLISH, "Check a file of events before it is published."),
     Verb("catalog", "cli.catalogs", PUBLISH, "Check and publish catalogs."),
+    Verb("claim", "cli.claim", PUBLISH, "Claim a challenge for a user."),
     Verb("awards", "cli.awards", LOOK, "Export what users have earned."),
     Verb("user", "cli.users", LOOK, "Show one user."),
     Verb("progress", "cli.progress", LOOK, "How far a user is with everything."),

@@ -12,8 +12,10 @@ from typing import Any, NamedTuple
 import pytest
 from psycopg.types.json import Jsonb
 
-from broker.reading import Batch
-from cli import main
+from broker.reading import Batch, read_to_end
+from broker.topics import create_topics, places_of
+from cli import claim, main
+from progress.standing import day_date
 from projections.achievement import AchievementProjection
 from projections.database import connect, connect_async
 from projections.migrations.runner import migration_files, upgrade
@@ -21,15 +23,33 @@ from projections.projection import Projection
 from projections.settings import ProjectorSettings
 from projections.user_achievement import UserAchievementProjection
 from schemas.outcomes import AnyOutcome, AwardReason, MetricReason, encode_outcome
-from schemas.program import CatalogProgram, CatalogRecord, Ledger, LevelsSpec, Texts, encode_catalog_record
+from schemas.program import (
+    CatalogProgram,
+    CatalogRecord,
+    ChallengeSpec,
+    ChallengesSpec,
+    Ledger,
+    LevelsSpec,
+    Texts,
+    encode_catalog_record,
+)
 from schemas.records import PlainRecord
+from schemas.topics import TopicSpec, partition_of
 from schemas.zones import local_day
-from tests.integration.projections import challenge_completed, level_reached, outcome, revocation, settings_of
+from tests.integration.projections import (
+    answer,
+    challenge_completed,
+    level_reached,
+    outcome,
+    revocation,
+    settings_of,
+)
 from tests.unit.standings import at_least, catalog, entry, tier
 
 pytestmark = pytest.mark.server
 
 NAMESPACE = "telling"
+ACCEPTED, REFUSED = "3f0c1a52-8d55-4a1c-9a53-5f6a0b1f0001", "3f0c1a52-8d55-4a1c-9a53-5f6a0b1f0002"
 EARNED_AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 
 INSERT_PROGRESS = b"""
@@ -48,6 +68,15 @@ MUSIC = catalog(
     entry("ghost", at_least("likes", 13), secret=True, category="start"),
     categories=[("start", "Getting Started"), ("habit", "Habits")],
     levels=LevelsSpec(of="xp", starts=[0, 100, 300], slot=0),
+    challenges=ChallengesSpec(
+        per_day=1,
+        slot=0,
+        offered=[
+            ChallengeSpec(
+                key="two", number=0, name="Two Songs", type="practice", when=at_least("released@day", 2), xp=30
+            )
+        ],
+    ),
 )
 CHESS = catalog(
     entry("first", at_least("released", 1)), entry("mate", at_least("released", 2)), catalog="chess", tiers=[]
@@ -87,6 +116,7 @@ def laurel(
 ) -> Laurel:
     """Runs a command in this process."""
     monkeypatch.setenv("LAUREL_POSTGRES", settings.postgres.get_secret_value())
+    monkeypatch.setenv("LAUREL_KAFKA", settings.kafka)
     monkeypatch.setenv("LAUREL_NAMESPACE", settings.namespace)
     monkeypatch.setenv("COLUMNS", "200")
 
@@ -100,10 +130,25 @@ def laurel(
     return run
 
 
+@pytest.fixture(scope="module")
+def commands(settings: ProjectorSettings) -> None:
+    """The topic that claims are published to."""
+    asyncio.run(create_topics(settings.kafka, [TopicSpec(settings.names.commands, 2, {})]))
+
+
+async def published(settings: ProjectorSettings) -> list[Any]:
+    """All commands; a record stands in the partition of its user."""
+    topic = settings.names.commands
+    places = await places_of(settings.kafka, [topic])
+    batches = [batch async for batch in read_to_end(settings.kafka, places)]
+    assert {batch.partition for batch in batches if batch.records} == {partition_of(b"ada", 2)}
+    return [json.loads(record.value or b"") for batch in batches for record in batch.records]
+
+
 async def fill(settings: ProjectorSettings) -> None:
     records = [record_of(each) for each in (MUSIC, CHESS)]
     await write(settings, AchievementProjection(settings.names), [encode_catalog_record(each) for each in records])
-    awards: UserAchievementProjection = UserAchievementProjection(settings.names)
+    awards = UserAchievementProjection(settings.names)
     await write(settings, awards, [encode_outcome(each) for each in outcomes()])
     async with await connect_async(settings, "test") as connection:
         for user, row in progress_rows().items():
@@ -145,6 +190,8 @@ def outcomes() -> list[AnyOutcome]:
         revocation(lost, reasons=reasons, catalog="music"),
         level_reached("ada", 2, catalog="music", value=100),
         challenge_completed("ada", "two", catalog="music", day=date(2026, 3, 4), xp=30),
+        answer("ada", ACCEPTED, message="'two' of 2026-03-04 is completed"),
+        answer("ada", REFUSED, status="refused", reason="expired", message="2026-03-04 is over"),
         given("first", user="ben", points=10),
     ]
 
@@ -158,7 +205,7 @@ def progress_rows() -> dict[str, Any]:
     ada = {
         "metrics": {"music": {"released": 3, "artists": 3, "xp": 150, "logins": 5}, "chess": {"released": 0}},
         "streaks": {"music": {"logins": run}},
-        "windows": {"music": {"released@week": {"2026-W10": 2}}},
+        "windows": {"music": {"released@day": {day_date(today).isoformat(): 1}}},
         "pace": {"music": {"released": steady}},
         "known_since": {"music": "2026-03-01T00:00:00Z"},
     }
@@ -213,6 +260,14 @@ def test_progress_is_a_table_for_people(laurel):
     assert "(bronze → silver)" in said.out
     assert "2 of 6 earned" in said.out
     assert "ghost" not in said.out.lower()
+
+
+def test_the_challenges_of_today_are_told_with_how_far_they_are(laurel):
+    (told,) = laurel("progress", "ada", "--json").json["catalogs"]
+
+    (challenge,) = told["challenges"]
+    assert (challenge["key"], challenge["value"], challenge["target"], challenge["claimed"]) == ("two", 1, 2, False)
+    assert "today: Two Songs, 1 of 2, 30 XP" in laurel("progress", "ada").out
 
 
 def test_another_catalog_can_be_asked_for(laurel):
@@ -410,3 +465,48 @@ def test_what_needs_replays_says_so(laurel, arguments):
 
     assert said.code == 4
     assert "replays do not exist yet" in said.err
+
+
+@pytest.mark.parametrize(
+    ("command_id", "code", "said"),
+    [
+        (ACCEPTED, 0, "accepted: 'two' of 2026-03-04 is completed"),
+        (REFUSED, 1, "refused (expired): 2026-03-04 is over"),
+    ],
+)
+def test_a_claim_is_published_and_its_answer_told(laurel, settings, commands, monkeypatch, command_id, code, said):
+    """Its answers stand there already: the test is both processor and projector."""
+    monkeypatch.setattr(claim, "uuid4", lambda: command_id)
+
+    told = laurel("claim", "ada", "two", "--day", "2026-03-04")
+
+    assert (told.code, told.out) == (code, f"{said}\n")
+    claims = [each for each in asyncio.run(published(settings)) if each["id"] == command_id]
+    (record,) = [each for each in claims if "day" in each["data"]]
+    assert (record["type"], record["subject"], record["source"]) == ("claim_challenge", "ada", "laurel/cli")
+    assert record["data"] == {"catalog": "music", "challenge": "two", "day": "2026-03-04"}
+
+
+def test_a_claim_without_a_day_leaves_the_day_to_the_engine(laurel, settings, commands, monkeypatch):
+    monkeypatch.setattr(claim, "uuid4", lambda: ACCEPTED)
+
+    told = laurel("claim", "ada", "two", "--json").json
+
+    assert (told["status"], told["day"]) == ("accepted", None)
+    assert {"catalog": "music", "challenge": "two"} in [
+        each["data"] for each in asyncio.run(published(settings)) if each["id"] == ACCEPTED
+    ]
+
+
+def test_a_claim_that_nobody_answers_says_what_to_look_at(laurel, commands):
+    told = laurel("claim", "ada", "two", "--timeout", "0.3")
+
+    assert told.code == 1
+    assert "no answer came within 0.3 s" in told.err
+
+
+def test_an_unknown_challenge_is_not_published(laurel):
+    told = laurel("claim", "ada", "too")
+
+    assert told.code == 1
+    assert "no challenge 'too' is known: did you mean `two`?" in told.err
