@@ -14,7 +14,7 @@ from projections.user_progress import latest_states, running_versions
 from schemas.outcomes import encode_outcome
 from schemas.records import PlainRecord
 from schemas.state import CONTROL_KEY, Control, encode_control
-from tests.integration.projections import outcome
+from tests.integration.projections import answer, challenge_completed, level_reached, outcome, revocation
 
 
 def record(offset: int, key: bytes | None, value: bytes | None = b"{}") -> PlainRecord:
@@ -85,6 +85,46 @@ def test_a_number_that_no_column_holds_names_its_place(changed):
         rows_of(outcome("ada", **changed))
 
 
+def test_each_kind_of_outcome_goes_its_own_way():
+    """Awards are copied straight, the others are kept as they are, in their order."""
+    first = outcome("ada")
+    others = [revocation(first), level_reached("ada", 2), challenge_completed("ada"), answer("ada")]
+    rows = rows_of(others[0], first, *others[1:])
+
+    assert (len(rows.rows), [each.outcome for each in rows.others]) == (1, others)
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        (b'{"type": "badge_melted"}', "of type 'badge_melted', which this version does not know"),
+        (b'{"type": "level_reached"}', "missing required field `id`"),
+        (b'{"type": "achievement_unlocked"}', "missing required field `id`"),
+        (b'{"id": "1"}', "missing required field `type`"),
+    ],
+    ids=["unknown", "other", "unlock", "none"],
+)
+def test_an_outcome_that_cannot_be_read_says_why(value, told):
+    with pytest.raises(Undecodable, match=f"outcomes/0 offset 4 cannot be read: .*{told}"):
+        add_records(OutcomeRows(), [record(4, b"ada", value)], "outcomes/0")
+
+
+def test_a_number_of_another_outcome_that_no_column_holds_names_its_place():
+    with pytest.raises(Undecodable, match="outcomes/0 offset 0 "):
+        rows_of(level_reached("ada", 2, value=2**63))
+
+
+@pytest.mark.parametrize(
+    ("changed", "texts"),
+    [({}, 0), ({"context": {"score": 1}}, 0), ({"metadata": {"title": "Harmony"}}, 2)],
+    ids=["plain", "context", "metadata"],
+)
+def test_an_award_keeps_its_texts_only_where_they_are_not_those_of_its_entry(changed, texts):
+    (row,) = rows_of(outcome("ada", announce=False, **changed)).rows
+
+    assert (b"Release 1 song" in row) + (b"Your first release!" in row) == texts
+
+
 @pytest.mark.parametrize("id", ["", "ab", "g" * 32, "a" * 30])
 def test_an_id_that_is_no_uuid_names_its_place(id):
     with pytest.raises(Undecodable, match="outcomes/0 offset 0 "):
@@ -113,6 +153,7 @@ def test_gathered_batches_of_a_partition_become_one_stretch():
         "checkpoints.sql",
         "notification.sql",
         "notification_queue.sql",
+        "other_outcomes.sql",
         "user_achievement.sql",
         "user_progress.sql",
     ],

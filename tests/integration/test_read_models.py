@@ -1,0 +1,509 @@
+"""What read models say, on data small enough to be worked out by hand; written by the projections, without Kafka."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from broker.reading import Batch
+from projections.achievement import AchievementProjection
+from projections.database import connect
+from projections.migrations.runner import migration_files, upgrade
+from projections.projection import Projection
+from projections.settings import ProjectorSettings
+from projections.user_achievement import UserAchievementProjection
+from projections.user_progress import UserProgressProjection
+from schemas.outcomes import AnyOutcome, Outcome, encode_outcome
+from schemas.program import (
+    WHOLE_CATALOG,
+    AchievementSpec,
+    AtLeast,
+    CatalogProgram,
+    CatalogRecord,
+    ChallengesSpec,
+    EventSpec,
+    Feed,
+    Ledger,
+    LevelsSpec,
+    MetricSpec,
+    Program,
+    Texts,
+    WindowSpec,
+    encode_catalog_record,
+)
+from schemas.records import PlainRecord
+from schemas.state import PERIOD_SUMS, encode_state, fresh_state
+from schemas.streaks import RUN
+from tests.integration import projections as given
+
+pytestmark = pytest.mark.server
+
+DAY_0 = datetime(2026, 3, 1, 12, tzinfo=UTC)
+APPENDED_AT = datetime(2026, 5, 1, tzinfo=UTC)
+
+SEEN, SONGS, XP, DAILY, LOGINS, WEEKLY = 3, 4, 7, 10, 16, 21  # first slots
+LEDGER = Ledger(
+    slots=[
+        *("bytes", "zero", "zero", "epoch", "zero", "zero", "epoch"),
+        *("bytes", "none", "none", "zero", "zero", "bytes"),  # a streak with grace
+        *("bytes", "none", "zero", "zero", "epoch"),
+        *("bytes", "none", "zero", "zero", "epoch"),
+    ]
+)
+METRICS = [
+    MetricSpec(key="songs", kind="count", slot=SONGS, feeds=[]),
+    MetricSpec(key="daily", kind="streak", slot=DAILY, feeds=[], grace=1),
+    MetricSpec(key="songs@day", kind="count", slot=LOGINS, feeds=[], every="day", origin="songs"),
+    MetricSpec(key="songs@week", kind="count", slot=WEEKLY, feeds=[], every="week", origin="songs"),
+    MetricSpec(key="xp", kind="xp", slot=XP, feeds=[]),
+]
+LEVELS = LevelsSpec(of="xp", starts=[0, 100, 300], slot=0)
+ENTRIES = [
+    AchievementSpec(
+        key="first", number=0, name="First", category="music", points=10, when=AtLeast(metric="songs", at=1)
+    ),
+    *(
+        AchievementSpec(
+            key="writer",
+            number=1 + rank,
+            name="Writer",
+            category="music",
+            tier=tier,
+            rank=rank,
+            points=10 * (rank + 1),
+            xp=50 * (rank + 1),
+            when=AtLeast(metric="songs", at=at),
+            conditions={"songs": AtLeast(metric="songs", at=at)},
+            revocable="silent",
+        )
+        for rank, (tier, at) in enumerate([("bronze", 5), ("silver", 10)])
+    ),
+    AchievementSpec(key="ghost", number=3, name="Ghost", category="music", secret=True, is_public=False),
+    AchievementSpec(
+        key="summer",
+        number=4,
+        name="Summer",
+        category="music",
+        window=WindowSpec(first_day=20_605, end_day=None),
+        when=AtLeast(metric="songs", at=3),
+    ),
+    AchievementSpec(
+        key="all_music",
+        number=5,
+        name="All Music",
+        category="music",
+        all_of="music",
+        requires=["first", "writer/bronze"],
+    ),
+    AchievementSpec(
+        key="module",
+        number=6,
+        name="Module",
+        category="school",
+        message="You finished {title}!",
+        on=[Feed(type="module_completed")],
+        scope="module_id",
+        metadata={"title": "title"},
+        translations={"fr": Texts(name="Module", message="Tu as fini {title} !")},
+    ),
+]
+
+
+def program(version: int = 1, entries: Iterable[AchievementSpec] = ENTRIES) -> CatalogProgram:
+    return CatalogProgram(
+        catalog="trackflow",
+        version=version,
+        sha256=f"{version:064}",
+        timezone="Europe/Paris",
+        headline_streak="daily",
+        events=[EventSpec(type="song", topic="t", window=SEEN)],
+        metrics=METRICS,
+        achievements=list(entries),
+        tiers=["bronze", "silver", "gold", "platinum"],
+        levels=LEVELS,
+        challenges=ChallengesSpec(per_day=3, slot=0, offered=[]),
+    )
+
+
+class Models:
+    """The read models of a namespace, and what writes them."""
+
+    def __init__(self, settings: ProjectorSettings, connection: given.AsyncConnection) -> None:
+        self._connection = connection
+        self._outcomes = UserAchievementProjection(settings.names)
+        self._progress = UserProgressProjection(settings.names, self._read_program)
+        self._catalogs = AchievementProjection(settings.names)
+
+    async def _read_program(self) -> Program:
+        return Program(catalogs=[program()], ledger=LEDGER, derived="derived")
+
+    async def prepare(self) -> None:
+        await self._outcomes.prepare(self._connection)
+        await self._progress.prepare(self._connection)
+
+    async def publish(self, published: CatalogProgram) -> None:
+        record = CatalogRecord(
+            catalog=published.catalog,
+            version=published.version,
+            sha256=published.sha256,
+            file="trackflow.yaml",
+            source="",
+            program=published,
+            ledger=LEDGER,
+        )
+        await self._write(self._catalogs, [(b"trackflow", encode_catalog_record(record))])
+
+    async def tell(self, *outcomes: AnyOutcome) -> None:
+        await self._write(self._outcomes, [(each.subject.encode(), encode_outcome(each)) for each in outcomes])
+
+    async def checkpoint(self, **states: bytes | None) -> None:
+        await self._write(self._progress, [(user.encode(), state) for user, state in states.items()])
+
+    async def _write(self, projection: Projection, records: list[tuple[bytes, bytes | None]]) -> None:
+        appended = round(APPENDED_AT.timestamp() * 1000)
+        found = [PlainRecord(offset, appended, *record) for offset, record in enumerate(records)]
+        rows = await projection.decode([Batch(projection.topic, 0, 0, len(found), found)])
+        async with self._connection.transaction():
+            await projection.write(self._connection, rows)
+
+    async def choose(self, award: Outcome, column: str) -> None:
+        """As the owner of an award does."""
+        statement = f"insert into award_visibility (outcome_id, {column}) values (%s, true)"
+        await self._connection.execute(statement.encode(), [award.id])
+
+    async def rows(self, query: str) -> list[tuple[Any, ...]]:
+        return await given.rows(self._connection, query)
+
+
+@pytest.fixture
+async def models(servers, namespace) -> AsyncIterator[Models]:
+    settings = given.settings_of(servers, namespace)
+    with connect(settings) as connection:
+        upgrade(connection, settings.names.postgres_schema, migration_files())
+    async with given.reading(settings) as session:
+        found = Models(settings, session)
+        await found.prepare()
+        await found.publish(program())
+        yield found
+
+
+def unlock(user: str, key: str = "first", at: datetime = DAY_0, **changed: Any) -> Outcome:
+    return given.outcome(user, key, earned_at=at, announce=False, **changed)
+
+
+def writer(user: str, tier: str, **changed: Any) -> Outcome:
+    rank = ["bronze", "silver"].index(tier)
+    return unlock(user, "writer", tier=tier, points=10 * (rank + 1), xp=50 * (rank + 1), **changed)
+
+
+def state(songs: int = 0, xp: int = 0, at: datetime = DAY_0, **slots: Any) -> bytes:
+    values = fresh_state(LEDGER)
+    values[SEEN] = b"12345678"
+    values[SONGS : SONGS + 3] = songs, 0, at
+    values[XP : XP + 3] = xp, 0, at
+    for first, changed in slots.values():
+        values[first : first + len(changed)] = changed
+    return encode_state(values)
+
+
+async def test_a_tier_has_its_own_row_and_the_highest_held_is_the_badge(models: Models):
+    assert await models.rows(
+        "select tier, rank, points, xp, criteria_value, conditions, revocable from achievement "
+        "where key = 'writer' order by rank"
+    ) == [
+        ("bronze", 0, 10, 50, 5, {"songs": condition(5)}, "silent"),
+        ("silver", 1, 20, 100, 10, {"songs": condition(10)}, "silent"),
+    ]
+
+    await models.tell(unlock("ada"), writer("ada", "bronze"), writer("ada", "silver"), writer("bob", "bronze"))
+
+    assert await models.rows("select user_id, achievement, tier, rank from user_badge order by 1, 2") == [
+        ("ada", "first", None, None),
+        ("ada", "writer", "silver", 1),
+        ("bob", "writer", "bronze", 0),
+    ]
+    assert await models.rows(
+        "select user_id, awards, badges, points, award_xp, highest_tier from user_profile order by 1"
+    ) == [("ada", 3, 2, 40, 150, "silver"), ("bob", 1, 1, 10, 50, "bronze")]
+
+
+def condition(at: int) -> dict[str, Any]:
+    return {"kind": "at_least", "metric": "songs", "at": at, "number": None, "level": None}
+
+
+async def test_what_was_revoked_is_not_held_and_stays_in_the_history(models: Models):
+    bronze, silver = writer("ada", "bronze"), writer("ada", "silver")
+    again = writer("ada", "silver", n=1, at=DAY_0 + timedelta(days=9))
+    await models.tell(bronze, silver, given.revocation(silver), again)
+
+    assert await models.rows("select tier, n from user_award order by rank") == [("bronze", 0), ("silver", 1)]
+    assert await models.rows("select points, award_xp, awards, badges from user_profile") == [(30, 150, 2, 1)]
+    assert await models.rows(
+        "select what, tier, at, points, xp, is_held from user_history order by at, id, what"
+    ) == sorted(
+        [
+            ("award", "bronze", DAY_0, 10, 50, True),
+            ("award", "silver", DAY_0, 20, 100, False),
+            ("revocation", "silver", given.REVOKED_AT, -20, -100, False),
+            ("award", "silver", DAY_0 + timedelta(days=9), 20, 100, True),
+        ],
+        key=lambda row: (row[2], {"bronze": bronze.id, "silver": silver.id}[row[1]]),
+    )
+
+
+async def test_a_lost_tier_leaves_the_one_below_as_the_badge(models: Models):
+    silver = writer("ada", "silver")
+    await models.tell(writer("ada", "bronze"), silver, given.revocation(silver))
+
+    assert await models.rows("select tier from user_badge") == [("bronze",)]
+    assert await models.rows("select highest_tier from user_profile") == [("bronze",)]
+
+
+async def test_a_revocation_in_a_later_batch_finds_its_award_and_the_first_reasons_stay(models: Models):
+    first = unlock("ada")
+    await models.tell(first)
+    await models.tell(given.revocation(first))
+    await models.tell(first, given.revocation(first, reasons=[]))
+
+    assert await models.rows("select revocation -> 'reasons' from user_achievement") == [
+        ([{"kind": "metric", "metric": "released", "value": 0, "needed": 1}],)
+    ]
+
+
+async def test_an_award_is_as_public_as_its_entry_says_until_its_owner_decides(models: Models):
+    shown, hidden, chosen = unlock("ada"), unlock("bob", is_public=False), unlock("cat", is_public=False)
+    featured = unlock("dan", is_public=False)
+    await models.tell(shown, hidden, chosen, featured)
+    await models.rows(
+        f"insert into award_visibility (outcome_id, is_public) values ('{chosen.id}', true) returning 1"
+    )
+    await models.rows(
+        f"insert into award_visibility (outcome_id, featured) values ('{featured.id}', true) returning 1"
+    )
+
+    assert await models.rows("select user_id, is_public, featured from user_award order by user_id") == [
+        ("ada", True, False),
+        ("bob", False, False),
+        ("cat", True, False),
+        ("dan", False, True),
+    ]
+
+
+async def test_a_scoped_award_says_what_it_is_about(models: Models):
+    told = {"metadata": {"title": "Harmony"}, "context": {"score": 97}, "message": "You finished Harmony!"}
+    await models.tell(unlock("ada", "module", scope="m1", **told), unlock("ada", "module", scope="m2"))
+
+    assert await models.rows("select scope, message, metadata, context from user_award order by scope") == [
+        ("m1", "You finished Harmony!", {"title": "Harmony"}, {"score": 97}),
+        ("m2", "You finished {title}!", {}, None),
+    ]
+    assert await models.rows(
+        "select event_types, scope_field, translations #>> '{fr,message}' from achievement where key = 'module'"
+    ) == [(["module_completed"], "module_id", "Tu as fini {title} !")]
+
+
+@pytest.mark.parametrize(
+    ("xp", "level", "into", "to_next"), [(0, 1, 0, 100), (99, 1, 99, 1), (100, 2, 0, 200), (4_000, 3, 3_700, None)]
+)
+async def test_a_level_begins_where_the_curve_says(models: Models, xp, level, into, to_next):
+    """Of the curve 0, 100, 300; nothing follows the last level."""
+    await models.checkpoint(ada=state(xp=xp))
+    await models.tell(given.level_reached("ada", 2), given.level_reached("ada", 3))
+
+    assert await models.rows("select level, xp, xp_into_level, xp_to_next_level from user_level") == [
+        (level, xp, into, to_next)
+    ]
+    assert await models.rows("select level, xp, level_value, xp_to_next_level from user_profile") == [
+        (level, xp, xp, to_next)
+    ]
+    assert await models.rows("select count(*) from user_level where reached_at is not null") == [(int(level > 1),)]
+
+
+async def test_a_category_is_complete_when_all_that_counts_is_held(models: Models):
+    """Secret, seasonal and retired entries and sets do not count; of tiers the lowest suffices, and dates it."""
+    bronze, first = writer("ada", "bronze", at=DAY_0 + timedelta(days=3)), unlock("ada")
+    silver = writer("ada", "silver", at=DAY_0 + timedelta(days=5))
+    await models.tell(first, bronze, silver, unlock("bob"), unlock("bob", "ghost"))
+
+    completed = "select user_id, category, earned, total, is_complete, completed_at from user_category order by 1"
+    assert await models.rows(completed) == [
+        ("ada", "music", 2, 2, True, DAY_0 + timedelta(days=3)),
+        ("bob", "music", 1, 2, False, None),
+    ]
+    assert await models.rows("select user_id, categories_completed from user_profile order by 1") == [
+        ("ada", ["music"]),
+        ("bob", []),
+    ]
+
+    await models.publish(program(2, [entry for entry in ENTRIES if entry.key != "writer"]))
+    assert await models.rows(completed) == [
+        ("ada", "music", 1, 1, True, DAY_0),
+        ("bob", "music", 1, 1, True, DAY_0),
+    ]
+
+
+async def test_an_entry_says_what_season_it_has_and_whether_it_is_a_set(models: Models):
+    often = AchievementSpec(key="often", number=9, name="Often", window=WindowSpec(every="week"))
+    everything = AchievementSpec(key="everything", number=10, name="Everything", all_of=WHOLE_CATALOG)
+    await models.publish(program(2, [*ENTRIES, often, everything]))
+
+    assert await models.rows(
+        "select key, season, all_of, counts from achievement where tier is null order by ord, key"
+    ) == [
+        ("all_music", None, "music", False),
+        ("everything", None, "*", False),
+        ("first", None, None, True),
+        ("ghost", None, None, False),
+        ("module", None, None, True),
+        ("often", {"every": "week"}, None, False),
+        ("summer", {"from": "2026-06-01", "until": None}, None, False),
+    ]
+
+
+async def test_a_catalog_holds_its_program_for_whoever_tells_progress(models: Models):
+    (told,) = await models.rows(
+        "select program::text, default_language, tiers, level_of, challenges_per_day from catalog"
+    )
+
+    assert msgspec.json.decode(told[0], type=CatalogProgram) == program()
+    assert told[1:] == ("en", ["bronze", "silver", "gold", "platinum"], "xp", 3)
+
+
+async def test_rarity_is_measured_from_twenty_users_on(models: Models):
+    users = [f"user-{number}" for number in range(20)]
+    await models.checkpoint(**{user: state() for user in users[:19]})
+    lost = unlock(users[9])
+    scoped = [unlock(user, "module", scope=scope) for user in users[:3] for scope in ("m1", "m2")]
+    await models.tell(*map(unlock, users[:5]), lost, given.revocation(lost), *scoped)
+
+    rarity = (
+        "select achievement, holders, users, percent from achievement_rarity "
+        "where achievement in ('first', 'module', 'ghost') order by 1"
+    )
+    assert await models.rows(rarity) == [("first", 5, 19, None), ("ghost", 0, 19, None), ("module", 3, 19, None)]
+
+    await models.checkpoint(**{users[19]: state()})
+    assert await models.rows(rarity) == [
+        ("first", 5, 20, Decimal("25.00")),
+        ("ghost", 0, 20, Decimal("0.00")),
+        ("module", 3, 20, Decimal("15.00")),
+    ]
+
+
+async def test_the_five_success_metrics(models: Models):
+    """Ann, bob, cat and dan had an event on day 0. Ann earned `first` after 2 hours and `module` after 10 days, bob
+    `first` after 9 hours; cat lost what she had earned after 4 hours; dan never earned anything."""
+    await models.checkpoint(ann=state(), bob=state(), cat=state(), dan=state())
+    lost = unlock("cat", at=DAY_0 + timedelta(hours=4))
+    await models.tell(
+        unlock("ann", at=DAY_0 + timedelta(hours=2)),
+        unlock("ann", "module", scope="m1", at=DAY_0 + timedelta(days=10)),
+        unlock("bob", at=DAY_0 + timedelta(hours=9)),
+        *(lost, given.revocation(lost)),
+    )
+
+    assert await models.rows("select catalog, users, holders, percent from success_users_with_award") == [
+        ("trackflow", 4, 2, Decimal("50.00"))
+    ]
+    assert await models.rows("select users, awards, average from success_awards_per_user") == [
+        (4, 3, Decimal("0.75"))
+    ]
+    assert await models.rows(
+        "select achievement, holders, most, least from success_most_and_least_earned order by most, achievement"
+    ) == [
+        ("first", 2, 1, 6),
+        ("module", 1, 2, 5),
+        *((key, 0, 3, 1) for key in ("all_music", "ghost", "summer", "writer")),
+    ]
+    assert await models.rows("select users, mean, median from success_time_to_first_award") == [
+        (3, timedelta(hours=5), timedelta(hours=4))
+    ]
+    assert await models.rows("select day, awards, users from success_unlock_rate order by day") == [
+        (date(2026, 3, 1), 3, 3),
+        (date(2026, 3, 11), 1, 1),
+    ]
+
+
+async def test_the_five_success_metrics_of_a_catalog_without_users(models: Models):
+    assert await models.rows("select users, holders, percent from success_users_with_award") == [(0, 0, None)]
+    assert await models.rows("select users, awards, average from success_awards_per_user") == [(0, 0, None)]
+    assert await models.rows("select users, mean, median from success_time_to_first_award") == [(0, None, None)]
+    assert await models.rows("select * from success_unlock_rate") == []
+
+
+async def test_the_history_has_everything_and_can_be_paged(models: Models):
+    """Three things happened in the same moment."""
+    await models.tell(
+        unlock("ada", points=10, xp=50),
+        given.level_reached("ada", 2),
+        given.challenge_completed("ada"),
+        unlock("bob"),
+    )
+
+    everything = await models.rows("select at, id, what, key, level, xp from user_history where user_id = 'ada'")
+    assert sorted((what, key, level, xp) for _, _, what, key, level, xp in everything) == [
+        ("award", "first", None, 50),
+        ("challenge", "two_songs", None, 30),
+        ("level", "xp", 2, 0),
+    ]
+    paged, after = [], "('-infinity'::timestamptz, '00000000-0000-0000-0000-000000000000'::uuid, '')"
+    while page := await models.rows(
+        f"select at, id, what from user_history where user_id = 'ada' and (at, id, what) > {after} "
+        "order by at, id, what limit 2"
+    ):
+        paged += page
+        at, identity, what = page[-1]
+        after = f"('{at.isoformat()}'::timestamptz, '{identity}'::uuid, '{what}')"
+    assert paged == sorted((at, identity, what) for at, identity, what, *_ in everything)
+
+
+async def test_the_pace_follows_the_event_times_of_the_states(models: Models):
+    """Songs: 8 by day 0, 12 by day 14, 13 by day 28. Half-life 14 days: 8/4 + 4/2 gained before the last day."""
+    day = DAY_0.toordinal() - date(1970, 1, 1).toordinal()
+    for songs, days in ((8, 0), (12, 14), (12, 14), (13, 28)):
+        await models.checkpoint(ada=state(songs, at=DAY_0 + timedelta(days=days)))
+
+    assert await models.rows("select pace #> '{trackflow,songs}' from user_progress") == [
+        ([12, 4, day + 28, day, 3],)
+    ]
+    assert await models.rows("select user_id, catalog, since from known_user") == [("ada", "trackflow", DAY_0)]
+
+
+async def test_a_user_who_was_erased_begins_anew(models: Models):
+    await models.checkpoint(ada=state(8))
+    await models.checkpoint(ada=None)
+    await models.checkpoint(ada=state(1))
+
+    assert await models.rows("select pace #>> '{trackflow,songs,0}' from user_progress") == [("0",)]
+
+
+async def test_somebody_who_had_no_event_of_a_catalog_is_no_user_of_it(models: Models):
+    await models.checkpoint(ada=encode_state(fresh_state(LEDGER)))
+
+    assert await models.rows("select metrics #> '{trackflow,songs}' from user_progress") == [(0,)]
+    assert await models.rows("select * from known_user") == []
+
+
+async def test_of_a_repeating_window_the_latest_eight_periods_are_shown(models: Models):
+    """Days 0 to 9, with as many songs as their number; the present one is day 9."""
+    older = b"".join(PERIOD_SUMS.pack(day, day, 0, 0) for day in range(9))
+    await models.checkpoint(ada=state(daily=(LOGINS, [older, 9, 9, 0, DAY_0])))
+
+    (shown,) = await models.rows(
+        "select windows #> '{trackflow,songs@day}', metrics ? 'songs@day' from user_progress"
+    )
+    assert shown == ({f"1970-01-{1 + day:02}": day for day in range(2, 10)}, False)
+
+
+async def test_a_run_that_grace_bridges_is_told_with_its_length(models: Models):
+    """Days 10 to 12 and 14 to 15: five active days over six."""
+    await models.checkpoint(ada=state(streak=(DAILY, [RUN.pack(10, 12), 14, 15, 5, 5, b""])))
+
+    assert await models.rows("select streaks #> '{trackflow,daily}' from user_progress") == [
+        ({"first_day": 10, "last_day": 15, "length": 5, "longest": 5, "freezes": 0},)
+    ]
