@@ -1,4 +1,4 @@
-"""What read models say, on data small enough to be worked out by hand; written by the projections, without Kafka."""
+"""What read models say, on data small enough to be worked out by hand. Written by projections, without Kafka."""
 
 from __future__ import annotations
 
