@@ -5,24 +5,9 @@ A word leaves the list in the change that makes the fold do it. `read_catalog(â€
 
 from __future__ import annotations
 
-from schemas.catalog.language import (
-    Written,
-    WrittenAchievement,
-    WrittenCatalog,
-    WrittenFace,
-    WrittenLook,
-    WrittenTopic,
-    WrittenWindow,
-)
+from schemas.catalog.language import Written, WrittenTopic
 
-NOT_YET: dict[type[Written], frozenset[str]] = {
-    WrittenCatalog: frozenset({"xp", "levels", "challenges"}),
-    WrittenAchievement: frozenset({"on"}),
-    WrittenLook: frozenset({"context", "revocable", "is_public"}),
-    WrittenFace: frozenset({"xp"}),
-    WrittenWindow: frozenset({"every"}),
-    WrittenTopic: frozenset({"repartition"}),
-}
+NOT_YET: dict[type[Written], frozenset[str]] = {WrittenTopic: frozenset({"repartition"})}
 NOT_WRITTEN = frozenset({"notify", "feed", "any_of", "upcast"})  # words of the design that have no shape yet
 
 
