@@ -1,33 +1,35 @@
-"""The streak on a user's card: what tomorrow adds to."""
+"""A user's card: what is held, and the streak that tomorrow adds to."""
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from cli.users import user_card
+from tests.unit.standings import award, entry, revoked, run, standing
 
-import pytest
-
-from cli.users import EPOCH, local_date, streak
-
-TODAY = date(2026, 3, 10)
+HELD = [award("b", points=25, tier="gold"), award("a", points=10)]
 
 
-def run(first: date, last: date, longest: int) -> dict[str, int | None]:
-    return {"first_day": (first - EPOCH).days, "last_day": (last - EPOCH).days, "longest": longest}
+def test_points_and_awards_are_those_that_are_held():
+    card = user_card("ada", [standing(entry("a"), awards=[*HELD, revoked("c", points=99)])])
+
+    (told,) = card["catalogs"]
+    assert told["points"] == 35
+    assert [(each["achievement"], each["tier"]) for each in told["awards"]] == [("b", "gold"), ("a", None)]
+    assert told["awards"][0]["earned_at"] == "2026-06-01T09:00:00Z"
 
 
-@pytest.mark.parametrize(("days_ago", "current"), [(0, 5), (1, 5), (2, 0), (30, 0)])
-def test_a_run_counts_while_its_last_day_is_today_or_yesterday(days_ago, current):
-    last = TODAY - timedelta(days_ago)
+def test_a_run_counts_while_it_can_still_be_kept():
+    """Two days ago is too long for the one, and bridged by the grace of the other."""
+    runs = {"logins": run(5, ago=2, longest=9), "practice": run(5, ago=2)}
 
-    assert streak(run(last - timedelta(4), last, 9), TODAY) == {"current": current, "longest": 9}
+    (told,) = user_card("ada", [standing(streaks=runs)])["catalogs"]
 
-
-def test_somebody_without_an_active_day_has_no_streak():
-    assert streak({"first_day": None, "last_day": None, "longest": 0}, TODAY) == {"current": 0, "longest": 0}
+    assert told["streaks"] == {"logins": {"current": 0, "longest": 9}, "practice": {"current": 5, "longest": 5}}
 
 
-def test_today_is_the_users_today():
-    late = datetime(2026, 3, 10, 20, 0, tzinfo=UTC)
+def test_metrics_are_those_that_an_author_wrote():
+    known = {"released": 3, "released@week": {"2026-W24": 1}}
 
-    assert local_date(late, "Asia/Tokyo") == date(2026, 3, 11)
-    assert local_date(late, None) == date(2026, 3, 10)
+    card = user_card("ada", [standing(metrics=known, zone="Asia/Tokyo")])
+
+    assert card["catalogs"][0]["metrics"] == {"released": 3}
+    assert card["zone"] == "Asia/Tokyo"
