@@ -17,6 +17,7 @@ from schemas.catalog.spelling import (
     MOMENT_PATTERN,
     NUMBER_MAX,
     PATH_PATTERN,
+    SPAN_PATTERN,
     Amount,
     Color,
     Date,
@@ -42,11 +43,10 @@ from schemas.catalog.spelling import (
     plain_amount,
     plain_curve,
     plain_set,
-    spread_award,
     spread_feeds,
-    spread_given,
 )
 
+Answer = Literal["accepted", "repeated", "unknown", "not_offered", "expired", "not_open", "incomplete"]
 WAYS = ("when", "tiers", "on", "all_of")
 
 
@@ -244,39 +244,49 @@ class WrittenTopic(Written):
 
 
 class WrittenGiven(Written):
-    """Events of an example; the type is a word of its own: `{song_released: {song_id: a}}`."""
+    """Events of an example, or the claim of a challenge; the type is a word of its own beside these."""
 
-    type: EventName
-    data: dict[str, Any] = {}
+    model_config = ConfigDict(
+        extra="allow", json_schema_extra={"additionalProperties": {"type": ["object", "null"]}}
+    )
+
     user: Annotated[str, StringConstraints(min_length=1, max_length=256)] = ""
     at: Annotated[str, StringConstraints(pattern=MOMENT_PATTERN)] = ""
     timezone: str = ""
     times: Annotated[int, Bounds(ge=1, le=EXAMPLE_TIMES_MAX)] = 1
+    every: Annotated[str, StringConstraints(pattern=SPAN_PATTERN)] = ""
+    id: str = ""
+    claim: Key = ""
+    day: Date = ""
 
 
 class WrittenAward(Written):
     key: Key
     tier: Key = ""
-    scope: str = ""
-    user: str = ""
-
-
-Awards = list[Annotated[WrittenAward, BeforeValidator(spread_award, json_schema_input_type=Key | WrittenAward)]]
+    scope: str | int = ""
 
 
 class WrittenExpected(Written):
-    awards: Awards = []
-    absent: Annotated[Awards, Bounds(alias="not")] = []
-    revoked: Awards = []
+    """What an example comes to for a user: all of this, and of awards at least these, or `only` these."""
+
+    user: str = ""
+    awards: list[Reference | WrittenAward] = []
+    absent: Annotated[list[Reference | WrittenAward], Bounds(alias="not")] = []
+    only: list[Reference | WrittenAward] = []
+    revoked: list[Reference | WrittenAward] = []
     metrics: dict[Key, Number] = {}
+    xp: Number = 0
     progress: dict[Reference, Annotated[int, Bounds(ge=0, le=100)]] = {}
-    level: Annotated[int, Bounds(ge=1, le=LEVEL_MAX)] = 0
+    level: Annotated[int, Bounds(ge=1, le=LEVEL_MAX)] = 1
+    claims: list[Answer] = []
 
 
 class WrittenExample(Written):
-    name: Text
-    given: list[Annotated[WrittenGiven, BeforeValidator(spread_given, json_schema_input_type=dict[str, Any])]]
-    expect: WrittenExpected
+    """A story beside the catalog; `laurel catalog test` judges and runs it."""
+
+    name: Text = ""
+    given: list[WrittenGiven]
+    expect: WrittenExpected | list[WrittenExpected]
 
 
 class WrittenTitle(Written):

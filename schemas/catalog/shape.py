@@ -30,9 +30,6 @@ PARTS: dict[str, type[Written]] = {  # by the word they stand behind
     "topics": language.WrittenTopic,
     "window": language.WrittenWindow,
     "list": language.WrittenChallenge,
-    "given": language.WrittenGiven,
-    "expect": language.WrittenExpected,
-    **dict.fromkeys(("awards", "not", "revoked"), language.WrittenAward),
     **dict.fromkeys(
         ("count", "sum", "max", "latest", "distinct", "streak", "minus", "on", "freezes"), language.FeedTests
     ),
@@ -51,10 +48,6 @@ PATTERNS: dict[str, Saying] = {
     spelling.REFERENCE_PATTERN: ("is no key", "write an achievement's key, or `key/tier`"),
     spelling.LANGUAGE_PATTERN: ("is no language", "write its tag: `fr`, `pt-BR`"),
     spelling.DATE_PATTERN: ("is no date", "write year-month-day: 2026-06-01"),
-    spelling.MOMENT_PATTERN: (
-        "is no time",
-        "write 2026-05-01T10:00:00Z, or how much later than the one before: +1d, +2h, +30m, +5s",
-    ),
     spelling.FIELD_TYPE_PATTERN: (
         "is no field type",
         "write string, integer, boolean, decimal(1) to decimal(9) or [string], with a ? when it may be absent",

@@ -22,7 +22,8 @@ COLOR_PATTERN = r"^#?[A-Za-z0-9-]*$"
 REFERENCE_PATTERN = r"^[a-z0-9][a-z0-9_]*(/[a-z0-9][a-z0-9_]*)?$"
 LANGUAGE_PATTERN = r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$"
 DATE_PATTERN = r"^\d{4}-\d{2}-\d{2}$"
-MOMENT_PATTERN = r"^(\+\d{1,9}[smhd]|\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(:\d{2}(\.\d{1,6})?)?(Z|[+-]\d{2}:\d{2}))$"
+SPAN_PATTERN = r"^\+?\d{1,6}[smhdw]$"
+MOMENT_PATTERN = r"^(\+\d{1,6}[smhdw]|\d{4}-\d{2}-\d{2}T[0-9:.]{5,15}(Z|[+-]\d{2}:\d{2}))$"
 TEXT_PATTERN = r"^[^\x00-\x09\x0b-\x1f\x7f]*$"
 NUMBER_MAX = 2**53
 ROUTES = frozenset(  # words of the API's addresses
@@ -31,7 +32,6 @@ ROUTES = frozenset(  # words of the API's addresses
 AMOUNT_MAX = 1_000_000
 GRACE_MAX = 30
 EXAMPLE_TIMES_MAX = 10_000
-GIVEN_WORDS = ("user", "at", "timezone", "times")
 
 Key = Annotated[str, StringConstraints(pattern=KEY_PATTERN, max_length=100)]
 EventName = Annotated[str, StringConstraints(pattern=EVENT_PATTERN, max_length=200)]
@@ -133,20 +133,6 @@ def plain_set(value: object) -> object:
     if isinstance(category, str) and re.fullmatch(KEY_PATTERN, category):
         return category
     raise ValueError("a set is all of a category, `{category: …}`, or of the `catalog`")
-
-
-def spread_given(value: object) -> object:
-    """`{song_released: {…}, user: ada}`: the word that is none of ours is the event's type."""
-    if not isinstance(value, dict) or "type" in value:
-        return value
-    types = [name for name in value if name not in GIVEN_WORDS]
-    more = {name: said for name, said in value.items() if name in GIVEN_WORDS}
-    return {"type": types[0], "data": value[types[0]] or {}, **more} if len(types) == 1 else value
-
-
-def spread_award(value: object) -> object:
-    """`bronze_badge`, or `{key: …, tier: …, scope: …}`."""
-    return {"key": value} if isinstance(value, str) else value
 
 
 def as_written(value: object) -> object:
