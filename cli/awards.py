@@ -20,15 +20,16 @@ STDOUT = "-"
 FETCH_ROWS = 10_000
 
 AWARDS = b"""
-select user_id, catalog, achievement, scope, earned_at from user_achievement
-order by user_id, catalog, achievement, scope, n
+select user_id, catalog, concat_ws('/', achievement, tier), scope, earned_at from user_achievement
+where revoked_at is null
+order by user_id, catalog, achievement, tier, scope
 """
 
 app = typer.Typer(no_args_is_help=True, help="What users have earned.")
 
 
 class Award(NamedTuple):
-    """A row of the read model, as far as an export tells it."""
+    """A row of the read model, as far as an export tells it. Of tiers, `achievement` is `key/tier`."""
 
     user: str
     catalog: str
@@ -74,7 +75,7 @@ def award_lines(connection: Connection) -> Iterator[str]:
 
 
 def read_awards(connection: Connection) -> Iterator[Award]:
-    """All awards in order, through a server-side cursor: there may be millions."""
+    """All awards that are held, in order, through a server-side cursor: there may be millions."""
     with connection.transaction(), connection.cursor("awards") as cursor:
         cursor.itersize = FETCH_ROWS
         cursor.execute(AWARDS)

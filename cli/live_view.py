@@ -21,7 +21,10 @@ from cli.output import PROGRESS_SECONDS, stderr
 RECENT = 10
 LOOK_S = 0.2
 
-TOTALS = b"select count(*), coalesce(sum(points), 0)::bigint, count(distinct user_id) from user_achievement"
+TOTALS = b"""
+select count(*), coalesce(sum(points), 0)::bigint, count(distinct user_id) from user_achievement
+where revoked_at is null
+"""
 NEWEST = b"""
 select user_id, coalesce(icon, ''), coalesce(name, achievement), rarity, points from user_award
 order by awarded_at desc, id limit %s

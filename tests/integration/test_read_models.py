@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from broker.reading import Batch
+from cli.awards import Award, read_awards
 from projections.achievement import AchievementProjection
 from projections.database import connect
 from projections.migrations.runner import migration_files, upgrade
@@ -134,7 +135,7 @@ class Models:
     """The read models of a namespace, and what writes them."""
 
     def __init__(self, settings: ProjectorSettings, connection: given.AsyncConnection) -> None:
-        self._connection = connection
+        self._settings, self._connection = settings, connection
         self._outcomes = UserAchievementProjection(settings.names)
         self._progress = UserProgressProjection(settings.names, self._read_program)
         self._catalogs = AchievementProjection(settings.names)
@@ -170,6 +171,10 @@ class Models:
         rows = await projection.decode([Batch(projection.topic, 0, 0, len(found), found)])
         async with self._connection.transaction():
             await projection.write(self._connection, rows)
+
+    def export(self) -> list[Award]:
+        with connect(self._settings) as connection:
+            return list(read_awards(connection))
 
     async def choose(self, award: Outcome, column: str) -> None:
         """As the owner of an award does."""
@@ -262,6 +267,16 @@ async def test_a_lost_tier_leaves_the_one_below_as_the_badge(models: Models):
 
     assert await models.rows("select tier from user_badge") == [("bronze",)]
     assert await models.rows("select highest_tier from user_profile") == [("bronze",)]
+
+
+async def test_an_export_has_what_is_held_and_names_the_tiers(models: Models):
+    silver, lost = writer("ada", "silver"), unlock("ada")
+    await models.tell(writer("ada", "bronze"), silver, lost, given.revocation(lost))
+
+    assert models.export() == [
+        Award("ada", "trackflow", "writer/bronze", "", DAY_0),
+        Award("ada", "trackflow", "writer/silver", "", DAY_0),
+    ]
 
 
 async def test_a_revocation_in_a_later_batch_finds_its_award_and_the_first_reasons_stay(models: Models):
