@@ -1,4 +1,7 @@
-"""Every product has made-up users whose year could have been, and who earn all there is to earn."""
+"""Every product has made-up users whose year could have been, and who earn all there is to earn.
+
+Of TrackFlow's musicians `test_simulate.py` tells.
+"""
 
 from __future__ import annotations
 
@@ -41,7 +44,7 @@ DIGESTS = {
 app = typer.Typer()
 app.command()(command)
 
-of_every_product = pytest.mark.parametrize("name", BUNDLED)
+of_every_product = pytest.mark.parametrize("name", [name for name in BUNDLED if name != "trackflow"])
 
 
 def events_of(name: str) -> list[dict[str, Any]]:
