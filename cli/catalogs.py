@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 import typer
@@ -13,7 +14,16 @@ from cli.kafka import run
 from cli.output import print_json
 from cli.settings import Settings
 from processor.evaluator.compile import compile_catalog
-from schemas.catalog import Catalog, Finding, RefusedCatalog, all_achievements, all_events, read_catalog
+from schemas.catalog import (
+    Catalog,
+    Finding,
+    RefusedCatalog,
+    all_achievements,
+    all_events,
+    follow,
+    read_catalog,
+)
+from schemas.program import CatalogRecord
 
 FAILED = 1
 
@@ -29,14 +39,21 @@ JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on std
 FromNowOption = Annotated[
     bool, typer.Option("--from-now", help="Let metrics that are new start at 0, though users have a past.")
 ]
+AgainstOption = Annotated[
+    str, typer.Option("--against", metavar="OLD", help="The version before: a path, or the name of a bundled one.")
+]
+PublishedOption = Annotated[
+    bool, typer.Option("--published", help="Compare with the version that the namespace has now.")
+]
 
 
 class Checked(NamedTuple):
-    """A file and what its check says: a catalog, or findings."""
+    """A file and what its check says: a catalog, or findings; warnings only with a version to compare with."""
 
     file: CatalogFile
     catalog: Catalog | None
     findings: tuple[Finding, ...]
+    warnings: tuple[Finding, ...] = ()
 
 
 class Published(NamedTuple):
@@ -45,16 +62,25 @@ class Published(NamedTuple):
     submission: Submission
     new_sources: list[str]
     others: bool
+    warnings: tuple[Finding, ...] = ()
 
 
 @app.command()
-def check(files: Files, as_json: JsonOption = False) -> None:
-    """Say everything that must be mended, each with its line; exit code 1 when something must."""
-    results = [check_file(named) for named in files]
+def check(
+    files: Files, against: AgainstOption = "", published: PublishedOption = False, as_json: JsonOption = False
+) -> None:
+    """Say everything that must be mended, each with its line; exit code 1 when something must.
+
+    With a version to compare with also: other content under one version, and, as warnings, lowered thresholds and
+    awards that are gone.
+    """
+    before = _named(against) if against else None
+    records = run(_records(Settings())) if published else []
+    results = [_compared(check_file(loaded(named)), before, records) for named in files]
     if as_json:
         print_json({"catalogs": [summary(each) for each in results]})
     for each in [] if as_json else results:
-        print("\n".join(map(str, each.findings)) or praise(each))
+        print("\n".join(told(each)))
     if any(each.findings for each in results):
         raise typer.Exit(FAILED)
 
@@ -69,15 +95,51 @@ def publish(files: Files, from_now: FromNowOption = False, as_json: JsonOption =
     if as_json:
         print_json({"published": [_row(each) for each in published]})
     for each in [] if as_json else published:
-        print(_line(each))
+        print("\n".join([_line(each), *(f"warning: {warning}" for warning in each.warnings)]))
 
 
-def check_file(named: str) -> Checked:
-    file = loaded(named)
+def check_file(file: CatalogFile) -> Checked:
     try:
         return Checked(file, read_catalog(file.text, file.name), ())
     except RefusedCatalog as refused:
         return Checked(file, None, refused.findings)
+
+
+def _named(before: str) -> Catalog:
+    """Raises: RefusedCatalog when the version to compare with is none."""
+    file = loaded(before)
+    return read_catalog(file.text, file.name)
+
+
+async def _records(settings: Settings) -> list[CatalogRecord]:
+    return await read_records(settings.kafka, settings.names)
+
+
+def _compared(checked: Checked, named: Catalog | None, records: Sequence[CatalogRecord]) -> Checked:
+    """What there is to say beside the version before: the one that was named, else the one that is published."""
+    new = checked.catalog
+    old = named or (published_before(records, new) if new else None)
+    if new is None or old is None:
+        return checked
+    succession = follow(old, new, checked.file.text, checked.file.name)
+    return checked._replace(findings=succession.findings, warnings=succession.warnings)
+
+
+def published_before(records: Sequence[CatalogRecord], new: Catalog) -> Catalog | None:
+    """The newest version; None where there is none, or one that today's stricter check does not read."""
+    versions = [record for record in records if record.catalog == new.catalog]
+    if not versions:
+        return None
+    newest = max(versions, key=lambda record: record.version)
+    try:
+        return read_catalog(newest.source, newest.file, whole=True)
+    except RefusedCatalog:
+        return None
+
+
+def told(checked: Checked) -> list[str]:
+    said = [str(each) for each in checked.findings] or [praise(checked)]
+    return [*said, *(f"warning: {each}" for each in checked.warnings)]
 
 
 def praise(checked: Checked) -> str:
@@ -98,6 +160,7 @@ def summary(checked: Checked) -> dict[str, Any]:
         "version": catalog.version if catalog else None,
         "achievements": len(all_achievements(catalog)) if catalog else None,
         "findings": [finding._asdict() for finding in checked.findings],
+        "warnings": [warning._asdict() for warning in checked.warnings],
     }
 
 
@@ -108,10 +171,11 @@ async def _publish(settings: Settings, texts: list[CatalogFile], from_now: bool)
 async def _publish_one(settings: Settings, file: CatalogFile, from_now: bool) -> Published:
     names = settings.names
     before = await read_records(settings.kafka, names)
+    warnings = _compared(check_file(file), None, before).warnings
     submission = await submit(settings.kafka, names, file.text, file.name, compile_catalog, from_now)
     read = set(program_of(before, names).sources) if before else set()
     wanted = {event.topic for event in submission.record.program.events if event.topic is not None}
-    return Published(submission, sorted(wanted - read) if before else [], bool(before))
+    return Published(submission, sorted(wanted - read) if before else [], bool(before), warnings)
 
 
 def _row(published: Published) -> dict[str, Any]:
@@ -122,6 +186,7 @@ def _row(published: Published) -> dict[str, Any]:
         "sha256": record.sha256,
         "fresh": published.submission.fresh,
         "new_sources": published.new_sources,
+        "warnings": [warning._asdict() for warning in published.warnings],
     }
 
 

@@ -33,6 +33,7 @@ from schemas.catalog.model import (
     Test,
 )
 from schemas.catalog.reading import read_catalog
+from schemas.catalog.succession import Succession, follow
 
 __all__ = [
     "POINTS_BY_RARITY",
@@ -53,6 +54,7 @@ __all__ = [
     "Part",
     "RefusedCatalog",
     "Step",
+    "Succession",
     "Test",
     "all_achievements",
     "all_events",
@@ -60,6 +62,7 @@ __all__ = [
     "catalog_hash",
     "counts_in_sets",
     "derived_events",
+    "follow",
     "level_starts",
     "members_of",
     "places_of",

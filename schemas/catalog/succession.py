@@ -1,0 +1,97 @@
+"""A version and the one before it: what must not change under one number, and what its author should know of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from typing import Any, NamedTuple
+
+from schemas.catalog.conditions import comparisons
+from schemas.catalog.findings import Finding, Path, Report
+from schemas.catalog.listing import all_achievements, places_of, plain_number
+from schemas.catalog.meaning import catalog_hash
+from schemas.catalog.model import Achievement, Catalog
+from schemas.catalog.shape import said_in
+from schemas.catalog.source import Source
+
+
+class Succession(NamedTuple):
+    """What is said about a new version: findings must be mended, warnings only be meant."""
+
+    findings: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()
+
+
+class Lowered(NamedTuple):
+    """A threshold that came down."""
+
+    metric: str
+    before: Decimal
+    now: Decimal
+
+
+def follow(old: Catalog, new: Catalog, text: str, name: str) -> Succession:
+    """How a catalog, read from this text of a file of this name, follows the version before it."""
+    source = Source(text, name)
+    findings, warnings = Report(name, source.lines), Report(name, source.lines)
+    if old.catalog != new.catalog:
+        what = f"it is called `{new.catalog}`, and the version before it `{old.catalog}`"
+        findings.add(("catalog",), what, "a catalog keeps its key for ever: compare versions of one")
+    else:
+        _check_version(old, new, findings)
+        _tell_changes(old, new, places_in(source.data), warnings)
+    return Succession(tuple(findings.findings), tuple(warnings.findings))
+
+
+def _check_version(old: Catalog, new: Catalog, report: Report) -> None:
+    is_other = catalog_hash(new.model_copy(update={"version": old.version})) != catalog_hash(old)
+    if new.version < old.version:
+        what = f"version {new.version} lies behind version {old.version}"
+        report.add(("version",), what, f"write `version: {old.version + is_other}`")
+    elif new.version == old.version and is_other:
+        what = f"version {old.version} has other content already"
+        report.add(("version",), what, f"write `version: {old.version + 1}`")
+
+
+def _tell_changes(old: Catalog, new: Catalog, places: Mapping[str, Path], report: Report) -> None:
+    listed = {each.reference: each for each in all_achievements(new)}
+    for before in all_achievements(old):
+        now = listed.get(before.reference)
+        if now is None:
+            what = f"`{before.reference}` of version {old.version} is not listed any more"
+            report.add((), what, "who has it keeps it, nobody else sees it: `is_active: false` would keep it shown")
+            continue
+        for fall in lowered(asked(old, before), asked(new, now)):
+            what = f"`{now.reference}` asks for {fall.now} {fall.metric}, {fall.before} in version {old.version}"
+            remedy = "what was hard to get is easy now: a key of its own would leave the old award what it was"
+            report.add(places.get(now.reference, ()), what, remedy)
+
+
+def lowered(before: Mapping[str, Decimal], now: Mapping[str, Decimal]) -> Iterator[Lowered]:
+    """What both ask for, and the later one less of."""
+    for metric, at in before.items():
+        if now.get(metric, at) < at:
+            yield Lowered(metric, at, now[metric])
+
+
+def asked(catalog: Catalog, entry: Achievement) -> dict[str, Decimal]:
+    """Metric -> the least that is asked of it, as an author writes it."""
+    found: dict[str, Decimal] = {}
+    for each in comparisons(entry.when):
+        at = Decimal(plain_number(each.at, places_of(catalog, each.metric)))
+        found[each.metric] = min(at, found.get(each.metric, at))
+    return found
+
+
+def places_in(data: Any) -> dict[str, Path]:
+    """Where the threshold of every achievement stands: reference -> path."""
+    places: dict[str, Path] = {}
+    for number, entry in enumerate(said_in(data, "achievements")):
+        key, path = str(entry.get("key")), ("achievements", number)
+        places[key] = (*path, "when")
+        for place, tier in enumerate(said_in(entry, "tiers")):
+            places[f"{key}/{tier.get('tier')}"] = (*path, "tiers", place, "at")
+    for number, ladder in enumerate(said_in(data, "ladders")):
+        for place, step in enumerate(said_in(ladder, "steps")):
+            places[str(step.get("key"))] = ("ladders", number, "steps", place, "at")
+    return places
