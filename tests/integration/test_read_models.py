@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
@@ -522,3 +523,16 @@ async def test_a_run_that_grace_bridges_is_told_with_its_length(models: Models):
     assert await models.rows("select streaks #> '{trackflow,daily}' from user_progress") == [
         ({"first_day": 10, "last_day": 15, "length": 5, "longest": 5, "freezes": 0},)
     ]
+
+
+@pytest.mark.parametrize(
+    "view", ["user_award", "user_badge", "user_level", "user_category", "user_profile", "user_history"]
+)
+async def test_what_a_view_says_of_one_user_is_found_without_reading_the_others(models: Models, view: str):
+    """Scans of whole tables being discouraged, one that is left has no index to use."""
+    await models.rows("select set_config('enable_seqscan', 'off', false)")
+
+    plan = "\n".join(line for (line,) in await models.rows(f"explain select * from {view} where user_id = 'ada'"))
+
+    assert not re.findall(r"Seq Scan on user_\w+", plan), plan
+    assert len(re.findall(r"Index Cond: \(+(?:\w+\.)?user_id = ", plan)) > 0, plan
