@@ -75,3 +75,19 @@ def test_other_content_under_a_published_version_is_refused(configured: str, tmp
 
     assert isinstance(ran.exception, BadCatalog)
     assert "write `version: 2` and publish again" in str(ran.exception)
+
+
+@pytest.mark.server
+def test_what_the_published_version_had_and_a_new_one_has_not_is_said(configured: str, tmp_path: Path):
+    first = written(tmp_path, configured)
+    assert CliRunner().invoke(topics.app, ["create", "--catalog", first]).exit_code == 0
+    published(first)
+    second = written(tmp_path, configured, version=2)
+    Path(second).write_text(Path(second).read_text(encoding="utf-8").replace("key: first", "key: other"))
+
+    checked = CliRunner().invoke(catalogs.app, ["check", second, "--published"])
+    (row,) = published(second)
+
+    assert checked.exit_code == 0
+    assert f"warning: {second}:1: `first` of version 1 is not listed any more" in checked.stdout
+    assert [each["what"] for each in row["warnings"]] == ["`first` of version 1 is not listed any more"]
