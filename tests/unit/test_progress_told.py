@@ -16,6 +16,7 @@ from progress.rarity import Holders, measured_percent, rarities
 from progress.records import records_of
 from progress.rows import ChallengeCompleted, LevelReached
 from progress.statistics import statistics
+from progress.success import Earned, extremes
 from progress.translations import category_title, fallbacks, filled, texts_of
 from schemas.challenges import offered
 from schemas.program import All, ChallengeSpec, ChallengesSpec, LevelsSpec, Texts, WindowSpec
@@ -190,6 +191,18 @@ def test_rarity_stands_beside_the_declared_one_and_tells_of_no_secret():
         ("t", "bronze", "common", 50.0),
         ("t", "silver", "common", 0.0),
     ]
+
+
+def test_the_most_and_the_least_earned_are_a_few_of_what_may_be_told():
+    """Equals in the order of their keys."""
+    keys = ["g", "f", "e", "d", "c", "b", "a"]
+    program = catalog(*(entry(key) for key in keys), entry("ghost", secret=True), entry("old", is_active=False))
+    counted = {**dict.fromkeys(keys, 2), "c": 9, "d": 0, "ghost": 50, "old": 60}
+
+    most, least = extremes(program, [Earned(achievement=key, holders=n) for key, n in counted.items()])
+
+    assert [each.achievement for each in most] == ["c", "a", "b", "e", "f"]
+    assert [each.achievement for each in least] == ["d", "a", "b", "e", "f"]
 
 
 def test_badge_records_have_the_fields_of_the_source_document():
