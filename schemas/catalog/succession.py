@@ -63,7 +63,9 @@ def _tell_changes(old: Catalog, new: Catalog, places: Mapping[str, Path], report
             continue
         for fall in lowered(asked(old, before), asked(new, now)):
             what = f"`{now.reference}` asks for {fall.now} {fall.metric}, {fall.before} in version {old.version}"
-            remedy = "what was hard to get is easy now: a key of its own would leave the old award what it was"
+            remedy = (
+                "who is past that already gets it in a replay only; a key of its own keeps the old award as it was"
+            )
             report.add(places.get(now.reference, ()), what, remedy)
 
 

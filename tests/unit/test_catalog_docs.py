@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import yaml
 
 from schemas.catalog import RefusedCatalog, all_achievements, read_catalog
+from schemas.catalog.source import Source
 from schemas.catalog.spelling import ROUTES
 from schemas.catalog.unfinished import NOT_WRITTEN, NOT_YET
 
@@ -24,10 +26,13 @@ def test_the_whole_catalog_of_the_document_is_good():
     assert texts["spender"] == "Spend 99.5 euros"
 
 
-def test_every_shorter_example_is_good_in_its_place():
+def parts() -> list[dict[str, Any]]:
     blocks = [block for block in BLOCKS if "\ncatalog: shop" not in block and not block.startswith("examples:")]
-    parts = [yaml.safe_load(block) for block in blocks]
-    where, feedback, finished = parts
+    return [Source(block, "docs").data for block in blocks]
+
+
+def test_every_metric_of_the_document_is_good_in_its_place():
+    where, feedback, finished = (part for part in parts() if not part.keys() & SECTIONS)
 
     metrics = {"where_example": {"count": "e", **where}, **feedback, **finished}
     catalog = {"catalog": "c", "version": 1, "events": EVENTS, "metrics": metrics}
@@ -35,6 +40,47 @@ def test_every_shorter_example_is_good_in_its_place():
     assert len(read_catalog(yaml.safe_dump(catalog), "docs").metrics) == 3
 
 
+def test_the_examples_of_all_sections_make_one_good_catalog():
+    catalog = Source(SCHOOL, "docs").data
+    for part in parts():
+        for name, said in part.items():
+            if name in SECTIONS:
+                catalog[name] = catalog.get(name, []) + said if isinstance(said, list) else said
+
+    read = read_catalog(yaml.safe_dump(catalog, allow_unicode=True, sort_keys=False), "docs")
+
+    assert {each.reference for each in all_achievements(read)} >= {
+        *(
+            "problem_solver/silver",
+            "module_complete",
+            "summer",
+            "busy_week",
+            "completionist",
+            "gallery",
+            "first_steps",
+        )
+    }
+    assert read.levels is not None
+    assert read.challenges is not None
+
+
+SECTIONS = {"achievements", "xp", "levels", "challenges", "categories", "default_language"}
+SCHOOL = """
+catalog: school
+version: 1
+categories: [{key: seasons, title: Seasons}, {key: sets, title: Sets}]
+events:
+  exercise_solved: {topic: school, data: {exercise_id: string, track: string?}}
+  module_completed: {topic: school, data: {module_id: string, title: string?}}
+  assessment_scored: {topic: school, data: {assessment_id: string, percent: integer}}
+  work_made: {topic: school}
+  work_gone: {topic: school}
+metrics:
+  exercises: {count: exercise_solved}
+  days: {streak: exercise_solved, every: day, grace: 1}
+  tracks: {distinct: exercise_solved, by: data.track}
+  works: {count: work_made, minus: work_gone}
+"""
 SONG = {"from_status": "string"}
 EVENTS = {
     "e": {
