@@ -55,7 +55,7 @@ def broken(candidates: Iterable[Falling], before: int, after: int) -> list[Entry
 
 def may_go_back(metric: MetricSpec, feed: Feed) -> bool:
     """Whether such an event can make the metric less."""
-    return feed.sign < 0 or metric.kind == "latest" or bool(metric.freezes)
+    return feed.sign < 0 or metric.kind in ("latest", "sum") or bool(metric.freezes)
 
 
 def watched(step: Step, metric: MetricSpec, feed: Feed, candidates: list[Falling] | None) -> Step:

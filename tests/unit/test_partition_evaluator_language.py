@@ -365,3 +365,10 @@ def test_many_things_at_once_leave_the_state_as_one_after_the_other_would() -> N
 
     assert all(said)
     assert interrupted.state() == straight.state()
+
+
+def test_a_sum_goes_back_by_an_amount_below_zero_too() -> None:
+    fold = Fold(written([metric("sum", "sum", of="amount")], [FIRST | {"when": "sum >= 5"}]))
+    fold.take("done", amount=7)
+
+    assert told(fold.take("done", amount=-3)) == ["-first"]
