@@ -93,6 +93,8 @@ def test_a_badge_without_tiers_has_its_category_and_xp(key: str):
 def test_there_are_no_other_badges_and_each_is_described_and_celebrated():
     assert {each.key for each in badges().achievements} == {*TIERED, *SINGLE}
     assert all(each.description and each.message and each.icon for each in badges().achievements)
+    assert len({each.message for each in badges().achievements}) == len(badges().achievements)
+    assert entries()["scholar/gold"].description == "Complete 100 lessons, on 3 different tracks"
 
 
 def test_the_ladder_and_the_categories_of_the_document_are_there():
