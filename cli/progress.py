@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -13,6 +11,7 @@ from cli.output import print_told
 from cli.settings import Settings
 from cli.standings import CatalogOption, JsonOption, LanguageOption, User, read_standings
 from progress.achievements import Progress
+from progress.challenges import Challenge
 from progress.levels import Level
 from progress.overview import Overview, overview
 from progress.standing import Standing
@@ -44,10 +43,16 @@ def print_overview(console: Console, standing: Standing, told: Overview, languag
         kept = f", until {streak.ends_on} it can be kept" if streak.ends_on else ""
         console.print(f"{streak.metric}: {streak.current} days now, {streak.longest} at best{kept}")
     for challenge in told.challenges:
-        state = "claimed" if challenge.claimed else f"{number(challenge.value or 0)} of {challenge.target}"
-        console.print(f"today: {escape(challenge.name)}, {state}, {challenge.xp} XP")
+        console.print(f"today: {escape(challenge.name)}, {challenge_state(challenge)}, {challenge.xp} XP")
     console.print(f"{stats.total_earned} of {len(told.achievements)} earned")
     console.print(_table(standing, told, language))
+
+
+def challenge_state(challenge: Challenge) -> str:
+    if challenge.claimed:
+        return "claimed"
+    reached = f"{number(challenge.value or 0)} of {number(challenge.target or 0)}"
+    return f"{reached}, can be claimed" if challenge.completed else reached
 
 
 def level_line(level: Level) -> str:
@@ -60,12 +65,20 @@ def _table(standing: Standing, told: Overview, language: str | None) -> Table:
     for _ in range(5):
         table.add_column(no_wrap=True)
     table.add_column(ratio=1)
-    for category, listed in groupby(told.achievements, key=lambda progress: progress.category):
+    for category, listed in by_category(standing, told.achievements).items():
         if category:
             table.add_row("", f"[bold]{escape(category_title(standing.program, category, language))}[/bold]")
         for progress in listed:
             table.add_row(*_row(progress))
     return table
+
+
+def by_category(standing: Standing, achievements: list[Progress]) -> dict[str, list[Progress]]:
+    """In the order in which the catalog lists its categories; others behind them."""
+    grouped: dict[str, list[Progress]] = {key: [] for key, _ in standing.program.categories}
+    for progress in achievements:
+        grouped.setdefault(progress.category, []).append(progress)
+    return {category: listed for category, listed in grouped.items() if listed}
 
 
 def _row(progress: Progress) -> tuple[str, ...]:

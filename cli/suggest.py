@@ -63,4 +63,5 @@ def days_told(suggestion: Suggestion) -> str:
     """`4 days, 2026-06-16`; a pace that is not known tells nothing."""
     if suggestion.days_left is None:
         return ""
-    return f"{suggestion.days_left:,.0f} days, {day(suggestion.estimated_completion)}"
+    count = max(1, round(suggestion.days_left))
+    return f"{count:,} {'day' if count == 1 else 'days'}, {day(suggestion.estimated_completion)}"

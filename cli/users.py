@@ -10,11 +10,11 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.awards import rfc3339
-from cli.output import print_json
+from cli.output import print_told
 from cli.settings import Settings
 from cli.standings import JsonOption, User, read_standings
 from progress.rows import Award
-from progress.standing import Standing
+from progress.standing import Standing, unscaled
 from progress.streaks import tell_streaks
 from schemas.program import HIDDEN_MARK
 
@@ -28,7 +28,7 @@ def show(user: User, as_json: JsonOption = False) -> None:
     """Awards, points, streaks and metrics of one user."""
     card = user_card(user, read_standings(Settings(), user))
     if as_json:
-        print_json(card)
+        print_told(card)
     else:
         print_card(card)
 
@@ -48,15 +48,18 @@ def entry_of(standing: Standing) -> dict[str, Any]:
         "points": sum(award.points for award in held),
         "awards": [_award(award) for award in held],
         "streaks": {each.metric: {"current": each.current, "longest": each.longest} for each in streaks},
-        "metrics": {key: value for key, value in person.metrics.items() if HIDDEN_MARK not in key},
+        "metrics": {key: _told(standing, key) for key in person.metrics if HIDDEN_MARK not in key},
     }
+
+
+def _told(standing: Standing, key: str) -> Any:
+    """In its author's unit; a metric that an older version had, as it is kept."""
+    metric, value = standing.metrics.get(key), standing.person.metrics[key]
+    return unscaled(metric, value) if metric and isinstance(value, int) else value
 
 
 def _award(award: Award) -> dict[str, Any]:
-    told = {
-        name: getattr(award, name) for name in ("achievement", "tier", "scope", "name", "icon", "rarity", "points")
-    }
-    return {**told, "earned_at": rfc3339(award.earned_at)}
+    return {**{name: getattr(award, name) for name in TOLD}, "earned_at": rfc3339(award.earned_at)}
 
 
 def print_card(card: dict[str, Any]) -> None:

@@ -52,6 +52,8 @@ def _comparison_effort(standing: Standing, wanted: AtLeast) -> float | None:
     remaining = wanted.at - standing_value(standing, wanted)
     if standing.is_streak(wanted):
         return _streak_effort(standing, wanted.metric, remaining)
+    if standing.metrics[wanted.metric].kind == "max":  # the best single event: no sum of days leads there
+        return None
     return days_left(remaining, standing.pace(wanted.metric), standing.utc_today)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from cli.users import user_card
 from tests.unit.standings import award, entry, revoked, run, standing
 
@@ -26,10 +28,11 @@ def test_a_run_counts_while_it_can_still_be_kept():
     assert told["streaks"] == {"logins": {"current": 0, "longest": 9}, "practice": {"current": 5, "longest": 5}}
 
 
-def test_metrics_are_those_that_an_author_wrote():
-    known = {"released": 3, "released@week": {"2026-W24": 1}}
+def test_metrics_are_those_that_an_author_wrote_in_their_own_unit():
+    known = {"released": 3, "earned": 1250, "logins": None, "of_before": 7, "released@week": {"2026-W24": 1}}
 
     card = user_card("ada", [standing(metrics=known, zone="Asia/Tokyo")])
 
-    assert card["catalogs"][0]["metrics"] == {"released": 3}
+    told = card["catalogs"][0]["metrics"]
+    assert told == {"released": 3, "earned": Decimal("12.50"), "logins": None, "of_before": 7}
     assert card["zone"] == "Asia/Tokyo"

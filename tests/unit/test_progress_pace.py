@@ -14,7 +14,7 @@ from progress.standing import Standing
 from progress.streaks import current_run, tell_streaks
 from schemas.program import All, WindowSpec
 from schemas.program import Any as AnyOf
-from tests.unit.standings import TODAY, at_least, award, catalog, entry, pace, run, standing
+from tests.unit.standings import TODAY, at_least, award, catalog, entry, metric, pace, run, standing
 
 TWO_DAYS = 1 + 2 ** (-1 / 14)  # what 1 yesterday and 1 today weigh together
 FIFTEEN_DAYS = 10.8509  # 1 + 2^(-1/14) + … + 2^(-14/14)
@@ -111,6 +111,13 @@ def test_a_condition_that_is_met_takes_no_time_whatever_its_pace():
     assert estimate(standing(entry("a", both), **known)) == date(2026, 6, 14)
 
 
+def test_the_best_of_single_events_is_not_worked_off_day_by_day():
+    program = catalog(entry("a", at_least("best", 90)), metrics=[metric("best", "max")])
+    known = {"metrics": {"best": 82}, "paces": {"best": pace(40.0, since=1)}}
+
+    assert estimate(standing(program=program, **known)) is None
+
+
 def test_what_is_required_takes_its_time_too():
     """The achievement itself needs 2 days, what it requires 8."""
     wanted = entry("after", at_least("released", 10), requires=["first"])
@@ -137,10 +144,10 @@ def test_a_streak_takes_a_day_for_each_day_missing_as_long_as_it_runs(present, e
 
 def test_a_season_goes_at_the_pace_of_the_metric_it_looks_at():
     """6 of 10 in the season are missing, at one a day; the season ends on the 18th, which is too early."""
-    metric = "released@2026-06-01..2026-09-01"
-    known = {"metrics": {metric: 4}, "paces": {"released": pace(TWO_DAYS, since=1)}}
-    summer = entry("a", at_least(metric, 10), window=WindowSpec(first_day=TODAY - 11, end_day=TODAY + 7))
-    short = entry("a", at_least(metric, 10), window=WindowSpec(first_day=TODAY - 11, end_day=TODAY + 6))
+    season = "released@2026-06-01..2026-09-01"
+    known = {"metrics": {season: 4}, "paces": {"released": pace(TWO_DAYS, since=1)}}
+    summer = entry("a", at_least(season, 10), window=WindowSpec(first_day=TODAY - 11, end_day=TODAY + 7))
+    short = entry("a", at_least(season, 10), window=WindowSpec(first_day=TODAY - 11, end_day=TODAY + 6))
 
     assert estimate(standing(summer, **known)) == date(2026, 6, 18)
     assert estimate(standing(short, **known)) is None
