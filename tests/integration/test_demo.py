@@ -127,6 +127,18 @@ def test_the_history_of_a_repository_is_input(servers, namespace, tmp_path):
     assert demo.answer()["awards"] >= 1
 
 
+@pytest.mark.parametrize(("name", "awards"), [("learning", 1000), ("badges", 337)])
+def test_a_bundled_catalog_is_shown_with_a_year_of_its_own_users(servers, namespace, tmp_path, name, awards):
+    """Scopes in one, tiers, sets and XP in the other; TrackFlow's year is that of the plain demo."""
+    catalog = catalog_on_own_topic(namespace, tmp_path, name)
+
+    with laurel(["demo", "--json", "--catalog", f"{catalog}"], environment(servers, namespace), tmp_path) as demo:
+        assert demo.end() == 0
+
+    answer = demo.answer()
+    assert (answer["equal"], answer["differences"], answer["awards"]) == (True, [], awards)
+
+
 async def test_events_that_others_published_are_not_taken_for_the_demos_own(servers, namespace, catalog, tmp_path):
     topic = f"{namespace}.activity"
     await create_topics(servers.kafka, [TopicSpec(topic, 4, SOURCE_CONFIG)])
