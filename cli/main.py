@@ -39,7 +39,7 @@ VERBS = [
     Verb("dev", "cli.dev", START, "Run Kafka, Postgres, processor and projector until Ctrl-C."),
     Verb("test", "cli.testing", START, "Run every check and test."),
     Verb("publish", "cli.publish", PUBLISH, "Publish a file of events."),
-    Verb("simulate", "cli.simulate", PUBLISH, "Write a seeded year of TrackFlow events."),
+    Verb("simulate", "cli.simulate", PUBLISH, "Write a seeded year of a product's events."),
     Verb("events", "cli.events", PUBLISH, "Check a file of events before it is published."),
     Verb("catalog", "cli.catalogs", PUBLISH, "Check and publish catalogs."),
     Verb("claim", "cli.claim", PUBLISH, "Claim a challenge for a user."),

@@ -71,6 +71,18 @@ def test_everyone_is_described_and_celebrated_with_what_it_is_about():
     assert "{score}" in entries()["high_score"].message
 
 
+def test_everything_is_said_in_french_too():
+    french = [entry.translations["fr"] for entry in entries().values()]
+
+    assert all(texts.name and texts.description and texts.message for texts in french)
+    assert entries()["streak_7"].translations["fr"].description == "Apprendre 7 jours de suite"
+    assert {key: titles["fr"] for key, titles in learning().category_titles.items()} == {
+        "completion": "Terminé",
+        "mastery": "Maîtrisé",
+        "habit": "Habitudes",
+    }
+
+
 def test_the_attempt_and_the_score_of_a_high_score_are_recorded():
     metadata = entries()["high_score"].metadata
 
