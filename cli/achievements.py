@@ -36,8 +36,8 @@ def load_achievements(files: Files = None, as_json: JsonOption = False) -> None:
 def award_retroactive_achievements() -> None:
     """Give all users what they would have earned before an achievement was there: not yet, for want of replays."""
     raise Precondition(
-        "replays do not exist yet: a new achievement on a metric that is counted already is awarded with the next "
-        "event of each user that moves it; what a new metric would have counted before is not awarded"
+        "replays do not exist yet: a new achievement is earned by whoever reaches it from now on; "
+        "who was past its threshold before, by a metric old or new, gets it with a replay only"
     )
 
 

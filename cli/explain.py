@@ -22,6 +22,7 @@ from schemas.errors import LaurelError
 SAID_OF = {
     "earned": "earned",
     "not_yet": "not yet",
+    "complete": "complete, and not awarded: reached before the achievement was there, or the award is on its way",
     "revoked": "earned once, and revoked",
     "upcoming": "its season has not begun",
     "over": "its season is over",

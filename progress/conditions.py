@@ -99,6 +99,13 @@ def is_met(standing: Standing, wanted: Condition | AchievementSpec) -> bool:
     return share_of(standing, wanted) == 1
 
 
+def is_complete(standing: Standing, entry: AchievementSpec) -> bool:
+    """Whether nothing is missing. It may not be awarded all the same: who was past a threshold before the
+    achievement was there has never reached it since."""
+    parts = parts_of(standing, entry)
+    return bool(parts) and all(is_met(standing, part.wanted) for part in parts)
+
+
 def mean(shares: Iterable[Fraction]) -> Fraction:
     """Of nothing: 0, for an award straight from an event has no way to it."""
     listed = list(shares)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from progress.conditions import is_met, parts_of, standing_value
+from progress.conditions import is_complete, is_met, parts_of, standing_value
 from progress.pace import ACTIVE_DAYS_MIN, days_left, whole_days
 from progress.seasons import season_of
 from progress.standing import Standing, day_date, day_number
@@ -25,11 +25,14 @@ def estimated_completion(standing: Standing, entry: AchievementSpec) -> date | N
 
 
 def effort_days(standing: Standing, entry: AchievementSpec) -> float | None:
-    """Days of the user's own pace that are left; None where the pace is unknown, or the window closes before."""
+    """Days of the user's own pace that are left.
+
+    None where the pace is unknown, where the window closes before, and where nothing is missing but the award.
+    """
     if standing.holds(entry):
         return 0.0
     season = season_of(standing, entry)
-    if not entry.is_active or (season and season.state != "open"):
+    if not entry.is_active or (season and season.state != "open") or is_complete(standing, entry):
         return None
     days = _latest(_effort(standing, part.wanted) for part in parts_of(standing, entry))
     until = season.until if season else None

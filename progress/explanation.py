@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from progress.achievements import Family, Member, Progress, progress_of
+from progress.conditions import is_complete
 from progress.missing import Missing, missing_of
 from progress.proofs import Proof, proof_of
 from progress.rows import Award
@@ -17,14 +18,15 @@ from schemas.program import AchievementSpec
 
 SECRET = "something secret"
 
-State = Literal["earned", "not_yet", "revoked", "upcoming", "over", "inactive"]
+State = Literal["earned", "not_yet", "complete", "revoked", "upcoming", "over", "inactive"]
 
 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Shapes: `awards` newest first, revoked ones among them; `missing` is of the tier asked for, else the next.
 
-    `asks` says in words what it takes, of the tier asked for or the next; `progress` is None of an achievement that
-    the catalog has dropped.
+    State `complete` is what lacks nothing and is not awarded: it was reached before the achievement was there, or the
+    award is on its way. `asks` says in words what it takes, of the tier asked for or the next; `progress` is None of
+    an achievement that the catalog has dropped.
     """
 
     user: str
@@ -65,10 +67,9 @@ def explain(
 
 
 def _asks(standing: Standing, entries: list[AchievementSpec]) -> str:
-    unearned = (entry for entry in entries if not standing.holds(entry))
-    aim = next(unearned, entries[-1] if entries else None)
-    if aim is None:
+    if not entries:
         return ""
+    aim = next_of(standing, entries)
     requires = [SECRET if _is_secret(standing, name) else name for name in aim.requires]
     return Wording(standing.program).achievement(msgspec.structs.replace(aim, requires=requires))
 
@@ -105,4 +106,11 @@ def _state(standing: Standing, entries: list[AchievementSpec], awards: list[Awar
     if not any(entry.is_active for entry in entries):
         return "inactive"
     season = season_of(standing, entries[0])
-    return "not_yet" if season is None or season.state == "open" else season.state
+    if season is not None and season.state != "open":
+        return season.state
+    return "complete" if is_complete(standing, next_of(standing, entries)) else "not_yet"
+
+
+def next_of(standing: Standing, tiers: list[AchievementSpec]) -> AchievementSpec:
+    """The lowest that is not held, else the highest."""
+    return next((entry for entry in tiers if not standing.holds(entry)), tiers[-1])

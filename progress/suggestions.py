@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from progress.conditions import ConditionStatus, percent_of, statuses_of
+from progress.conditions import ConditionStatus, is_complete, percent_of, statuses_of
 from progress.estimates import effort_days
 from progress.pace import whole_days
 from progress.seasons import is_open
@@ -52,10 +52,11 @@ class Ranked(NamedTuple):
 
 
 def suggest(standing: Standing, language: str | None = None, count: int = SUGGESTIONS) -> list[Suggestion]:
-    """The closest unearned: what can be earned now, nothing secret, the next step only of each family."""
+    """The closest unearned: what can be worked for now, nothing secret, the next step only of each family."""
     chosen: dict[str, Ranked] = {}
     for ranked in by_effort(standing):
-        if all(standing.held(name) for name in ranked.entry.requires):
+        prepared = all(standing.held(name) for name in ranked.entry.requires)
+        if prepared and not is_complete(standing, ranked.entry):
             chosen.setdefault(family_of(ranked.entry), ranked)
     leads_to = dependants(standing)
     return [suggestion_of(standing, ranked, leads_to, language) for ranked in [*chosen.values()][:count]]

@@ -102,6 +102,20 @@ def test_secret_inactive_earned_and_closed_ones_are_never_suggested():
     assert on_the_way(each) == []
 
 
+def test_what_lacks_nothing_is_not_suggested_and_no_date_is_promised():
+    """Nor does what requires it have one."""
+    complete = entry("complete", at_least("released", 2))
+    after = entry("after", at_least("released", 4), requires=["complete"])
+    each = standing(complete, after, entry("next", at_least("released", 5)), **KNOWN)
+
+    assert suggested(each) == ["next"]
+    assert [(step.achievement.key, step.achievement.days_left) for step in roadmap(each)] == [
+        ("next", 2.0),
+        ("complete", None),
+        ("after", None),
+    ]
+
+
 def test_a_suggestion_says_what_is_missing_in_the_readers_language():
     wanted = entry("a", at_least("released", 5), translations={"fr": Texts(name="Étoile")})
 

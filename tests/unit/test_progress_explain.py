@@ -203,6 +203,15 @@ def test_why_it_cannot_be_earned_now_is_said(more, state):
     assert explained(standing(entry("a", at_least("released", 1), **more)), "a").state == state
 
 
+def test_what_is_complete_and_was_never_awarded_is_said_to_be_so():
+    """Somebody with 8 releases when the achievement for 5 came never reached it since."""
+    told = explained(standing(entry("rising", at_least("released", 5)), metrics={"released": 8}), "rising")
+
+    assert (told.state, told.missing) == ("complete", [])
+    assert told.progress is not None
+    assert (told.progress.percent, told.progress.estimated_completion) == (99, None)
+
+
 def test_a_secret_one_is_as_unknown_as_a_key_that_does_not_exist():
     each = standing(entry("ghost", at_least("released", 1), secret=True), entry("rising", at_least("likes", 1)))
 
