@@ -24,9 +24,9 @@ State = Literal["earned", "not_yet", "complete", "revoked", "upcoming", "over", 
 class Explanation(msgspec.Struct, frozen=True, kw_only=True):
     """Shapes: `awards` newest first, revoked ones among them; `missing` is of the tier asked for, else the next.
 
-    State `complete` is what lacks nothing and is not awarded: it was reached before the achievement was there, or the
-    award is on its way. `asks` says in words what it takes, of the tier asked for or the next; `progress` is None of
-    an achievement that the catalog has dropped.
+    State `complete` is what lacks nothing and is not awarded: it was reached before the achievement was there, or
+    the award is on its way. `asks` says in words what it takes, of the tier asked for or the next; `progress` is
+    None of an achievement that the catalog has dropped.
     """
 
     user: str
