@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from schemas.catalog.achievements import read_achievements
@@ -14,12 +14,12 @@ from schemas.catalog.header import categories_of, check_header, read_header, rep
 from schemas.catalog.ladders import read_ladders
 from schemas.catalog.language import WrittenCatalog, WrittenHeader
 from schemas.catalog.metrics import Metrics, read_metrics
-from schemas.catalog.model import LANGUAGE, POINTS_BY_RARITY, TIERS, Catalog, Levels
+from schemas.catalog.model import LANGUAGE, POINTS_BY_RARITY, TIERS, Catalog
 from schemas.catalog.requirements import check_keys, check_requires
 from schemas.catalog.shape import refuse_word, said_in, section, shown
 from schemas.catalog.source import Source
 from schemas.catalog.unfinished import is_unfinished
-from schemas.catalog.xp import Given, read_levels, read_xp, with_xp
+from schemas.catalog.xp import read_levels, read_xp, with_xp
 from schemas.program import XP
 
 SECTIONS = {
@@ -52,46 +52,33 @@ def read_catalog(text: str, name: str, *, whole: bool = False) -> Catalog:
 
 def assemble(data: dict[str, Any], report: Report) -> Catalog | None:
     """Reads every section, also when an earlier one has findings, so that all are told at once."""
-    written = {name: kind for name, kind in SECTIONS.items() if data.get(name) is not None}
-    said = {name: section(data, name, kind, report) for name, kind in written.items()}
-    refuse_sections(said, report)
+    said = sections_of(data, report)
     header = read_header(data, SECTIONS, report)
     events = read_events(said.get("events", {}), report)
-    known, given, levels = read_known(header, events, said, report)
-    achievements, entries = read_achievements(said.get("achievements", []), known, report)
-    ladders, steps = read_ladders(said.get("ladders", []), known, report)
+    known, worth = read_known(header, events, said, report)
+    entries = read_entries(data, said, known, report)
     challenges = read_challenges(said.get("challenges"), known, report)
-    check_keys([*entries, *steps], report)
-    check_requires([*entries, *steps], written_keys(data), report)
     check_header(header, events, known.metrics, report)
     if header is None or report.findings:
         return None
-    return Catalog.model_validate(
-        {
-            **words_of(header),
-            "categories": known.categories,
-            "events": events,
-            "metrics": {key: metric for key, metric in known.metrics.items() if key != XP},
-            "achievements": achievements,
-            "ladders": ladders,
-            "xp": given.feeds,
-            "xp_from_awards": given.by_awards,
-            "levels": levels,
-            "challenges": challenges,
-        }
-    )
+    metrics = {key: metric for key, metric in known.metrics.items() if key != XP}
+    parts = {"categories": known.categories, "events": events, "metrics": metrics, "challenges": challenges}
+    return Catalog.model_validate({**words_of(header), **parts, **entries, **worth})
 
 
-def refuse_sections(said: Iterable[str], report: Report) -> None:
-    for name in said:
+def sections_of(data: dict[str, Any], report: Report) -> dict[str, Any]:
+    """The sections that are written, each of the shape that it should have."""
+    written = {name: kind for name, kind in SECTIONS.items() if data.get(name) is not None}
+    for name in written:
         if is_unfinished(WrittenCatalog, name):
             refuse_word(name, (name,), report)
+    return {name: section(data, name, kind, report) for name, kind in written.items()}
 
 
 def read_known(
     header: WrittenHeader | None, events: Events, said: Mapping[str, Any], report: Report
-) -> tuple[Known, Given, Levels | None]:
-    """All that achievements and challenges may name, and what gives XP and levels."""
+) -> tuple[Known, dict[str, Any]]:
+    """All that achievements and challenges may name; and what gives XP and levels, as words of the catalog."""
     known_events = with_derived(events, said.get("events", {}), report)
     given = read_xp(said.get("xp", []), known_events, report)
     declared = read_metrics(said.get("metrics", {}), known_events, report)
@@ -109,7 +96,16 @@ def read_known(
         xp_from_awards=given.by_awards,
         language=language,
     )
-    return known, given, levels
+    return known, {"xp": given.feeds, "xp_from_awards": given.by_awards, "levels": levels}
+
+
+def read_entries(data: dict[str, Any], said: Mapping[str, Any], known: Known, report: Report) -> dict[str, Any]:
+    """Achievements and ladders, and what they ask of each other."""
+    achievements, entries = read_achievements(said.get("achievements", []), known, report)
+    ladders, steps = read_ladders(said.get("ladders", []), known, report)
+    check_keys([*entries, *steps], report)
+    check_requires([*entries, *steps], written_keys(data), report)
+    return {"achievements": achievements, "ladders": ladders}
 
 
 def words_of(header: WrittenHeader) -> dict[str, Any]:

@@ -2,8 +2,19 @@
 
 from __future__ import annotations
 
-import pytest
+import json
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
 
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+from jsonschema import Draft202012Validator
+
+from processor.evaluator.compile import compile_catalog
 from schemas.catalog import (
     Achievement,
     All,
@@ -18,6 +29,10 @@ from schemas.catalog import (
     read_catalog,
 )
 from schemas.catalog.model import Texts, Window, XpFeed
+from schemas.catalog.source import Source
+from schemas.program import Ledger
+
+SCHEMA = Path(__file__).parents[2] / "schemas" / "published" / "catalog.json"
 
 SHOP = """\
 catalog: shop
@@ -474,3 +489,95 @@ def test_an_award_asks_for_what_a_broken_metric_counts_without_a_second_finding(
     (finding,) = findings_of(changed("{sum: paid, of: data.amount}", "{sum: paid, of: data.amuont}"))
 
     assert finding.path == "metrics.spent.of"
+
+
+def test_the_published_schema_takes_every_construct():
+    """An editor completes by it while an author types: it must not call a good catalog bad."""
+    schema = json.loads(SCHEMA.read_text(encoding="utf-8"))
+
+    errors = [error.message for error in Draft202012Validator(schema).iter_errors(in_json(Source(SHOP, "x").data))]
+
+    assert errors == []
+
+
+def in_json(said: Any) -> Any:
+    if isinstance(said, dict):
+        return {name: in_json(each) for name, each in said.items()}
+    if isinstance(said, list):
+        return [in_json(each) for each in said]
+    return float(said) if isinstance(said, Decimal) else said
+
+
+LINES = SHOP.splitlines()
+SCRAPS = st.sampled_from(
+    [
+        "",
+        "- ",
+        "{}",
+        "[]",
+        "null",
+        "3",
+        ": ",
+        "x: y",
+        "xp",
+        "level",
+        "{fr: ",
+        "'",
+        "every: ",
+        "*a",
+        "0.5",
+        "catalog",
+    ]
+)
+
+
+@given(st.lists(st.tuples(st.integers(0, len(LINES) - 1), st.integers(0, 90), SCRAPS), min_size=1, max_size=4))
+def test_any_damage_ends_in_a_catalog_or_in_findings(damage: list[tuple[int, int, str]]):
+    lines = list(LINES)
+    for number, column, scrap in damage:
+        lines[number] = lines[number][:column] + scrap + lines[number][column + len(scrap) :]
+
+    assert all(1 <= line <= len(lines) for line in told_lines("\n".join(lines)))
+
+
+def told_lines(text: str) -> list[int]:
+    """The lines of all findings; without any, the catalog compiles."""
+    try:
+        compile_catalog(shop(text), Ledger())
+    except RefusedCatalog as refused:
+        return [each.line for each in refused.findings]
+    return []
+
+
+VALUES = st.sampled_from([None, "", "x", 0, -1, 1, 2**60, Decimal("0.5"), True, [], {}, ["x"], {"x": 1}, "xp >= 1"])
+
+
+def places_in(said: Any, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    named = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
+    for name, each in named:
+        yield (*path, name)
+        yield from places_in(each, (*path, name))
+
+
+PLACES = list(places_in(Source(SHOP, "x").data))
+
+
+@given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
+def test_any_value_in_any_place_ends_in_a_catalog_or_in_findings(changes: list[tuple[tuple[str | int, ...], Any]]):
+    data = Source(SHOP, "x").data
+    for path, value in changes:
+        put(data, path, value)
+
+    text = yaml.safe_dump(in_json(data))
+    assert all(1 <= line <= len(text.splitlines()) for line in told_lines(text))
+
+
+def put(data: Any, path: tuple[str | int, ...], value: Any) -> None:
+    """Nothing where an earlier change took the place away."""
+    for step in path[:-1]:
+        try:
+            data = data[step]
+        except (KeyError, IndexError, TypeError):
+            return
+    if isinstance(data, dict) or (isinstance(data, list) and isinstance(path[-1], int) and path[-1] < len(data)):
+        data[path[-1]] = value
