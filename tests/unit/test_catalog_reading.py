@@ -171,6 +171,13 @@ REFUSED = [
     ("type: invited_buyer", "type: visit", "declared as a published event too", "a name of its own"),
     ("amount: data.amount", "amount: data.amout", "no field `amout`", "did you mean `amount`?"),
     ("topic: shop.activity\nmetrics", "topic: shop activity\nmetrics", "is no Kafka topic", "write letters"),
+    (
+        "  visit:\n    topic: shop.activity\n",
+        "  visit:\n    topic: shop.activity\n    data: {who: string}\n"
+        "    derive: [{type: invited_buyer, subject: data.who}]\n",
+        "`invited_buyer` is derived elsewhere with other fields",
+        "or two names",
+    ),
     # metrics
     ("count: order_paid", "count: order_payd", "no event `order_payd`", "did you mean `order_paid`?"),
     ("minus: order_refunded", "minus: order_paid", "feeds plus and minus", "name it once"),
@@ -206,6 +213,7 @@ REFUSED = [
     ("by: data.country, normalize: true, minus: order_refunded", "by: data.tags", "is a list", "one value"),
     ("{count: order_paid,", "{count: order_paid, window: {}, ", "`window` means nothing here", "known are"),
     ("  invited:", "  level:", "a word of the language", "another name"),
+    ("  invited:", "  Invited:", "'Invited' is no key", "write a-z"),
     # where
     (
         "{count: order_paid,",
