@@ -23,8 +23,8 @@ KINDS: dict[str, Kind] = {
     "streak": streak.KIND,
     "streak bridged": bridged.KIND,
     "xp": xp.KIND,
-    "count each": each.COUNT,
-    "sum each": each.SUM,
+    "count each": each.SUMS,
+    "sum each": each.SUMS,
     "distinct each": each.DISTINCT,
 }
 

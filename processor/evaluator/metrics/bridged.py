@@ -11,6 +11,7 @@ from __future__ import annotations
 from bisect import insort
 from datetime import datetime
 
+from processor.evaluator.metrics.days import day_of
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step, Thresholds
 from processor.evaluator.metrics.runs import insert, pack, unpack, with_day
 from schemas.events import Attributes
@@ -26,7 +27,7 @@ from schemas.streaks import (
     joins,
     length_of,
 )
-from schemas.zones import ZonesNearTheDateLine, day_start, local_day, local_minutes_ahead
+from schemas.zones import ZonesNearTheDateLine, day_start, local_minutes_ahead
 
 LONGEST, LENGTH, FREEZES = 3, 4, 5
 NEAR_THE_DATE_LINE = ZonesNearTheDateLine(EDGE_WEST, EDGE_EAST)
@@ -39,7 +40,7 @@ def make_step(context: FeedContext) -> Step:
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         own_zone = event.timezone or zone
-        day, last = local_day(at, own_zone), state[slot + 2]
+        day, last = day_of(at, own_zone), state[slot + 2]
         if last is None or day != last + 1 or NEAR_THE_DATE_LINE[own_zone]:
             return take_day(state, context, day, at, own_zone)
         state[slot + 2], state[slot + LENGTH] = day, state[slot + LENGTH] + 1
@@ -60,7 +61,7 @@ def _make_freeze_step(context: FeedContext) -> Step:
         if len(freezes) >= FREEZES_MAX:
             return None
         own_zone = event.timezone or context.zone
-        insort(freezes, local_day(at, own_zone))
+        insort(freezes, day_of(at, own_zone))
         state[place] = _packed(freezes)
         return reckon(state, metric, context.thresholds, own_zone)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import NamedTuple
 
+from processor.evaluator.metrics.days import day_of
 from processor.evaluator.metrics.distinct import place_of, value_hash
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
 from processor.evaluator.metrics.sum import saturated
@@ -23,16 +24,17 @@ from schemas.state import (
     PERIOD_HASHES,
     PERIOD_SUMS,
     PERIODS_MAX,
+    VALUE_MAX,
     State,
     unpack_period_hashes,
 )
-from schemas.zones import EPOCH, local_day, microseconds, moment_of
+from schemas.zones import EPOCH, microseconds, moment_of
 
 HASHES_BYTES_MAX = PERIOD_DISTINCT_MAX * ID_BYTES
+SUMS_BYTES_MAX = (PERIODS_MAX - 1) * PERIOD_SUMS.size
 
 Sums = tuple[int, int, datetime]  # plus, minus, time
 Hashes = tuple[bytes, datetime]
-Amount = Callable[[Data], int | None]
 
 
 class Instance(NamedTuple):
@@ -43,35 +45,43 @@ class Instance(NamedTuple):
     value: int
 
 
-def make_count_step(context: FeedContext) -> Step:
-    return _sums_step(context, lambda data: 1)
-
-
-def make_sum_step(context: FeedContext) -> Step:
-    field = context.attribute(context.metric.of or "")
-    return _sums_step(context, lambda data: getattr(data, field))
-
-
-def _sums_step(context: FeedContext, amount_of: Amount) -> Step:
-    slot, sign, period_of = context.metric.slot, context.feed.sign, _period_reader(context)
+def make_step(context: FeedContext) -> Step:  # noqa: C901
+    """The usual event is of the latest period or a later one; only a late one goes the long way. Hot."""
+    slot = context.metric.slot
+    older, present, plus, minus, time = range(slot, slot + 5)
+    moved = plus if context.feed.sign > 0 else minus
+    field = None if context.metric.kind == "count" else context.attribute(context.metric.of or "")
+    period_of, ordered = _period_reader(context), context.thresholds.ordered
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        amount = amount_of(data)
+        amount = 1 if field is None else getattr(data, field)
         if amount is None:
             return None
-        period = period_of(at, event)
-        older, present, plus, minus, time = state[slot : slot + 5]
-        if period == present:
-            values = (plus, minus, time)
-            state[slot + 2 : slot + 5] = moved = _moved(values, amount, sign, at)
-        else:
-            periods = unpack_sums((older, present, plus, minus, time))
-            if not has_room(periods, period):
-                return None
-            values = periods.get(period, (0, 0, EPOCH))
-            periods[period] = moved = _moved(values, amount, sign, at)
-            state[slot : slot + 5] = pack_sums(periods)
-        return _crossed(context, period, _value(values), _value(moved), moved[2])
+        period, latest = period_of(at, event), state[present]
+        if period != latest:
+            if latest is not None and period < latest:
+                return late(state, period, amount, at)
+            if latest is not None:
+                row = PERIOD_SUMS.pack(latest, state[plus], state[minus], microseconds(state[time]))
+                state[older] = (state[older] + row)[-SUMS_BYTES_MAX:]
+            state[present : slot + 5] = period, 0, 0, EPOCH
+        before, total = state[plus] - state[minus], state[moved] + amount
+        state[moved] = total if -VALUE_MAX <= total <= VALUE_MAX else saturated(total)
+        if at > state[time]:
+            state[time] = at
+        after = state[plus] - state[minus]
+        if after <= before or not ordered:
+            return None
+        return _crossed(context, period, max(0, before), max(0, after), state[time])
+
+    def late(state: State, period: int, amount: int, at: datetime) -> Crossed | None:
+        periods = unpack_sums(tuple(state[slot : slot + 5]))
+        if not has_room(periods, period):
+            return None
+        values = periods.get(period, (0, 0, EPOCH))
+        periods[period] = after = _moved(values, amount, context.feed.sign, at)
+        state[slot : slot + 5] = pack_sums(periods)
+        return _crossed(context, period, _value(values), _value(after), after[2])
 
     return step
 
@@ -96,8 +106,10 @@ def _period_reader(context: FeedContext) -> Callable[[datetime, Attributes], int
     """The period of an event, by its local day."""
     every, zone = context.metric.every, context.zone
     assert every is not None
+    if every == "day":
+        return lambda at, event: day_of(at, event.timezone or zone)
     number = PERIOD_OF[every]
-    return lambda at, event: number(local_day(at, event.timezone or zone))
+    return lambda at, event: number(day_of(at, event.timezone or zone))
 
 
 def has_room(periods: dict[int, Sums] | dict[int, Hashes], period: int) -> bool:
@@ -120,24 +132,26 @@ def pack_sums(periods: dict[int, Sums]) -> Slots:
 
 
 def make_distinct_step(context: FeedContext) -> Step:
+    """As `make_step`, of values. Hot."""
     slot, hash_of, period_of = context.metric.slot, value_hash(context), _period_reader(context)
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         digest = hash_of(data)
         if digest is None:
             return None
-        period = period_of(at, event)
-        older, present, hashes, time = state[slot : slot + 4]
-        if period == present:
-            state[slot + 2 : slot + 4] = hashes_with, time = _with_hash((hashes, time), digest, at)
+        period, latest = period_of(at, event), state[slot + 1]
+        if latest is None or period == latest:
+            kept = state[slot + 2], state[slot + 3]
+            state[slot + 1 : slot + 4] = period, *_with_hash(kept, digest, at)
+            after = state[slot + 2], state[slot + 3]
         else:
-            periods = unpack_hashes((older, present, hashes, time))
+            periods = unpack_hashes(tuple(state[slot : slot + 4]))
             if not has_room(periods, period):
                 return None
-            hashes, time = periods.get(period, (b"", EPOCH))
-            periods[period] = hashes_with, time = _with_hash((hashes, time), digest, at)
+            kept = periods.get(period, (b"", EPOCH))
+            periods[period] = after = _with_hash(kept, digest, at)
             state[slot : slot + 4] = pack_hashes(periods)
-        return _crossed(context, period, len(hashes) // ID_BYTES, len(hashes_with) // ID_BYTES, time)
+        return _crossed(context, period, len(kept[0]) // ID_BYTES, len(after[0]) // ID_BYTES, after[1])
 
     return step
 
@@ -181,6 +195,5 @@ def merge_hashes(earlier: Slots, later: Slots) -> Slots:
     return pack_hashes(periods) if periods else earlier
 
 
-COUNT = Kind(make_count_step, merge_sums)
-SUM = Kind(make_sum_step, merge_sums)
+SUMS = Kind(make_step, merge_sums)
 DISTINCT = Kind(make_distinct_step, merge_hashes)

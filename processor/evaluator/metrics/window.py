@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from processor.evaluator.metrics.days import day_of
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Step
 from schemas.events import Attributes
 from schemas.state import State
-from schemas.zones import local_day
 
 FIRST_DAY, END_DAY = -(2**31), 2**31
 
@@ -21,6 +21,6 @@ def within(context: FeedContext, move: Step) -> Step:
     end = END_DAY if metric.end_day is None else metric.end_day
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        return move(state, data, at, event) if first <= local_day(at, event.timezone or zone) < end else None
+        return move(state, data, at, event) if first <= day_of(at, event.timezone or zone) < end else None
 
     return step

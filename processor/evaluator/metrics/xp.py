@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import datetime
 
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Step
@@ -14,7 +15,7 @@ def make_step(context: FeedContext) -> Step:
     """Nothing is given where the amount is null, zero or below."""
     slot, fixed, of = context.metric.slot, context.feed.amount, context.feed.of
     field = None if of is None else context.attribute(of)
-    between = context.thresholds.between
+    between, ordered = context.thresholds.between, context.thresholds.ordered
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         amount = fixed if field is None else getattr(data, field) or 0
@@ -22,7 +23,11 @@ def make_step(context: FeedContext) -> Step:
             return None
         before = value_of(state, slot)
         give(state, slot, amount, at)
-        return between(before, value_of(state, slot), state[slot + 2])
+        after = value_of(state, slot)
+        next_one = bisect_right(ordered, before)
+        if next_one == len(ordered) or after < ordered[next_one]:
+            return None
+        return between(before, after, state[slot + 2])
 
     return step
 
