@@ -24,7 +24,7 @@ DEFAULT_CATALOG = "platform"
 
 UserOption = Annotated[str, typer.Option("--user", help="The user id, as in the events' subject.")]
 Files = Annotated[
-    list[str] | None, typer.Argument(metavar="[FILE…]", help="Paths, or names of catalogs that come with Laurel.")
+    list[str] | None, typer.Argument(metavar="FILE…", help="Paths, or names of catalogs that come with Laurel.")
 ]
 
 

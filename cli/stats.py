@@ -26,7 +26,7 @@ DAYS_SHOWN = 14
 
 
 def command(
-    user: Annotated[str | None, typer.Argument(metavar="[USER]", help="Of this user; else of everybody.")] = None,
+    user: Annotated[str | None, typer.Argument(metavar="USER", help="Of this user; else of everybody.")] = None,
     catalog: CatalogOption = None,
     language: LanguageOption = None,
     as_json: JsonOption = False,

@@ -126,6 +126,13 @@ def test_an_award_is_explained_by_the_very_record(scene):
     assert proof["evidence"]["topic"] == f"{NAMESPACE}.activity"
 
 
+def test_load_achievements_publishes_catalogs(scene):
+    """This one is there already, so nothing changes."""
+    said = scene.say("load_achievements", f"{scene.folder / 'interview.yaml'}")
+
+    assert (said.code, said.out) == (0, "catalog 'interview' version 1 was published before, with this content\n")
+
+
 def _interview(scene: Scene) -> Any:
     (told,) = scene.ask("progress", "ann")["catalogs"]
     return told
