@@ -45,6 +45,7 @@ def read_ladder(path: Path, ladder: WrittenLadder, known: Known, report: Report)
     before = len(report.findings)
     is_metric((*path, "metric"), ladder.metric, known, report)
     check_face(path, ladder, HOLES, known, report)
+    _check_names(path, ladder, report)
     look = look_of(path, ladder, report)
     places = [((*path, "steps", number), step) for number, step in enumerate(ladder.steps)]
     steps = [_read_step(place, step, ladder, look, known, report) for place, step in places]
@@ -52,6 +53,13 @@ def read_ladder(path: Path, ladder: WrittenLadder, known: Known, report: Report)
     if len(report.findings) > before or None in steps:
         return None
     return Ladder.model_validate({**look, "metric": ladder.metric, "steps": steps})
+
+
+def _check_names(path: Path, ladder: WrittenLadder, report: Report) -> None:
+    for tag, texts in ladder.translations.items():
+        if texts.name:
+            what = "a ladder has no name to translate"
+            report.add((*path, "translations", tag, "name"), what, "translate the name of each step")
 
 
 def _read_step(

@@ -15,6 +15,7 @@ from schemas.catalog.model import (
     Field,
     Ladder,
     Levels,
+    Look,
     Part,
     Step,
     Texts,
@@ -63,14 +64,14 @@ def awards_of(catalog: Catalog, entry: Achievement | Tiered) -> list[Achievement
 
 def climb(catalog: Catalog, ladder: Ladder, step: Step) -> Achievement:
     """A step as an achievement: its own words first, else the ladder's."""
-    said = {**given(ladder), **given(step)}
+    said = {**given(ladder), **given(step), "translations": inherited(ladder, step)}
     at = plain_number(step.at, places_of(catalog, ladder.metric))
     return _made(said, {"at": at}, {"when": AtLeast(metric=ladder.metric, at=step.at)})
 
 
 def reach(catalog: Catalog, entry: Tiered, tier: Tier) -> Achievement:
     """A tier as an achievement: its own words first, else those of the whole."""
-    said = {**given(entry), **given(tier)}
+    said = {**given(entry), **given(tier), "translations": inherited(entry, tier)}
     named = {name: AtLeast(metric=entry.conditions[name], at=at) for name, at in tier.at.items()}
     fills = {name: plain_number(each.at, places_of(catalog, each.metric)) for name, each in named.items()}
     parts = tuple(named.values())
@@ -81,6 +82,16 @@ def reach(catalog: Catalog, entry: Tiered, tier: Tier) -> Achievement:
         "when": parts[0] if len(parts) == 1 else All(of=parts),
     }
     return _made(said, {**fills, "tier": tier.tier}, facts)
+
+
+def inherited(whole: Look, part: Step | Tier) -> dict[str, Texts]:
+    """The translations of a part: its own, and of the whole those of texts that it does not say itself."""
+    found = {}
+    for tag in {**whole.translations, **part.translations}:
+        own, shared = part.translations.get(tag, Texts()), whole.translations.get(tag, Texts())
+        lacking = [name for name in Texts.model_fields if not getattr(own, name) and not getattr(part, name)]
+        found[tag] = own.model_copy(update={name: getattr(shared, name) for name in lacking})
+    return {tag: texts for tag, texts in found.items() if texts != Texts()}
 
 
 def _made(said: dict[str, object], fills: Mapping[str, str], facts: Mapping[str, object]) -> Achievement:

@@ -79,8 +79,10 @@ achievements:
   - {key: climber, name: Climber, category: more, when: level >= 3, requires: buyer/gold}
   - {key: rich, name: Rich, category: more, when: xp >= 500, requires: [buyer, first]}
 ladders:
-  - {metric: spent, category: more, window: {until: 2027-01-01}, translations: {fr: {name: Gros}},
-     steps: [{key: spender, name: Spender, at: 99.5}, {key: patron, name: Patron, at: 1000}]}
+  - {metric: spent, category: more, window: {until: 2027-01-01}, description: "Spend {at}",
+     translations: {fr: {description: "Depense {at}"}, de: {message: Reich}},
+     steps: [{key: spender, name: Spender, at: 99.5, translations: {fr: {name: Gros}}},
+             {key: patron, name: Patron, at: 1000, description: Spend a lot, message: Rich}]}
 xp:
   - {on: [paid, {visit: {}}], amount: 5}
   - {on: paid, amount: data.items, where: {data.gift: true}}
@@ -154,7 +156,20 @@ def test_windows_are_days_since_1970_and_reach_every_step_of_a_ladder():
     assert found["summer"].window == Window(first_day=20605, end_day=20697)
     assert found["monthly"].window == Window(every="month")
     assert found["spender"].window == found["patron"].window == Window(end_day=20819)
-    assert found["patron"].translations == {"fr": Texts(name="Gros")}
+
+
+def test_a_step_inherits_the_translations_of_what_it_does_not_say_itself():
+    """A translation of the ladder's text would be wrong for a text of the step's own."""
+    found = entries()
+
+    assert found["spender"].translations == {
+        "fr": Texts(name="Gros", description="Depense 99.5"),
+        "de": Texts(message="Reich"),
+    }
+    assert found["patron"].translations == {}
+    own = changed("description: All of it", "description: All of it, translations: {de: {name: Gut}}")
+    assert entries(own)["buyer/gold"].translations == {"de": Texts(name="Gut")}
+    assert entries(own)["buyer/bronze"].translations == {"fr": Texts(description="3 commandes")}
 
 
 def test_sets_name_a_category_or_the_whole_catalog():
@@ -234,7 +249,7 @@ MEANS_SOMETHING_ELSE = [
     changed("Premier", "Premiere"),
     changed("title: Achats", "title: Acheter"),
     changed("repartition: true", "repartition: false"),
-    changed("default_language: en", "default_language: de"),
+    changed("default_language: en", "default_language: nl"),
 ]
 
 
@@ -378,6 +393,7 @@ REFUSED = [
     ("freezes: freeze", "freezes: [freeze, freeze]", "`freeze` is named twice", "name it once"),
     ("{max: paid, of", "{max: paid, grace: 1, of", "`grace` means nothing to `max`", "belongs to `streak`"),
     # languages and topics
+    ("de: {message: Reich}", "de: {name: Reich}", "a ladder has no name to translate", "of each step"),
     ("fr: {name: Premier}", "en: {name: Premier}", "`en` is the catalog's own language", "where the others stand"),
     ("fr: {name: Premier}", "french: {name: Premier}", "'french' is no language", "`pt-BR`"),
     ("fr: {name: Premier}", "fr: {nam: Premier}", "`nam` means nothing here", "did you mean `name`?"),
