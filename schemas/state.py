@@ -66,6 +66,7 @@ AWARD_NUMBER = struct.Struct(">I")
 LOST = -(2**63)  # stands for the time of an award that was revoked
 FREEZE = struct.Struct(">i")  # a day
 CLAIM = struct.Struct(">iI")  # a day, the number of the challenge
+PERIOD = struct.Struct(">i")  # what its row begins with
 PERIOD_SUMS = struct.Struct(">iqqq")  # period, plus, minus, microseconds since 1970
 PERIOD_HASHES = struct.Struct(">iqI")  # period, microseconds since 1970, bytes of the hashes that follow
 

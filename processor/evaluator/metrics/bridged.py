@@ -41,7 +41,10 @@ def make_step(context: FeedContext) -> Step:
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         own_zone = event.timezone or zone
         day, last = day_of(at, own_zone), state[slot + 2]
-        if last is None or day != last + 1 or NEAR_THE_DATE_LINE[own_zone]:
+        near = NEAR_THE_DATE_LINE[own_zone]
+        if day == last and not near:
+            return None
+        if near or last is None or day != last + 1:
             return take_day(state, context, day, at, own_zone)
         state[slot + 2], state[slot + LENGTH] = day, state[slot + LENGTH] + 1
         length = state[slot + LENGTH]

@@ -20,6 +20,7 @@ from schemas.events import Attributes
 from schemas.periods import PERIOD_OF
 from schemas.state import (
     ID_BYTES,
+    PERIOD,
     PERIOD_DISTINCT_MAX,
     PERIOD_HASHES,
     PERIOD_SUMS,
@@ -75,15 +76,28 @@ def make_step(context: FeedContext) -> Step:  # noqa: C901
         return _crossed(context, period, max(0, before), max(0, after), state[time])
 
     def late(state: State, period: int, amount: int, at: datetime) -> Crossed | None:
-        periods = unpack_sums(tuple(state[slot : slot + 5]))
-        if not has_room(periods, period):
-            return None
-        values = periods.get(period, (0, 0, EPOCH))
-        periods[period] = after = _moved(values, amount, context.feed.sign, at)
-        state[slot : slot + 5] = pack_sums(periods)
-        return _crossed(context, period, _value(values), _value(after), after[2])
+        place = place_of(state[older], PERIOD.pack(period), PERIOD_SUMS.size)
+        if place < 0:
+            return _into_a_gap(context, state, period, amount, at)
+        _, *values, known_at = PERIOD_SUMS.unpack_from(state[older], place)
+        before = (values[0], values[1], moment_of(known_at))
+        after = _moved(before, amount, context.feed.sign, at)
+        row = PERIOD_SUMS.pack(period, after[0], after[1], microseconds(after[2]))
+        state[older] = state[older][:place] + row + state[older][place + PERIOD_SUMS.size :]
+        return _crossed(context, period, _value(before), _value(after), after[2])
 
     return step
+
+
+def _into_a_gap(context: FeedContext, state: State, period: int, amount: int, at: datetime) -> Crossed | None:
+    """An event of a period that is over and had none, where there is room for it."""
+    slots = slice(context.metric.slot, context.metric.slot + 5)
+    periods = unpack_sums(tuple(state[slots]))
+    if not has_room(periods, period):
+        return None
+    periods[period] = after = _moved((0, 0, EPOCH), amount, context.feed.sign, at)
+    state[slots] = pack_sums(periods)
+    return _crossed(context, period, 0, _value(after), after[2])
 
 
 def _moved(values: Sums, amount: int, sign: int, at: datetime) -> Sums:
