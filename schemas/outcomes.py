@@ -5,6 +5,8 @@ noticed: no offset, no time, no catalog version is in it, so nothing can mint a 
 from __future__ import annotations
 
 import hashlib
+import struct
+from binascii import hexlify
 from datetime import date, datetime
 from typing import Any, Literal
 
@@ -19,7 +21,8 @@ ID_PREFIX = b"laurel/outcome/1:"
 SOURCE_PREFIX = "laurel/"
 COMMANDS_SOURCE = SOURCE_PREFIX + "commands"
 LEVEL_KEY = "level"  # a reserved word: no achievement has it
-VARIANT_OF = {digit: "89ab"[value & 3] for value, digit in enumerate("0123456789abcdef")}
+UUID_PARTS = struct.Struct("8s4sx3sc3s12s")  # of hexadecimal digits; left out is where the version stands
+VARIANT_OF = {b"%x" % value: b"89ab"[value & 3 :][:1] for value in range(16)}
 
 _encode = msgspec.json.Encoder().encode
 
@@ -279,7 +282,7 @@ def outcome_id(
     """
     digest = id_start(catalog, key, tier, kind)
     digest.update(_encode([user, scope, n])[1:])
-    return uuid_of(digest.hexdigest()).strip('"')
+    return uuid_of(digest.digest()).decode()
 
 
 def id_start(catalog: str, key: str, tier: str | None = None, kind: str = UNLOCKED) -> hashlib._Hash:
@@ -288,7 +291,7 @@ def id_start(catalog: str, key: str, tier: str | None = None, kind: str = UNLOCK
     return hashlib.sha1(ID_PREFIX + start + b",", usedforsecurity=False)
 
 
-def uuid_of(digits: str) -> str:
-    """The first 128 bits of a sha1 as a version 5 UUID in JSON. Source: RFC 9562, section 5.5."""
-    variant = VARIANT_OF[digits[16]]
-    return f'"{digits[:8]}-{digits[8:12]}-5{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:32]}"'
+def uuid_of(digest: bytes) -> bytes:
+    """The first 128 bits of a sha1 as a version 5 UUID. Source: RFC 9562, section 5.5."""
+    low, middle, high, variant, sequence, node = UUID_PARTS.unpack_from(hexlify(digest))
+    return b"".join((low, b"-", middle, b"-5", high, b"-", VARIANT_OF[variant], sequence, b"-", node))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 from heapq import heapify, heappop, heappush
+from operator import itemgetter
 
 from schemas.program import AchievementSpec, All, AtLeast, CatalogProgram, Condition, LevelsSpec, MetricSpec
 from schemas.state import AWARD_NUMBER, AWARDS, State, award_entry, award_of, awarded_at, value_reader, with_award
@@ -39,7 +40,7 @@ class Entry:
 
     def may_hold(self, awards: bytes) -> bool:
         """Whether nothing is plainly missing. Almost always something is, and to see that is cheap."""
-        return all(need in awards for need in self.needs)
+        return all(awards.find(need) >= 0 for need in self.needs)
 
     def __lt__(self, other: Entry) -> bool:
         return self.place < other.place
@@ -81,7 +82,7 @@ def _award(number: int) -> Since:
 
     def since(state: State) -> int | None:
         awards = state[AWARDS]
-        return awarded_at(awards, number) if mark in awards else None
+        return awarded_at(awards, number) if awards.find(mark) >= 0 else None
 
     return since
 
@@ -111,6 +112,8 @@ def _progress(condition: Condition, metrics: dict[str, MetricSpec]) -> Callable[
     if not isinstance(condition, AtLeast):
         return lambda state: None
     metric = metrics[condition.metric]
+    if metric.kind == "count" and metric.only_grows:
+        return itemgetter(metric.slot)  # hot: most achievements wait for a plain count
     read = value_reader(metric)
     return lambda state: read(state, metric.slot)
 
@@ -181,7 +184,7 @@ def decide(state: State, crossings: list[tuple[Waiting, datetime]]) -> Won:
         entry = waiting.only
         if entry is None:
             involved.append((waiting, microseconds(moment)))
-        elif entry.mark not in state[AWARDS] or award_of(state[AWARDS], entry.spec.number) is None:
+        elif state[AWARDS].find(entry.mark) < 0 or award_of(state[AWARDS], entry.spec.number) is None:
             state[AWARDS] += award_entry(entry.spec.number, microseconds(moment))
             won.append((entry, moment))
     return won + cascade(state, involved) if involved else won
@@ -209,6 +212,6 @@ def cascade(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
 
 def _earned_at(entry: Entry, state: State, crossed_at: int) -> int | None:
     awards = state[AWARDS]
-    if entry.mark in awards and award_of(awards, entry.spec.number) is not None:
+    if awards.find(entry.mark) >= 0 and award_of(awards, entry.spec.number) is not None:
         return None  # or it was lost, when the catalogs still took awards back
     return crossed_at if entry.simple else entry.holds_since(state)

@@ -5,17 +5,18 @@ No Kafka client, no clock, no randomness: what comes out is a function of what c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Sequence
+from datetime import UTC
 from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import astuple
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from processor.evaluator.entries import decide
-from processor.evaluator.outcomes import Derivation, EvidenceTemplate
+from processor.evaluator.outcomes import Derivation, Outcomes, Unlock, evidence_of
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.telling import Cause
 from schemas.errors import BadRecord
@@ -29,8 +30,6 @@ SOURCES_CACHED = 4096
 DECODED_MAX = 12_500  # states of a partition; about 2 KB each
 WINDOW_BYTES = WINDOW_IDS * ID_BYTES
 Rows = list[tuple[bytes, bytes]]
-Unlock = tuple[bytes, str, int, datetime, int | None, int, str]
-"""Key, subject, place of the achievement, earned at, progress, offset, event id."""
 NOT_PLAIN = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError, BadRecord)
 
 
@@ -52,7 +51,7 @@ class Cut(NamedTuple):
     """Everything that changed since the last cut, as (key, value); a state without a value is erased."""
 
     states: Sequence[tuple[bytes, bytes | None]]
-    outcomes: Rows
+    outcomes: Collection[tuple[bytes, bytes]]
     derived: Rows
 
 
@@ -68,11 +67,11 @@ class PartitionEvaluator:
     ) -> None:
         self._partition, self._partitions = partition, partitions
         self._program, self._fresh = program, program.fresh
-        self._evidence = {topic: EvidenceTemplate(topic, partition) for topic in program.readers}
+        self._evidence = {topic: evidence_of(topic, partition) for topic in program.readers}
         self._users: dict[bytes, State | bytes] = {}
         self._decoded, self._decoded_max = 0, decoded_max
         self._dirty: dict[bytes, State] = {}
-        self._outcomes: Rows = []
+        self._outcomes = Outcomes(program.templates)
         self._derived: Rows = []
 
     def __len__(self) -> int:
@@ -104,7 +103,7 @@ class PartitionEvaluator:
         made = Cut(states, self._outcomes, self._derived)
         if self._decoded > self._decoded_max:
             self._shelve(states)
-        self._dirty, self._outcomes, self._derived = {}, [], []
+        self._dirty, self._outcomes, self._derived = {}, Outcomes(self._program.templates), []
         return made
 
     def _shelve(self, cut: Rows) -> None:
@@ -138,18 +137,17 @@ class PartitionEvaluator:
             try:
                 event = decode(value)
                 window_slot, step, derivations, scale = runs[type(event)]
-                moment, zone = event.time, event.timezone
+                _, name, said_by, subject, moment, data, _, zone = astuple(event)
                 if moment.tzinfo is not UTC:
                     moment = in_utc(moment, value)
                 plain = (
-                    event.subject.encode() == key
+                    subject.encode() == key
                     and EPOCH <= moment <= latest
                     and (value.isascii() or value.decode())
                     and not record.headers
                     and (zone is None or find_zone(zone))
                     and len(value) <= EVENT_BYTES_MAX
                 )
-                data = event.data
                 if scale is not None:
                     scale(data)
             except NOT_PLAIN:
@@ -162,19 +160,19 @@ class PartitionEvaluator:
                         continue
                     place, event, data, moment = reading
                     window_slot, step, derivations, _ = runs[place]
-                    zone = event.timezone
+                    name, said_by, subject, zone = event.id, event.source, event.subject, event.timezone
                 kept = users.get(key)
                 state = kept if type(kept) is list else self._touch(key, kept)
             except BadRecord as bad:
                 refused.append((record, bad))
                 continue
-            if event.source != source:
-                source = event.source
+            if said_by != source:
+                source = said_by
                 seed = seed_of(source)
-            digest = xxh3_64_digest(event.id.encode(), seed)
+            digest = xxh3_64_digest(name.encode(), seed)
             window = state[window_slot]
             offset = record.offset
-            if offset <= state[mark] or (digest in window and seen(window, digest)):
+            if offset <= state[mark] or (window.partition(digest)[1] and seen(window, digest)):
                 duplicate += 1
                 continue
             applied += 1
@@ -188,15 +186,15 @@ class PartitionEvaluator:
                 if crossings is not None and books is not None:
                     cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment)
                     settled = books.settle(state, crossings, cause)
-                    self._outcomes += [(key, outcome) for outcome in settled.outcomes]
+                    self._outcomes.write([(key, outcome) for outcome in settled.outcomes])
                     unlocked += settled.unlocked
                 elif crossings is not None:
                     for entry, earned_at in decide(state, crossings):
                         progress = entry.progress_of(state)
-                        won.append((key, event.subject, entry.place, earned_at, progress, offset, event.id))
+                        won.append((key, subject, entry.place, earned_at, progress, offset, name))
             if derivations:
                 derived_skipped += self._derive(derivations, event, data)
-        self._render(topic, won)
+        self._outcomes.unlock(self._evidence[topic], won)
         return Folded(applied, duplicate, skipped, refused, unlocked + len(won), derived_skipped)
 
     def _touch(self, key: bytes, kept: State | bytes | None) -> State:
@@ -219,14 +217,6 @@ class PartitionEvaluator:
                 f"user {key.decode()!r} belongs on partition {wanted}, the record is on {self._partition}: "
                 "set partitioner=murmur2_random in the publisher (librdkafka's own default is another)",
             )
-
-    def _render(self, topic: str, won: Iterable[Unlock]) -> None:
-        """The unlocks of a chunk as outcomes: one after the other is cheaper than each in the midst of the fold."""
-        evidence, templates = self._evidence[topic].render, self._program.templates
-        self._outcomes += [
-            (key, templates[place].render(subject, earned_at, progress, evidence(offset, event_id)))
-            for key, subject, place, earned_at, progress, offset, event_id in won
-        ]
 
     def _derive(self, derivations: list[Derivation], event: Attributes, data: Any) -> int:
         """Returns how many rules had nobody to give an event to."""

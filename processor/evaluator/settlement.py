@@ -15,7 +15,7 @@ from typing import Any
 from processor.evaluator.claims import Claim, Offer, judge
 from processor.evaluator.entries import Board, Entry, Waiting
 from processor.evaluator.metrics.each import Instance
-from processor.evaluator.outcomes import EvidenceTemplate, UnlockTemplate
+from processor.evaluator.outcomes import UnlockTemplate, evidence_of
 from processor.evaluator.revocation import Fall
 from processor.evaluator.rules import Levels, Rules
 from processor.evaluator.scoped import Claimed, is_free, scopes_slot, with_scope
@@ -267,7 +267,7 @@ class Books:
         self, rules: dict[Board, Rules], offers: dict[str, Offer], templates: list[UnlockTemplate]
     ) -> None:
         self.rules, self.offers, self._templates = rules, offers, templates
-        self._evidence: dict[tuple[str, int], EvidenceTemplate] = {}
+        self._evidence: dict[tuple[str, int], list[bytes]] = {}
 
     def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
         settlement = Settlement(self, state, cause)
@@ -278,6 +278,7 @@ class Books:
         """An unlock of which all but who, when and why is the same for everybody."""
         place = cause.topic, cause.partition
         if place not in self._evidence:
-            self._evidence[place] = EvidenceTemplate(*place)
-        evidence = self._evidence[place].render(cause.offset, cause.event.id)
-        return self._templates[entry.place].render(cause.event.subject, earned_at, progress, evidence)
+            self._evidence[place] = evidence_of(*place)
+        subject, template = cause.event.subject, self._templates[entry.place]
+        won = subject.encode(), subject, entry.place, earned_at, progress, cause.offset, cause.event.id
+        return template.render(won, self._evidence[place])

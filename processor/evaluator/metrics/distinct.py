@@ -37,7 +37,7 @@ def make_step(context: FeedContext) -> Step:
         if at > state[time]:
             state[time] = at
         known = state[hashes]
-        if (digest in known and place_of(known, digest, ID_BYTES) >= 0) or len(known) >= HASHES_BYTES_MAX:
+        if place_of(known, digest, ID_BYTES) >= 0 or len(known) >= HASHES_BYTES_MAX:
             return None
         state[hashes] = known = known + digest
         size = len(known) // ID_BYTES
