@@ -35,7 +35,6 @@ def command(
 
 
 def print_overview(console: Console, standing: Standing, told: Overview, language: str | None) -> None:
-    stats = told.badge_stats
     console.print(f"[bold]{escape(standing.person.user)}[/bold] in [bold]{told.catalog}[/bold], {told.zone}")
     if told.level:
         console.print(level_line(told.level))
@@ -44,7 +43,7 @@ def print_overview(console: Console, standing: Standing, told: Overview, languag
         console.print(f"{streak.metric}: {streak.current} days now, {streak.longest} at best{kept}")
     for challenge in told.challenges:
         console.print(f"today: {escape(challenge.name)}, {challenge_state(challenge)}, {challenge.xp} XP")
-    console.print(f"{stats.total_earned} of {len(told.achievements)} earned")
+    console.print(f"{sum(each.times > 0 for each in told.achievements)} of {len(told.achievements)} earned")
     console.print(_table(standing, told, language))
 
 
