@@ -88,7 +88,7 @@ def _row(progress: Progress) -> tuple[str, ...]:
         f"[green]{bar(100)}[/green]" if done else bar(progress.percent),
         f"{progress.percent:>3} %",
         day(progress.earned_at if done else progress.estimated_completion),
-        "" if done else escape(_detail(progress)),
+        "" if done else escape(detail(progress)),
     )
 
 
@@ -100,9 +100,10 @@ def _tiers(progress: Progress) -> str:
     return escape(f" ({held} → {following})" if following else f" ({held})")
 
 
-def _detail(progress: Progress) -> str:
-    if progress.season and progress.season.state != "open":
-        return f"{progress.season.state}, {progress.season.first or ''} to {progress.season.until or ''}"
+def detail(progress: Progress) -> str:
+    season = progress.season
+    if season and season.state != "open":
+        return f"from {season.first} on" if season.state == "upcoming" else f"over since {season.until}"
     missing = [member.name for member in progress.members if not member.held]
     if missing:
         more = f" and {len(missing) - MEMBERS_NAMED} more" if len(missing) > MEMBERS_NAMED else ""
