@@ -438,6 +438,8 @@ BOUNDS = [
     ("{distinct: paid, by: [data.gift, data.country], where: {data.country: [fr, de]}}", 5, "than 4"),
     ("{distinct: paid, by: data.items, where: {data.items: {gte: 1, lt: 8}}}", 8, "than 7"),
     ("{distinct: paid, by: data.items, bucket: 10, where: {data.items: {gte: 1960, lte: 1999}}}", 5, "than 4"),
+    ("{distinct: paid, by: data.items, bucket: 10, where: {data.items: [3, 7, 12]}}", 3, "than 2"),
+    ("{distinct: [paid, refunded], by: data.id, where: {data.id: a}}", 3, "than 2"),
     ("{max: paid, of: data.items, where: {data.items: {lt: 10}}}", 10, "comes to at most 9"),
     ("{max: paid, of: data.amount, where: {data.amount: {lte: 9.5}}}", 10, "comes to at most 9.5"),
     ("{latest: paid, of: data.items, where: {data.items: [1, 5]}}", 6, "comes to at most 5"),
