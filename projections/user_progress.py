@@ -122,7 +122,7 @@ class KnownProgram:
             state[ZONE],
             append_moment(latest.record),
             moves,
-            hash(tuple(each.days_moved for each in moves.values())),
+            hash(tuple((each.days, each.is_known) for each in moves.values())),
         )
 
 
@@ -214,7 +214,7 @@ def paces_of_row(row: Progress, past: Past, moved: Mapping[str, int]) -> bytes:
     if row.user not in moved:
         return NULL + NULL
     paces = {
-        catalog: follow(past.paces.get(catalog, {}), values_of(past, catalog), moves.days)
+        catalog: follow(past.paces.get(catalog, {}), values_of(past, catalog), moves.moved)
         for catalog, moves in row.moves.items()
     }
     return jsonb(encode_json(paces)) + jsonb(encode_json(dict(known_since(row, past))))
