@@ -31,8 +31,9 @@ VALUES: dict[str, list[Any]] = {
     "boolean": [True, False, None],
     "decimal": [0.5, 1, 1.25, "2.50", -1.5, None],
 }
+DATE_LINE = ["Pacific/Kiritimati", "Pacific/Honolulu"]  # a day apart
 USERS = ["ann", "bob", "zoë"]
-ZONES = [None, "UTC", "Asia/Tokyo", "America/New_York", "Pacific/Kiritimati", "Europe/London", "Africa/Cairo"]
+ZONES = [None, "UTC", "Asia/Tokyo", "America/New_York", "Europe/London", "Africa/Cairo", *DATE_LINE]
 
 LENGTH_MAX = 200
 SEEDS = st.integers(0, 2**32)  # drawn first: what is drawn late varies little

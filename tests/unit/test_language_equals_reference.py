@@ -7,7 +7,8 @@ else is held against the reference under any order, as sets.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from random import Random
 
 import pytest
@@ -15,10 +16,13 @@ from hypothesis import assume, event, given, settings
 from hypothesis import strategies as st
 
 from bench.reference import Result, fold
+from cli.samples import sample_lines
 from schemas.catalog import RefusedCatalog
-from tests.unit.driving import Driver, compiled, driven
+from schemas.state import EDGES_MAX, FREEZES_MAX, PERIODS_MAX, SCOPES_MAX
+from tests.unit.driving import Driver, compiled, driven, row_of
 from tests.unit.random_languages import CONSTRUCTS, languages
 from tests.unit.random_logs import BREAKS, SEEDS, Said, random_log, with_claims
+from tests.unit.sample import CATALOGS
 
 EXAMPLES = settings().max_examples  # of the profile: --hypothesis-profile says how long this may take
 SAME_ORDER_ONLY = {"revocable", "challenged"}
@@ -91,3 +95,91 @@ def test_a_construct_that_only_grows_ends_alike_in_any_order(construct: str):
         assert shuffled.metrics() == expected.metrics
 
     check()
+
+
+BOUNDED = """
+catalog: one
+version: 1
+events:
+  alpha: {topic: t.one, data: {number: integer, text: string}}
+  beta: {topic: t.one}
+metrics:
+  events: {count: alpha}
+  values: {distinct: alpha, by: data.number}
+  plain: {streak: alpha, every: day}
+  frozen: {streak: alpha, every: day, freezes: beta}
+achievements:
+  - {key: scoped, name: S, description: S, on: alpha, scope: data.text}
+  - {key: daily, name: D, description: D, when: values >= 512, window: {every: day}}
+  - {key: twice, name: T, description: T, when: events >= 2, window: {every: day}}
+  - {key: long, name: L, description: L, when: frozen >= 4}
+ladders: [{metric: plain, description: "{at}", steps: [{key: p2, name: P, at: 2}]}]
+"""
+FIRST_DAY = datetime(2000, 1, 1, 12, tzinfo=UTC)
+HONOLULU, KIRITIMATI = "Pacific/Honolulu", "Pacific/Kiritimati"
+
+
+def on_day(day: int, kind: str = "alpha", *, hour: int = 0, zone: str | None = None, number: int = 0) -> Said:
+    at = FIRST_DAY + timedelta(days=day, hours=hour)
+    said = {"specversion": "1.0", "source": "/web", "type": kind, "subject": "ann", "time": at.isoformat()}
+    data = {"number": number, "text": f"s{number}"} if kind == "alpha" else {}
+    return said | {"data": data} | ({"timezone": zone} if zone else {})
+
+
+def many_values() -> list[Said]:
+    """More scopes, and more values of a day, than are kept; some come again."""
+    return [on_day(0, number=number) for number in [*range(SCOPES_MAX + 10), 0, SCOPES_MAX + 5]]
+
+
+def many_periods() -> list[Said]:
+    """More days than are kept, then late events on the oldest kept, on one before it, and on one between."""
+    days = [2 * number for number in range(PERIODS_MAX + 3)]
+    return [on_day(day) for day in [*days, 6, 4, 7, 6, 8, 100]]
+
+
+def many_freezes() -> list[Said]:
+    """As many missed days as freezes are kept are bridged, one more is not."""
+    freezes = [on_day(0, "beta") for _ in range(FREEZES_MAX + 4)]
+    return [*freezes, on_day(0), on_day(FREEZES_MAX + 1), on_day(FREEZES_MAX + 2), on_day(FREEZES_MAX + 3)]
+
+
+def too_few_freezes() -> list[Said]:
+    freezes = [on_day(0, "beta") for _ in range(FREEZES_MAX + 4)]
+    return [*freezes, on_day(0), on_day(FREEZES_MAX + 2), on_day(FREEZES_MAX + 3), on_day(FREEZES_MAX + 4)]
+
+
+def many_journeys() -> list[Said]:
+    """A day is skipped on the way to Kiritimati; then more far days than are remembered, and the journey anew."""
+    journey = [on_day(1, hour=-3, zone=HONOLULU), on_day(1, hour=-1, zone=KIRITIMATI)]
+    later = [on_day(10 + 3 * number, hour=10, zone=HONOLULU) for number in range(EDGES_MAX + 3)]
+    return [*journey, *later, *journey, on_day(500)]
+
+
+@pytest.mark.parametrize("product", ["platform", "learning", "interview", "badges"])
+def test_the_bundled_samples_end_alike(product: str):
+    """As the simulated users of each product lived, with states restored on the way."""
+    text = (CATALOGS / f"{product}.yaml").read_text(encoding="utf-8")
+    log = [json.loads(each) for each in sample_lines([product])]
+    driver = Driver([text])
+    for start in range(0, len(log), 500):
+        driver.feed(f"{product}.activity", [row_of(each) for each in log[start : start + 500]])
+        driver.restart()
+    assert_equal(driver, reference([text], log))
+
+
+@pytest.mark.parametrize(
+    ("log_of", "awards"),
+    [
+        (many_values, SCOPES_MAX + 2),  # and two of the day
+        (many_periods, 3 + 2),  # twice on 6, 8 and 100; one scope, and 6 to 8 are days in a row
+        (many_freezes, 3),
+        (too_few_freezes, 2),
+        (many_journeys, 2),  # one scope, and the skipped day; when it comes anew its days are too old for periods
+    ],
+)
+def test_both_stop_at_the_same_bounds(log_of: Callable[[], list[Said]], awards: int):
+    log = [said | {"id": str(place)} for place, said in enumerate(log_of())]
+    breaks = {1, len(log) // 2, len(log) - 2}
+    expected = reference([BOUNDED], log)
+    assert len(expected.awards) == awards
+    assert_equal(driven([BOUNDED], log, breaks, at_once=False), expected)
