@@ -153,3 +153,76 @@ def test_another_catalog_is_no_version_of_this_one(folder: Path):
 
 def test_a_catalog_with_findings_is_refused(folder: Path):
     assert isinstance(diff(folder, ("orders >= 5", "order >= 5")).exception, RefusedCatalog)
+
+
+RICH = """
+catalog: shop
+version: 1
+categories: [{key: basics, title: Basics}, {key: rest, title: Rest}]
+events:
+  paid: {topic: t, data: {amount: integer, shop_id: string}}
+  visit: {topic: t}
+metrics:
+  orders: {count: paid}
+  days: {streak: visit, every: day}
+achievements:
+  - {key: easy, name: Easy, category: basics, when: orders >= 1}
+  - {key: summer, name: Summer, category: rest, when: orders >= 3, window: {from: 2026-06-01, until: 2026-09-01}}
+  - {key: shops, name: Shops, category: rest, on: paid, where: {data.amount: {gte: 5}}, scope: data.shop_id}
+  - {key: whole, name: Whole, category: rest, all_of: {category: basics}}
+  - {key: third, name: Third, category: rest, when: level >= 3}
+  - key: buyer
+    name: Buyer
+    category: rest
+    conditions: {orders: orders}
+    tiers: [{tier: bronze, at: {orders: 2}}, {tier: silver, at: {orders: 5}}]
+xp: [{on: visit, amount: 5}, {on: awards}]
+levels: {of: xp, curve: {triangular: 50}}
+challenges:
+  per_day: 1
+  list: [{key: two, description: Buy two, when: orders >= 2, every: day, xp: 30}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "subject", "told"),
+    [
+        (
+            "silver, at: {orders: 5}",
+            "silver, at: {orders: 4}",
+            "easier",
+            "buyer/silver",
+            "paid 5 times; now: paid 4",
+        ),
+        (
+            "until: 2026-09-01",
+            "until: 2026-08-01",
+            "changed",
+            "summer",
+            "now: paid 3 times, between 2026-06-01 and 2",
+        ),
+        ("{gte: 5}", "{gte: 6}", "changed", "shops", "paid (amount is at least 6), once for each shop id"),
+        ("all_of: {category: basics}", "all_of: catalog", "harder", "whole", "now: every achievement"),
+        ("level >= 3", "level >= 4", "harder", "third", "before: level 3; now: level 4"),
+        ("visit, amount: 5", "visit, amount: 6", "xp", "xp", "now 6 XP for visit"),
+        ("triangular: 50", "triangular: 60", "levels", "levels", "level 2 starts at 120, before at 100"),
+        ("curve: {triangular: 50}", "curve: [0, 100, 300]", "levels", "levels", "level 4 is not there any more"),
+        ("xp: 30", "xp: 40", "challenges", "two", "now: paid 2 times on one day, for 40 XP"),
+        ("per_day: 1", "per_day: 2", "challenges", "per_day", "1 → 2 a day"),
+        ("name: Easy", "name: Easy, revocable: true", "visibility", "easy", "revocable no → silent"),
+        ("name: Easy", "name: Easy, xp: 3", "points", "easy", "xp 10 → 3"),
+    ],
+)
+def test_every_construct_is_compared(folder: Path, before: str, after: str, kind: str, subject: str, told: str):
+    (folder / "old.yaml").write_text(RICH, encoding="utf-8")
+    assert before in RICH
+    text = RICH.replace("version: 1", "version: 2").replace(before, after)
+    if kind == "challenges" and subject == "per_day":
+        more = "{key: three, description: Buy three, when: orders >= 2, every: day, xp: 30}"
+        (folder / "old.yaml").write_text(RICH.replace("xp: 30}]", "xp: 30}, " + more + "]"), encoding="utf-8")
+        text = text.replace("xp: 30}]", "xp: 30}, " + more + "]")
+    (folder / "new.yaml").write_text(text, encoding="utf-8")
+    ran = CliRunner().invoke(app, ["diff", str(folder / "old.yaml"), str(folder / "new.yaml"), "--json"])
+    found = json.loads(ran.stdout)["changes"]
+    assert (found[0]["kind"], found[0]["subject"]) == (kind, subject)
+    assert told in found[0]["told"]
