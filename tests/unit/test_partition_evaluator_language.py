@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.outcomes import Unlocked, outcome_id, unlocked_id
 from schemas.program import Feed, MetricSpec, Test, WindowSpec
@@ -55,6 +56,19 @@ def test_context_is_taken_from_the_crossing_event_where_it_has_it() -> None:
     data = unlock(Fold(written([DONE], [entry])).take("done", title="jazz", price=9.25))
 
     assert data.context == {"track": "jazz", "cost": 9.25, "gone": None}
+
+
+def test_a_field_that_only_another_catalog_declares_is_none_of_this_ones_context() -> None:
+    """Two catalogs may read one event; each knows of it what it declares itself."""
+    program = written([DONE], [{"key": "a", "when": "done >= 1", "context": {"track": "title"}}])
+    (whole,) = program.catalogs
+    fewer = [
+        replace(event, fields=[each for each in event.fields if each.name != "title"]) for event in whole.events
+    ]
+    other = replace(whole, catalog="other", achievements=[], metrics=[])
+    fold = Fold(replace(program, catalogs=[replace(whole, events=fewer), other]))
+
+    assert unlock(fold.take("done", title="jazz")).context == {"track": None}
 
 
 # --- on, scope, metadata ---
