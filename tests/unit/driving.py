@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from bench.reference import COMMANDS, Answer, Award, Told, Unlock
+from bench.reference import COMMANDS, Answer, Award, Result, Told, Unlock
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
@@ -27,7 +28,7 @@ from schemas.outcomes import (
     Unlocked,
     decode_any_outcome,
 )
-from schemas.program import Ledger, Program
+from schemas.program import CatalogProgram, Ledger, Program
 from schemas.records import PlainRecord
 from schemas.state import decode_state, fresh_state, metric_values
 from tests.unit.random_logs import Said, topic_of
@@ -54,6 +55,7 @@ class Changelog:
     levels_reached: dict[tuple[str, str, int], datetime] = field(default_factory=dict)
     challenges: dict[tuple[str, str, str, str], datetime] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
+    points: dict[Award, int] = field(default_factory=dict)
 
     def take(self, said: AnyOutcome) -> None:
         """Nothing may be told twice."""
@@ -72,6 +74,7 @@ class Changelog:
     def _unlocked(self, said: Outcome) -> None:
         award = award_of(said.subject, said.data)
         put(self.awards, award, said.data.earned_at)
+        self.points[award] = said.data.points
         put(self.unlocks, Unlock(award, said.data.n), said.data.earned_at)
         put(self.told, Unlock(award, said.data.n), Told(said.data.metadata, said.data.context))
 
@@ -80,6 +83,11 @@ class Changelog:
         assert self.awards.pop(award) == said.data.earned_at
         reasons = [reason_of(msgspec.to_builtins(reason)) for reason in said.data.reasons]
         put(self.revocations, Unlock(award, said.data.n), reasons)
+
+
+def level_of(catalog: CatalogProgram, values: dict[str, int | None]) -> int:
+    assert catalog.levels is not None
+    return max(1, bisect_right(catalog.levels.starts, values[catalog.levels.of] or 0))
 
 
 def put(kept: dict[Any, Any], key: Any, value: Any) -> None:
@@ -146,6 +154,36 @@ class Driver:
         rows = {user.decode(): row for user, row in self.changelog.states.items() if row is not None}
         return {user: metric_values(decode_state(row, fresh), self.program) for user, row in rows.items()}
 
+    def result(self) -> Result:
+        """What the log came to, as the reference tells it; derived events are not counted."""
+        log, metrics = self.changelog, self.metrics()
+        leveled = [each for each in self.program.catalogs if each.levels]
+        return Result(
+            awards=log.awards,
+            metrics=metrics,
+            points={user: self._points(user) for user in metrics},
+            levels={
+                user: {each.catalog: level_of(each, values[each.catalog]) for each in leveled}
+                for user, values in metrics.items()
+            },
+            unlocks=log.unlocks,
+            told=log.told,
+            revocations=log.revocations,
+            levels_reached=log.levels_reached,
+            challenges=log.challenges,
+            answers=log.answers,
+            applied=self.counts[0],
+            duplicates=self.counts[1],
+            skipped=self.counts[2],
+        )
+
+    def _points(self, user: str) -> dict[str, int]:
+        points = {each.catalog: 0 for each in self.program.catalogs}
+        for award in self.changelog.awards:
+            if award[0] == user:
+                points[award[1]] += self.changelog.points[award]
+        return points
+
     def _record(self, topic: str, key: bytes, value: bytes, appended_ms: int = APPENDED_MS) -> PlainRecord:
         self._offsets[topic] = offset = self._offsets.get(topic, -1) + 1
         return PlainRecord(offset, appended_ms, key, value)
@@ -196,3 +234,14 @@ def chunks(log: Sequence[Said], breaks: set[int], at_once: bool) -> Iterator[lis
 
     for _, places in groupby(range(len(log)), key=stretch):
         yield list(places)
+
+
+def evaluated(log: Sequence[Said], texts: Sequence[str]) -> Result:
+    """What the evaluator makes of a log, each event in a chunk and a cut of its own; derived events at once."""
+    driver = Driver(texts)
+    topics = {each.type: each.topic for catalog in driver.program.catalogs for each in catalog.events}
+    for said in log:
+        topic = said.get("topic") or topics.get(said["type"]) or driver.program.sources[0]
+        driver.feed(topic, [row_of({"appended": said["time"]} | said)])
+        driver.derive()
+    return driver.result()
