@@ -124,6 +124,8 @@ class Comparison:
             yield self._change("renamed", f"{self._before.name} is called {self._after.name} now")
         if self._asked[0] != self._asked[1] and not self._asks_the_same():
             yield self._change(self._direction(), f"before: {self._asked[0]}; now: {self._asked[1]}")
+        elif self._after.all_of is not None and self._before.requires != self._after.requires:
+            yield self._change(self._direction(), self._members())
         for kind, names in (("points", WORTH), ("visibility", SHOWN), ("look", LOOK)):
             told = [*self._differing(names)]
             if told:
@@ -131,6 +133,14 @@ class Comparison:
 
     def _change(self, kind: str, told: str) -> Change:
         return Change(kind, self._after.reference, told)
+
+    def _members(self) -> str:
+        """What a set takes in and lets go when its category changes. Who has it keeps it."""
+        before, after = self._before.requires, self._after.requires
+        taken = ", ".join(name for name in after if name not in before)
+        dropped = ", ".join(name for name in before if name not in after)
+        told = [f"it takes {taken} too"] * bool(taken) + [f"it takes {dropped} no longer"] * bool(dropped)
+        return "; ".join(told)
 
     def _asks_the_same(self) -> bool:
         """Whether its words are others only because a metric is, which is told of the metric."""

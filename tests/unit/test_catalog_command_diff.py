@@ -184,6 +184,18 @@ challenges:
 """
 
 
+def rich_changes(folder: Path, before: str, after: str, both: tuple[str, str] = ("", "")) -> list[dict[str, Any]]:
+    """What a replacement changes in the catalog above, in which something is replaced before."""
+    old = RICH.replace(*both) if both[0] else RICH
+    assert before in old
+    (folder / "old.yaml").write_text(old, encoding="utf-8")
+    new = old.replace("version: 1", "version: 2").replace(before, after)
+    (folder / "new.yaml").write_text(new, encoding="utf-8")
+    ran = CliRunner().invoke(app, ["diff", str(folder / "old.yaml"), str(folder / "new.yaml"), "--json"])
+    found: list[dict[str, Any]] = json.loads(ran.stdout)["changes"]
+    return found
+
+
 @pytest.mark.parametrize(
     ("before", "after", "kind", "subject", "told"),
     [
@@ -208,21 +220,25 @@ challenges:
         ("triangular: 50", "triangular: 60", "levels", "levels", "level 2 starts at 120, before at 100"),
         ("curve: {triangular: 50}", "curve: [0, 100, 300]", "levels", "levels", "level 4 is not there any more"),
         ("xp: 30", "xp: 40", "challenges", "two", "now: paid 2 times on one day, for 40 XP"),
-        ("per_day: 1", "per_day: 2", "challenges", "per_day", "1 → 2 a day"),
         ("name: Easy", "name: Easy, revocable: true", "visibility", "easy", "revocable no → silent"),
         ("name: Easy", "name: Easy, xp: 3", "points", "easy", "xp 10 → 3"),
     ],
 )
 def test_every_construct_is_compared(folder: Path, before: str, after: str, kind: str, subject: str, told: str):
-    (folder / "old.yaml").write_text(RICH, encoding="utf-8")
-    assert before in RICH
-    text = RICH.replace("version: 1", "version: 2").replace(before, after)
-    if kind == "challenges" and subject == "per_day":
-        more = "{key: three, description: Buy three, when: orders >= 2, every: day, xp: 30}"
-        (folder / "old.yaml").write_text(RICH.replace("xp: 30}]", "xp: 30}, " + more + "]"), encoding="utf-8")
-        text = text.replace("xp: 30}]", "xp: 30}, " + more + "]")
-    (folder / "new.yaml").write_text(text, encoding="utf-8")
-    ran = CliRunner().invoke(app, ["diff", str(folder / "old.yaml"), str(folder / "new.yaml"), "--json"])
-    found = json.loads(ran.stdout)["changes"]
-    assert (found[0]["kind"], found[0]["subject"]) == (kind, subject)
-    assert told in found[0]["told"]
+    first = rich_changes(folder, before, after)[0]
+    assert (first["kind"], first["subject"]) == (kind, subject)
+    assert told in first["told"]
+
+
+def test_more_challenges_a_day_are_told(folder: Path):
+    more = "xp: 30}, {key: three, description: Buy three, when: orders >= 3, every: day, xp: 40}]"
+    (found,) = rich_changes(folder, "per_day: 1", "per_day: 2", ("xp: 30}]", more))
+    assert (found["kind"], found["told"]) == ("challenges", "1 → 2 a day")
+
+
+def test_a_set_is_harder_when_its_category_grows(folder: Path):
+    entry = "achievements:\n  - {key: more, name: More, category: basics, when: orders >= 2}\n"
+    told = {
+        each["subject"]: (each["kind"], each["told"]) for each in rich_changes(folder, "achievements:\n", entry)
+    }
+    assert told == {"more": ("gained", "More: paid 2 times"), "whole": ("harder", "it takes more too")}

@@ -81,6 +81,18 @@ def test_all_constructs_together_come_to_what_the_reference_says(seed: int, data
     assert_equal(driven([text], log, breaks, at_once=True), reference([text], log))
 
 
+@settings(max_examples=max(1, EXAMPLES // 10))
+@given(SEEDS, languages(name="one"), languages(name="two"), BREAKS)
+def test_two_whole_catalogs_on_the_same_topics_do_not_meet(seed: int, one: str, two: str, breaks: set[int]):
+    usable(one)
+    usable(two)
+    log = claiming_log(seed, one)
+    together = driven([one, two], log, breaks, at_once=True)
+    assert_equal(together, reference([one, two], log))
+    alone = {award: at for text in (one, two) for award, at in reference([text], log).awards.items()}
+    assert together.changelog.awards == alone
+
+
 @pytest.mark.parametrize("construct", [each for each in CONSTRUCTS if each not in SAME_ORDER_ONLY])
 def test_a_construct_that_only_grows_ends_alike_in_any_order(construct: str):
     @settings(max_examples=max(1, EXAMPLES // 10))
