@@ -363,6 +363,22 @@ def test_an_award_that_is_lost_is_not_held_by_a_program_that_takes_nothing_back(
     assert told(plain.take("done")) == []
 
 
+def test_what_a_later_version_requires_too_is_no_reason_to_lose_what_is_held() -> None:
+    """Version 2 wants `other` as well; the condition still holds by its second branch."""
+    either = {"key": "a", "when": {"all": [{"any": ["done >= 1", "seen >= 1"]}]}, "revocable": "silent"}
+    others = [{"key": "other", "when": "done >= 100"}]
+    before, later = (
+        Fold(written([DONE, SEEN], [either | said, *others])) for said in ({}, {"requires": ["other"]})
+    )
+    assert told(before.take("seen")) == ["+a"]
+    before.take("done")
+
+    later.evaluator.load([(b"ann", before.evaluator.get(b"ann"))])
+    later.offset = before.offset
+
+    assert told(later.take("undone")) == []
+
+
 def test_many_things_at_once_leave_the_state_as_one_after_the_other_would() -> None:
     """A state goes through the changelog between any two records and nothing is different."""
     program = written([DONE, SEEN, GIFTS], CHAIN, LEVELS)
