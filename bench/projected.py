@@ -118,7 +118,7 @@ def _award(outcome: Outcome) -> Row:
     data, evidence = outcome.data, outcome.data.evidence
     return (
         *(outcome.id, outcome.subject, data.catalog, data.achievement, "", None, 0, data.earned_at, data.points),
-        *(None, data.rarity, data.progress_at_unlock, "{}", evidence.topic, evidence.partition, evidence.offset),
+        *(data.xp, data.rarity, data.progress_at_unlock, "{}", evidence.topic, evidence.partition, evidence.offset),
         *(evidence.event_id, data.catalog_version, data.catalog_sha256, "live", None),
     )
 
@@ -131,14 +131,19 @@ def _notice(outcome: Outcome) -> Row:
 
 
 def states(program: CatalogProgram, ledger: Ledger, count: int) -> Given:
-    """So many state records, several of each user; the last one of a user is its row."""
+    """So many state records, several of each user; the last one of a user is its row.
+
+    They tell of a whole season, so a user's states are of different days.
+    """
     draw = random.Random(SEED)
     fresh, users = _fresh(ledger), count // STATES_OF_EACH + 1
     records, rows = [], {}
-    for _ in range(count):
+    for number in range(count):
         user, zone = f"u{draw.randrange(users):07d}", draw.choice([None, "Europe/Paris"])
         values = {metric.key: draw.randrange(1, VALUE_MAX) for metric in program.metrics}
-        records.append((user.encode(), encode_state(_state(fresh, program, values, zone))))
+        state = _state(fresh, program, values, FIRST + SPAN * (number / count))
+        state[ZONE] = zone
+        records.append((user.encode(), encode_state(state)))
         rows[user] = (user, {program.catalog: values}, {program.catalog: _streaks(program, values)}, zone)
     return Given(records, {"user_progress": list(rows.values())})
 
@@ -151,29 +156,31 @@ def _fresh(ledger: Ledger) -> State:
     return state
 
 
-# What a metric of a kind keeps when this is its value.
-KEPT: dict[str, Callable[[int], list[Any]]] = {
-    "count": lambda value: [value, 0, DAY],
-    "sum": lambda value: [value, 0, DAY],
-    "max": lambda value: [value, DAY],
-    "latest": lambda value: [value, DAY, "e"],
-    "distinct": lambda value: [bytes(ID_BYTES * value), DAY],
-    "streak": lambda value: [b"", DAY, DAY + value - 1, value],
+# What a metric of a kind keeps when this is its value, and that the time of its latest event.
+KEPT: dict[str, Callable[[int, datetime], list[Any]]] = {
+    "count": lambda value, at: [value, 0, at],
+    "sum": lambda value, at: [value, 0, at],
+    "max": lambda value, at: [value, at],
+    "latest": lambda value, at: [value, at, "e"],
+    "distinct": lambda value, at: [bytes(ID_BYTES * value), at],
+    "streak": lambda value, at: [b"", DAY, DAY + value - 1, value],
 }
 
 
-def _state(fresh: State, program: CatalogProgram, values: Mapping[str, int], zone: str | None) -> State:
+def _state(fresh: State, program: CatalogProgram, values: Mapping[str, int], at: datetime) -> State:
     state = fresh.copy()
-    state[ZONE] = zone
     for metric in program.metrics:
-        kept = KEPT[metric.kind](values[metric.key])
+        kept = KEPT[metric.kind](values[metric.key], at)
         state[metric.slot : metric.slot + len(kept)] = kept
     return state
 
 
 def _streaks(program: CatalogProgram, values: Mapping[str, int]) -> dict[str, dict[str, int]]:
     longest = {metric.key: values[metric.key] for metric in program.metrics if metric.kind == "streak"}
-    return {key: {"first_day": DAY, "last_day": DAY + days - 1, "longest": days} for key, days in longest.items()}
+    return {
+        key: {"first_day": DAY, "last_day": DAY + days - 1, "length": days, "longest": days, "freezes": 0}
+        for key, days in longest.items()
+    }
 
 
 def faults(table: str, wanted: Iterable[Row], found: Iterable[Row]) -> list[str]:

@@ -35,7 +35,6 @@ def command(
 
 
 def print_overview(console: Console, standing: Standing, told: Overview, language: str | None) -> None:
-    stats = told.badge_stats
     console.print(f"[bold]{escape(standing.person.user)}[/bold] in [bold]{told.catalog}[/bold], {told.zone}")
     if told.level:
         console.print(level_line(told.level))
@@ -44,7 +43,7 @@ def print_overview(console: Console, standing: Standing, told: Overview, languag
         console.print(f"{streak.metric}: {streak.current} days now, {streak.longest} at best{kept}")
     for challenge in told.challenges:
         console.print(f"today: {escape(challenge.name)}, {challenge_state(challenge)}, {challenge.xp} XP")
-    console.print(f"{stats.total_earned} of {len(told.achievements)} earned")
+    console.print(f"{sum(each.times > 0 for each in told.achievements)} of {len(told.achievements)} earned")
     console.print(_table(standing, told, language))
 
 
@@ -89,7 +88,7 @@ def _row(progress: Progress) -> tuple[str, ...]:
         f"[green]{bar(100)}[/green]" if done else bar(progress.percent),
         f"{progress.percent:>3} %",
         day(progress.earned_at if done else progress.estimated_completion),
-        "" if done else escape(_detail(progress)),
+        "" if done else escape(detail(progress)),
     )
 
 
@@ -101,9 +100,10 @@ def _tiers(progress: Progress) -> str:
     return escape(f" ({held} → {following})" if following else f" ({held})")
 
 
-def _detail(progress: Progress) -> str:
-    if progress.season and progress.season.state != "open":
-        return f"{progress.season.state}, {progress.season.first or ''} to {progress.season.until or ''}"
+def detail(progress: Progress) -> str:
+    season = progress.season
+    if season and season.state != "open":
+        return f"from {season.first} on" if season.state == "upcoming" else f"over since {season.until}"
     missing = [member.name for member in progress.members if not member.held]
     if missing:
         more = f" and {len(missing) - MEMBERS_NAMED} more" if len(missing) > MEMBERS_NAMED else ""

@@ -13,6 +13,7 @@ from cli.bars import bar, conditions_told, day
 from cli.output import print_told
 from cli.settings import Settings
 from cli.standings import CatalogOption, JsonOption, LanguageOption, User, read_standings
+from progress.pace import whole_days
 from progress.suggestions import SUGGESTIONS, Suggestion, suggest
 
 Count = Annotated[int, typer.Option("-n", "--count", min=1, help="At most so many of each catalog.")]
@@ -63,5 +64,5 @@ def days_told(suggestion: Suggestion) -> str:
     """`4 days, 2026-06-16`; a pace that is not known tells nothing."""
     if suggestion.days_left is None:
         return ""
-    count = max(1, round(suggestion.days_left))
+    count = whole_days(suggestion.days_left)
     return f"{count:,} {'day' if count == 1 else 'days'}, {day(suggestion.estimated_completion)}"

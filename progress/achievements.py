@@ -9,51 +9,12 @@ import msgspec
 
 from progress.conditions import ConditionStatus, flags_of, leaves, percent_of, statuses_of
 from progress.estimates import estimated_completion
-from progress.rows import Award
+from progress.instances import PeriodProgress, ScopeEarned, periods_of, scopes_of
 from progress.seasons import Season, season_of
 from progress.standing import Number, Standing, day_date
+from progress.tiers import Member, TierProgress, members_of, tier_progress
 from progress.translations import texts_of
-from schemas.program import AchievementSpec, AtLeast
-
-
-class TierProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """One tier, low before high."""
-
-    tier: str
-    rank: int
-    name: str
-    rarity: str
-    points: int
-    xp: int
-    earned: bool
-    earned_at: datetime | None
-    percent: int
-    conditions: list[ConditionStatus]
-
-
-class Member(msgspec.Struct, frozen=True, kw_only=True):
-    """What a set asks for."""
-
-    key: str
-    tier: str | None
-    name: str
-    held: bool
-
-
-class PeriodProgress(msgspec.Struct, frozen=True, kw_only=True):
-    """A period in which something was counted, or earned. Shapes: `value` is None where it is not kept any more."""
-
-    period: str
-    value: Number | None
-    earned_at: datetime | None
-
-
-class ScopeEarned(msgspec.Struct, frozen=True, kw_only=True):
-    """One award of an achievement that has one for each instance."""
-
-    scope: str
-    earned_at: datetime
-    metadata: dict[str, object]
+from schemas.program import AchievementSpec
 
 
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
@@ -153,11 +114,11 @@ def progress_of(standing: Standing, family: Family, language: str | None = None)
         conditions_status=flags_of(conditions),
         tier=held[-1].tier if held else None,
         next_tier=missing[0].tier if missing else None,
-        tiers=[_tier(standing, entry, language) for entry in family.entries if entry.tier],
-        members=_members(standing, aim, language),
+        tiers=[tier_progress(standing, entry, language) for entry in family.entries if entry.tier],
+        members=members_of(standing, aim, language),
         season=season_of(standing, aim),
-        periods=_periods(standing, aim),
-        scopes=_scopes(aim, awards),
+        periods=periods_of(standing, aim),
+        scopes=scopes_of(aim, awards),
         changed_on=changed_on(standing, conditions),
         updated_at=earned_at if held and not missing else standing.person.updated_at,
         estimated_completion=estimated_completion(standing, aim),
@@ -178,63 +139,3 @@ def changed_on(standing: Standing, conditions: Iterable[ConditionStatus]) -> dat
 def _last_day(standing: Standing, metric: str) -> int | None:
     pace = standing.pace(metric)
     return pace.day if pace else standing.run(metric).last_day
-
-
-def _tier(standing: Standing, entry: AchievementSpec, language: str | None) -> TierProgress:
-    awards = standing.held(entry.reference)
-    return TierProgress(
-        tier=entry.tier or "",
-        rank=entry.rank,
-        name=texts_of(entry, language).name,
-        rarity=entry.rarity,
-        points=entry.points,
-        xp=entry.xp,
-        earned=bool(awards),
-        earned_at=awards[0].earned_at if awards else None,
-        percent=percent_of(standing, entry),
-        conditions=statuses_of(standing, entry),
-    )
-
-
-def _members(standing: Standing, entry: AchievementSpec, language: str | None) -> list[Member]:
-    if entry.all_of is None:
-        return []
-    members = [standing.entries[name] for name in entry.requires if name in standing.entries]
-    return [
-        Member(
-            key=member.key,
-            tier=member.tier,
-            name=texts_of(member, language).name,
-            held=bool(standing.held(member.reference)),
-        )
-        for member in members
-    ]
-
-
-def _periods(standing: Standing, entry: AchievementSpec) -> list[PeriodProgress]:
-    """The periods known, newest first, the present one always among them."""
-    if entry.window is None or entry.window.every is None:
-        return []
-    values = {name: value for metric in metrics_of(entry) for name, value in _kept(standing, metric).items()}
-    earned = {award.scope: award.earned_at for award in standing.held(entry.reference)}
-    names = {standing.period(entry.window.every), *values, *earned}
-    return [
-        PeriodProgress(period=name, value=values.get(name), earned_at=earned.get(name))
-        for name in sorted(names, reverse=True)
-    ]
-
-
-def _kept(standing: Standing, metric: str) -> dict[str, Number]:
-    kept = standing.person.metrics.get(metric)
-    return {name: standing.told(metric, value) for name, value in kept.items()} if isinstance(kept, dict) else {}
-
-
-def metrics_of(entry: AchievementSpec) -> list[str]:
-    """The metric of an achievement that looks at one only."""
-    return [entry.when.metric] if isinstance(entry.when, AtLeast) else []
-
-
-def _scopes(entry: AchievementSpec, awards: list[Award]) -> list[ScopeEarned]:
-    if entry.scope is None:
-        return []
-    return [ScopeEarned(scope=each.scope, earned_at=each.earned_at, metadata=each.metadata) for each in awards]

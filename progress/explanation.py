@@ -6,13 +6,14 @@ from typing import Literal
 
 import msgspec
 
-from progress.achievements import Family, Member, Progress, progress_of
+from progress.achievements import Family, Progress, progress_of
 from progress.conditions import is_complete
 from progress.missing import Missing, missing_of
 from progress.proofs import Proof, proof_of
 from progress.rows import Award
 from progress.seasons import season_of
 from progress.standing import Standing
+from progress.tiers import Member
 from progress.wording import Wording
 from schemas.program import AchievementSpec
 

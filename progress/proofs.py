@@ -12,7 +12,7 @@ from progress.rows import Award, Evidence, Reason
 from progress.standing import Number, Standing
 from schemas.program import AchievementSpec, AtLeast, MetricSpec
 
-ONE_BY_ONE = ("count", "distinct")  # an event moves them by one, so the value before is known
+ONE_BY_ONE = ("count", "distinct")
 
 
 class Ended(msgspec.Struct, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ def proof_of(standing: Standing, award: Award) -> Proof:
         points=award.points,
         xp=award.xp,
         metric=metric.origin or metric.key if metric else None,
-        before=standing.told(metric.key, after - 1) if metric and after and metric.kind in ONE_BY_ONE else None,
+        before=standing.told(metric.key, after - 1) if metric and after and is_stepwise(entry, metric) else None,
         after=standing.told(metric.key, after) if metric and after is not None else None,
         evidence=award.evidence,
         catalog_version=award.catalog_version,
@@ -81,6 +81,11 @@ def proof_of(standing: Standing, award: Award) -> Proof:
         context=award.context,
         revoked=_ended(standing, award),
     )
+
+
+def is_stepwise(entry: AchievementSpec | None, metric: MetricSpec) -> bool:
+    """Whether the deciding event moved the metric, and by one; a prerequisite may have been what came last."""
+    return metric.kind in ONE_BY_ONE and entry is not None and not entry.requires
 
 
 def _deciding(standing: Standing, entry: AchievementSpec) -> MetricSpec | None:

@@ -100,11 +100,16 @@ def suggestion_of(
         rarity=entry.rarity,
         points=entry.points,
         percent=100 - ranked.undone,
-        days_left=None if days is None else round(days, 1),
+        days_left=None if days is None else tenths(days),
         estimated_completion=None if days is None else day_date(standing.today + whole_days(days)),
         missing=[status for status in statuses_of(standing, entry) if not status.met],
         leads_to=leads_to.get(entry.reference, []),
     )
+
+
+def tenths(days: float) -> float:
+    """Rounded up, so that whole days of it are those to the estimated date."""
+    return whole_days(days * 10) / 10
 
 
 def dependants(standing: Standing) -> dict[str, list[str]]:

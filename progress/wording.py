@@ -20,6 +20,7 @@ from schemas.program import (
     WindowSpec,
 )
 
+PREPOSITIONS = {"to", "by", "from"}
 COMPARED = {
     "eq": "is",
     "gte": "is at least",
@@ -38,7 +39,7 @@ class Wording:
         self._program = program
         self._metrics = {metric.key: metric for metric in program.metrics}
         self._fields = {event.type: {each.name: each for each in event.fields} for event in program.events}
-        self._names = {entry.reference: entry.name for entry in program.achievements}
+        self._names = {entry.reference: name_told(entry) for entry in program.achievements}
 
     def achievement(self, entry: AchievementSpec) -> str:
         """All that somebody must do for it: `song released 10 times, between 2026-06-01 and 2026-08-31`."""
@@ -85,7 +86,7 @@ class Wording:
         told = MEASURES[metric.kind].format(
             events=self._events(feed for feed in metric.feeds if feed.sign > 0),
             of=spoken(metric.of),
-            by=plural(" and ".join(map(spoken, metric.by))),
+            by=things(metric),
         )
         return told + (f", less {undone}" if undone else "") + self._bridges(metric)
 
@@ -100,7 +101,7 @@ class Wording:
         return grace + (f", each {freezes} making up for a missed day" if freezes else "")
 
     def _events(self, feeds: Iterable[Feed]) -> str:
-        return " or ".join(map(self._event, feeds))
+        return " / ".join(map(self._event, feeds))
 
     def _event(self, feed: Feed) -> str:
         tests = " and ".join(self._test(feed.type, test) for test in feed.where)
@@ -119,11 +120,14 @@ def _count_told(metric: MetricSpec, events: str, at: str) -> str:
 
 
 def _distinct_told(metric: MetricSpec, events: str, at: str) -> str:
-    fields = " and ".join(map(spoken, metric.by))
-    steps = f" (in steps of {metric.bucket})" if metric.bucket else ""
-    if at == "1":
-        return f"any {fields} of {events}"
-    return f"{at} different {plural(fields)}{steps} of {events}"
+    return f"{events} once" if at == "1" else f"{events}, {at} different {things(metric)}"
+
+
+def things(metric: MetricSpec) -> str:
+    """What a metric counts different ones of: `exercises` by `exercise_id`, `people` by `to_id`."""
+    names = [spoken(field).removesuffix(" id") for field in metric.by]
+    told = " and ".join("people" if name in PREPOSITIONS else plural(name) for name in names)
+    return told + (f" in steps of {metric.bucket}" if metric.bucket else "")
 
 
 def _streak_told(metric: MetricSpec, events: str, at: str) -> str:
@@ -146,7 +150,7 @@ MEASURES = {
     "sum": "{of} of {events}, added up",
     "max": "the greatest {of} of one {events}",
     "latest": "{of}, as {events} said last",
-    "distinct": "how many different {by} of {events}",
+    "distinct": "how many different {by}, of {events}",
     "streak": "days in a row with {events}",
     "xp": "XP",
 }
@@ -172,6 +176,10 @@ def value_told(value: str | int | bool, places: int) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     return plain_number(value, places) if isinstance(value, int) else value
+
+
+def name_told(entry: AchievementSpec) -> str:
+    return f"{entry.name} ({entry.tier})" if entry.tier else entry.name
 
 
 def plural(words: str) -> str:

@@ -10,7 +10,7 @@ A pace changes only when its metric moves on a new day: what it gained since the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -33,9 +33,9 @@ class Pace(msgspec.Struct, gc=False, frozen=True, array_like=True):
     days: int
 
 
-def follow(paces: Mapping[str, Pace], before: Values, days: Mapping[str, int]) -> dict[str, Pace]:
+def follow(paces: Mapping[str, Pace], before: Values, moved: Iterable[tuple[str, int]]) -> dict[str, Pace]:
     """The paces of metrics that last moved on these days, having had the values `before`."""
-    return {metric: paced(paces.get(metric), before.get(metric) or 0, day) for metric, day in days.items()}
+    return {metric: paced(paces.get(metric), before.get(metric) or 0, day) for metric, day in moved}
 
 
 def paced(pace: Pace | None, value: int, day: int) -> Pace:

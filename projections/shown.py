@@ -28,25 +28,23 @@ Pick = Callable[[State], tuple[Any, ...]]
 class Moves(NamedTuple):
     """When a catalog's metrics last moved.
 
-    Shapes: metrics and times go together, the time of what never moved being 1970; first_days are those of streaks
-    (days since 1970, None before any); is_known says whether the user has had an event of the catalog.
+    Shapes: metrics, times and days go together, those of what never moved being of 1970; first_days are those of
+    streaks (since 1970, None before any); is_known says whether the user has had an event of the catalog.
+    Units: days as ordinals of the UTC calendar, which cost least.
     """
 
     metrics: list[str]
     times: tuple[datetime, ...]
+    days: tuple[int, ...]
     first_days: tuple[int | None, ...]
     is_known: bool
 
     @property
-    def days_moved(self) -> tuple[object, ...]:
-        """Two states of a user with the same ones have the same pace. In a form that costs little."""
-        return (self.is_known, *map(datetime.toordinal, self.times))
-
-    @property
-    def days(self) -> dict[str, int]:
-        """Of metrics that moved. Units: days since 1970, in UTC."""
-        moved = zip(self.metrics, self.times, strict=True)
-        return {metric: at.toordinal() - EPOCH_DAY for metric, at in moved if at != EPOCH}
+    def moved(self) -> Iterator[tuple[str, int]]:
+        """Metrics that moved, and the day. Units: days since 1970, in UTC."""
+        for metric, day in zip(self.metrics, self.days, strict=True):
+            if day != EPOCH_DAY:
+                yield metric, day - EPOCH_DAY
 
     @property
     def since(self) -> datetime | None:
@@ -87,7 +85,9 @@ class Shown:
         return seasons | {metric.key: latest_periods(state, metric) for metric in self._repeating}
 
     def moves(self, state: State) -> Moves:
-        return Moves(self._timed, self._times(state), self._first_days(state), any(self._events(state)))
+        times = self._times(state)
+        days = tuple(map(datetime.toordinal, times))
+        return Moves(self._timed, times, days, self._first_days(state), any(self._events(state)))
 
 
 def reads(metrics: Sequence[MetricSpec]) -> list[Read]:

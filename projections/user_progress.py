@@ -70,19 +70,17 @@ class ProgressRows(NamedTuple):
     erased: list[str]
 
 
-class Past(NamedTuple):
+class Past(msgspec.Struct, gc=False, frozen=True, array_like=True):
     """What the row of a user said before. Shapes: all are by catalog; of values only numbers are wanted."""
 
-    metrics: dict[str, dict[str, Any]]
-    windows: dict[str, dict[str, Any]]
-    paces: dict[str, dict[str, Pace]]
-    known_since: dict[str, datetime]
+    metrics: dict[str, dict[str, int | None]] = {}
+    windows: dict[str, dict[str, Any]] = {}
+    paces: dict[str, dict[str, Pace]] = {}
+    known_since: dict[str, datetime] = {}
 
 
-NO_PAST = Past({}, {}, {}, {})
-decode_values = msgspec.json.Decoder(dict[str, dict[str, Any]]).decode
-decode_paces = msgspec.json.Decoder(dict[str, dict[str, Pace]]).decode
-decode_times = msgspec.json.Decoder(dict[str, datetime]).decode
+NO_PAST = Past()
+decode_past = msgspec.json.Decoder(Past).decode
 
 
 class KnownProgram:
@@ -122,7 +120,7 @@ class KnownProgram:
             state[ZONE],
             append_moment(latest.record),
             moves,
-            hash(tuple(each.days_moved for each in moves.values())),
+            hash(tuple((each.days, each.is_known) for each in moves.values())),
         )
 
 
@@ -189,10 +187,7 @@ class UserProgressProjection:
 
 async def read_past(cursor: AsyncCursor, users: list[str]) -> dict[str, Past]:
     await cursor.execute(SQL["read_past"], {"users": users}, prepare=False)
-    return {
-        user: Past(decode_values(metrics), decode_values(windows), decode_paces(pace), decode_times(known))
-        for user, metrics, windows, pace, known in await cursor.fetchall()
-    }
+    return {user: decode_past(written) for user, written in await cursor.fetchall()}
 
 
 def start_of_row(row: Progress) -> bytes:
@@ -214,7 +209,7 @@ def paces_of_row(row: Progress, past: Past, moved: Mapping[str, int]) -> bytes:
     if row.user not in moved:
         return NULL + NULL
     paces = {
-        catalog: follow(past.paces.get(catalog, {}), values_of(past, catalog), moves.days)
+        catalog: follow(past.paces.get(catalog, {}), values_of(past, catalog), moves.moved)
         for catalog, moves in row.moves.items()
     }
     return jsonb(encode_json(paces)) + jsonb(encode_json(dict(known_since(row, past))))

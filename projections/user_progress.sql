@@ -15,7 +15,8 @@ copy incoming_progress (updated_at, user_id, zone, metrics, streaks, windows, pa
 from stdin with (format binary);
 
 -- name: read_past
-select user_id, metrics::text, windows::text, pace::text, known_since::text
+-- As one array, which is decoded in one call.
+select user_id, '[' || metrics::text || ',' || windows::text || ',' || pace::text || ',' || known_since::text || ']'
 from user_progress
 where user_id = any(%(users)s);
 

@@ -44,12 +44,21 @@ metrics:
   best: {{max: rated, of: data.stars}}
   stars: {{latest: rated, of: data.stars}}
   listened: {{count: heard}}
+  ahead: {{count: played, minus: [{{practised: {{where: {{data.minutes: {{lt: 12}}}}}}}}]}}
+xp: [{{on: practised, amount: data.minutes}}]
+levels: {{of: xp, curve: [0, 50, 150, 300]}}
 achievements:
   - key: all_rounder
     name: All-rounder
     when: {{all: [plays >= 3, ratings >= 2, minutes >= 20]}}
     requires: [plays_1]
   - {{key: five_stars, name: Five stars, when: best >= 5}}
+  - {{key: ahead, name: Ahead, when: ahead >= 2, revocable: announced}}
+  - {{key: starred, name: Starred, on: rated, scope: data.stars, metadata: {{stars: data.stars}}}}
+  - key: patient
+    name: Patient
+    conditions: {{minutes: minutes}}
+    tiers: [{{tier: bronze, at: {{minutes: 40}}}}, {{tier: silver, at: {{minutes: 120}}}}]
 ladders:
   - metric: plays
     steps: [{{key: plays_1, name: One, at: 1}}, {{key: plays_2, name: Two, at: 2}},

@@ -5,21 +5,30 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from bench import reference
-from bench.reference import Result
+from bench.reference import Result, Unlock
 from processor.evaluator.partition import PartitionEvaluator
 from processor.kafka.dead_letters import PREFIX
-from schemas.outcomes import Outcome, decode_outcome
+from projections.award import AwardData
+from schemas.outcomes import (
+    AnswerOutcome,
+    AnyOutcome,
+    LevelOutcome,
+    Outcome,
+    Revoked,
+    RevokedOutcome,
+    Unlocked,
+    decode_any_outcome,
+)
 from schemas.records import PlainRecord
 from schemas.state import CONTROL_KEY, decode_control, decode_state, fresh_state, metric_values
 from simulation.activity import CATALOG, NAMES, SOURCES, Publication, program, ready
 from simulation.world import World
-
-Award = tuple[str, str, str, str]
 
 
 def complaints(world: World) -> list[str]:
@@ -75,21 +84,29 @@ def committed(world: World, topic: str) -> list[PlainRecord]:
     return [record for place in places for record in world.broker.partition(place).committed()]
 
 
-def award_of(outcome: Outcome) -> Award:
-    data = outcome.data
-    return outcome.subject, data.catalog, data.achievement, data.scope
+def unlock_of(user: str, data: AwardData | Revoked | Unlocked) -> Unlock:
+    """As the reference names it."""
+    key = data.achievement if data.tier is None else f"{data.achievement}/{data.tier}"
+    return Unlock((user, data.catalog, key, data.scope), data.n)
+
+
+def level_of(outcome: LevelOutcome) -> tuple[str, str, int]:
+    return outcome.subject, outcome.data.catalog, outcome.data.level
 
 
 def outcomes(world: World, judged: Judged) -> Iterator[str]:
     """I1"""
-    found = [decode_outcome(record.value or b"") for record in committed(world, NAMES.outcomes)]
+    found = [decode_any_outcome(record.value or b"") for record in committed(world, NAMES.outcomes)]
     yield from repeated("outcomes", (each.id for each in found))
     wanted = judged.result
-    yield from differences(
-        "awards",
-        {award_of(each): None if award_of(each) in wanted.undated else each.data.earned_at for each in found},
-        {award: None if award in wanted.undated else at for award, at in wanted.awards.items()},
-    )
+    unlocks = {
+        unlock_of(each.subject, each.data): each.data.earned_at for each in found if isinstance(each, Outcome)
+    }
+    yield from differences("unlocks", dated(unlocks, wanted), dated(wanted.unlocks, wanted))
+    revoked = [unlock_of(each.subject, each.data) for each in found if isinstance(each, RevokedOutcome)]
+    yield from differences("revocations", dict.fromkeys(revoked), dict.fromkeys(wanted.revocations))
+    levels = {level_of(each): each.data.earned_at for each in found if isinstance(each, LevelOutcome)}
+    yield from differences("levels", levels, wanted.levels_reached)
     yield from evidence(found, judged)
     derived = [json.loads(record.value or b"")["id"] for record in committed(world, NAMES.derived)]
     yield from repeated("derived events", derived)
@@ -97,24 +114,36 @@ def outcomes(world: World, judged: Judged) -> Iterator[str]:
         yield f"{len(derived)} derived events, expected {wanted.derived}"
 
 
+def dated(unlocks: Mapping[Unlock, datetime], wanted: Result) -> dict[Unlock, datetime | None]:
+    """Without the dates of those that may have another one."""
+    return {unlock: None if unlock.award in wanted.undated else at for unlock, at in unlocks.items()}
+
+
 def repeated(what: str, ids: Iterable[str]) -> Iterator[str]:
     if twice := [each for each, count in Counter(ids).items() if count > 1]:
         yield f"{what} more than once: {twice}"
 
 
-def evidence(found: Iterable[Outcome], judged: Judged) -> Iterator[str]:
+def evidence(found: Iterable[AnyOutcome], judged: Judged) -> Iterator[str]:
     for outcome in found:
+        if isinstance(outcome, AnswerOutcome):
+            continue
         proof = outcome.data.evidence
         event = judged.events.get((proof.topic, proof.partition, proof.offset))
         if proof.topic in SOURCES and (event is None or event["id"] != proof.event_id):
-            yield f"the evidence of {award_of(outcome)} is {proof}, where {event} lies"
+            yield f"the evidence of {outcome.type} of {outcome.subject} is {proof}, where {event} lies"
 
 
 def read_models(world: World, judged: Judged) -> Iterator[str]:
     """I2"""
-    shown = {(a.subject, a.data.catalog, a.data.achievement, a.data.scope) for a in world.database.awards.values()}
-    yield from differences("user_achievement", dict.fromkeys(shown), dict.fromkeys(judged.result.awards))
-    progress = {user: json.loads(row.metrics) for user, row in world.database.progress.items()}
+    database = world.database
+    shown = {identity: unlock_of(award.subject, award.data) for identity, award in database.awards.items()}
+    yield from differences("user_achievement", dict.fromkeys(shown.values()), dict.fromkeys(judged.result.unlocks))
+    held = [unlock.award for identity, unlock in shown.items() if identity not in database.revoked]
+    yield from differences("what is held", dict.fromkeys(held), dict.fromkeys(judged.result.awards))
+    levels = [level_of(each) for each in database.others.values() if isinstance(each, LevelOutcome)]
+    yield from differences("user_level_reached", dict.fromkeys(levels), dict.fromkeys(judged.result.levels_reached))
+    progress = {user: json.loads(row.metrics) for user, row in database.progress.items()}
     yield from differences("user_progress", progress, judged.result.metrics)
 
 
@@ -122,7 +151,8 @@ def notifications(world: World, judged: Judged) -> Iterator[str]:
     """I3"""
     database = world.database
     told = {each.outcome for each in database.notifications.values()}
-    yield from differences("notification", dict.fromkeys(told), dict.fromkeys(database.awards))
+    shown = {*database.awards, *database.revoked.values(), *database.others}
+    yield from differences("notification", dict.fromkeys(told), dict.fromkeys(shown))
     queued = {identity for identity, _ in database.deliveries}
     yield from differences("deliveries", dict.fromkeys(queued), dict.fromkeys(database.notifications))
 

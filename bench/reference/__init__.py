@@ -9,6 +9,6 @@ It takes events that were judged before: what would be a dead letter must not be
 
 from bench.reference.catalog import read_yaml
 from bench.reference.folding import COMMANDS, fold
-from bench.reference.result import Answer, Award, Result, Unlock
+from bench.reference.result import Answer, Award, Result, Told, Unlock
 
-__all__ = ["COMMANDS", "Answer", "Award", "Result", "Unlock", "fold", "read_yaml"]
+__all__ = ["COMMANDS", "Answer", "Award", "Result", "Told", "Unlock", "fold", "read_yaml"]

@@ -74,6 +74,7 @@ class Achievement:
     points: int
     xp: int
     revocable: bool
+    every: str
     on: list[Feed]
     scope: str
     metadata: dict[str, str]
@@ -110,8 +111,10 @@ class Catalog:
         self._read_experience(said)
         self.entries = [each for each in listed(said) if truth(each.get("is_active", True))]
         self.achievements = {each.name: each for each in self._achievements()}
+        self.at_once = [each for each in self.achievements.values() if each.on]
         self._read_challenges(said.get("challenges") or {})
-        self.thresholds = {part for each in self.achievements.values() for part in thresholds_of(each.when)}
+        thresholds = {part for each in self.achievements.values() for part in thresholds_of(each.when)}
+        self.thresholds_on = {key: [part for part in thresholds if part.metric == key] for key in self.metrics}
 
     def topic_of(self, event_type: str) -> str | None:
         return self.events[event_type]["topic"] if event_type in self.events else None
@@ -192,6 +195,7 @@ class Catalog:
                 points=points,
                 xp=int(entry.get("xp", points)) if self.awards_give_xp else 0,
                 revocable=entry.get("revocable", "false") == "announced" or truth(entry.get("revocable", False)),
+                every=self._window(entry).every,
                 on=[*self._feeds(entry.get("on") or [], 1, entry.get("where") or {})],
                 scope=bare(entry.get("scope") or ""),
                 metadata={name: bare(path) for name, path in (entry.get("metadata") or {}).items()},

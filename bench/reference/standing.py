@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from datetime import UTC, date, datetime
+from itertools import chain
 
 from bench.reference import bounds
 from bench.reference.catalog import XP, Achievement, AtLeast, Catalog, Challenge, Condition, Feed, Metric
@@ -19,12 +20,14 @@ Crossing = tuple[AtLeast, str]  # a threshold, and the period in which it is rea
 class Standing:
     """After every event everything is looked at again; `result` is told what happens on the way.
 
-    Shapes: reached_at has the thresholds that are reached now, level_at the levels that were not told before.
+    Shapes: seen has the values at the last look, reached_at the thresholds that are reached now, level_at the
+    levels that nobody was told of.
     """
 
     def __init__(self, user: str, catalog: Catalog, result: Result) -> None:
         self.user, self.catalog, self.result = user, catalog, result
         self.kept = {key: kept(metric) for key, metric in catalog.metrics.items()}
+        self.seen: dict[str, dict[str, int | None]] = {}
         self.reached_at: dict[Crossing, datetime] = {}
         self.level_at: dict[int, datetime] = {}
         self.level_told = 1
@@ -49,11 +52,11 @@ class Standing:
         """What an event does, in this order: it moves metrics, takes back awards, and gives awards and levels."""
         self.zone = event.zone or self.catalog.zone
         held_before = set(self.reached_at)
-        self.move(event)
-        self.watch()
-        self.give_at_once(event)
-        self.take_back(event, held_before)
-        self.give(event)
+        if self.move(event):
+            self.watch()
+        if self.give_at_once(event) or self.reached_at.keys() != held_before:
+            self.take_back(event, held_before)
+            self.give(event)
         self.tell_levels()
 
     def claim(self, challenge: Challenge, day: date, claim: Happening) -> None:
@@ -67,15 +70,19 @@ class Standing:
 
     # --- metrics ---
 
-    def move(self, event: Happening) -> None:
+    def move(self, event: Happening) -> bool:
+        """Whether anything moved."""
         fields = self.catalog.fields[event.type]
-        for key, metric in self.catalog.metrics.items():
-            for feed in metric.feeds:
-                if self.is_fed(event, feed) and self.is_in_season(event, metric):
-                    self.kept[key].take(event, feed.sign, fields, self.zone)
-        for gift in self.catalog.gifts:
-            if self.is_fed(event, gift.feed):
-                self.give_xp(gift.amount or event.number(gift.of, fields) or 0, event.at)
+        moved = [
+            self.kept[key].take(event, feed.sign, fields, self.zone)
+            for key, metric in self.catalog.metrics.items()
+            for feed in metric.feeds
+            if self.is_fed(event, feed) and self.is_in_season(event, metric)
+        ]
+        gifts = [gift for gift in self.catalog.gifts if self.is_fed(event, gift.feed)]
+        for gift in gifts:
+            self.give_xp(gift.amount or event.number(gift.of, fields) or 0, event.at)
+        return any(moved) or bool(gifts)
 
     def is_fed(self, event: Happening, feed: Feed) -> bool:
         fields = self.catalog.fields[event.type]
@@ -95,8 +102,10 @@ class Standing:
 
     def watch(self) -> None:
         """Remember of each threshold when it was last reached from below, as long as it is."""
-        for threshold in self.catalog.thresholds:
-            for period, value in self.kept[threshold.metric].values().items():
+        before, self.seen = self.seen, {key: kept.values() for key, kept in self.kept.items()}
+        changed = [key for key, values in self.seen.items() if values != before.get(key)]
+        for threshold in chain.from_iterable(self.catalog.thresholds_on[key] for key in changed):
+            for period, value in self.seen[threshold.metric].items():
                 if value is None or value < threshold.at:
                     self.reached_at.pop((threshold, period), None)
                 elif (threshold, period) not in self.reached_at:
@@ -121,29 +130,37 @@ class Standing:
 
     # --- awards ---
 
-    def give_at_once(self, event: Happening) -> None:
-        """The awards that an event is, whatever the metrics say."""
-        for achievement in self.catalog.achievements.values():
-            for feed in achievement.on:
-                scope = scope_of(event, achievement)
-                if self.is_fed(event, feed) and scope is not None and self.is_new(achievement, scope):
-                    self.award(achievement, scope, event.at, event)
+    def give_at_once(self, event: Happening) -> bool:
+        """The awards that an event is, whatever the metrics say. Whether there was one."""
+        awarded = False
+        for achievement in self.catalog.at_once:
+            scope = scope_of(event, achievement)
+            is_meant = any(self.is_fed(event, feed) for feed in achievement.on)
+            if is_meant and scope is not None and self.is_new(achievement, scope):
+                self.award(achievement, scope, event.at, event)
+                awarded = True
+        return awarded
 
     def is_new(self, achievement: Achievement, scope: str) -> bool:
         won = self.earned.get(achievement.name, {})
         return scope not in won and len(won) < bounds.SCOPES_MAX
 
     def give(self, event: Happening) -> None:
-        while any(self.decide(each, event) for each in self.catalog.achievements.values()):
+        while any(self.decide(each, event) for each in self.open()):
             pass  # until nothing more follows from what was awarded
+
+    def open(self) -> list[Achievement]:
+        """What is not held yet, or not in every period."""
+        achievements = self.catalog.achievements.values()
+        return [each for each in achievements if each.name not in self.earned or "" not in self.earned[each.name]]
 
     def decide(self, achievement: Achievement, event: Happening) -> bool:
         """Award the first scope in which it is earned and not held yet."""
-        if achievement.on or not self.has_required(achievement):
+        if achievement.on:
             return False
-        for period in self.periods_of(achievement.when):
+        for period in self.periods_of(achievement):
             since = self.true_since(achievement.when, period)
-            if since is not None and self.is_new(achievement, period):
+            if since is not None and self.has_required(achievement) and self.is_new(achievement, period):
                 required = [self.first_earned(name) for name in achievement.requires]
                 self.award(achievement, period, max([since, *required]), event)
                 return True
@@ -169,11 +186,12 @@ class Standing:
     def first_earned(self, name: str) -> datetime:
         return next(iter(self.earned[name].values()))
 
-    def periods_of(self, condition: Condition) -> list[str]:
-        """The periods to look at: of a metric that has them, all that are kept."""
-        if isinstance(condition, AtLeast):
-            return sorted(self.kept[condition.metric].values())
-        return [""]
+    def periods_of(self, achievement: Achievement) -> list[str]:
+        """The periods to look at: all that are kept, where it has periods."""
+        if not achievement.every:
+            return [""]
+        assert isinstance(achievement.when, AtLeast)
+        return sorted(self.kept[achievement.when.metric].values())
 
     def true_since(self, condition: Condition, period: str = "") -> datetime | None:
         """When a condition that holds now began to hold; None when it does not hold."""
@@ -189,10 +207,12 @@ class Standing:
 
     def take_back(self, event: Happening, held_before: set[Crossing]) -> None:
         """Revoke what does not hold, then what hung on it, and so on; always the first in the catalog."""
+        if not any(each.revocable for each in self.catalog.achievements.values()):
+            return
         chains: dict[str, list[Reason]] = {}
         while falling := [each for each in self.held() if self.falls(each, held_before, chains)]:
             first = falling[0]
-            chains[first.name] = self.chain(first, chains)
+            chains[first.name] = self.chain_of(first, chains)
             self.revoke(first, event, chains[first.name])
 
     def held(self) -> list[Achievement]:
@@ -212,7 +232,7 @@ class Standing:
             return bool(chains) and condition.metric == XP and was_held
         return any(self.lost_level(part, held_before, chains) for part in condition.parts)
 
-    def chain(self, achievement: Achievement, chains: dict[str, list[Reason]]) -> list[Reason]:
+    def chain_of(self, achievement: Achievement, chains: dict[str, list[Reason]]) -> list[Reason]:
         """Why it falls: the cause, then the awards in between, up to what is missing for this one."""
         for name in achievement.requires:
             if name in chains:

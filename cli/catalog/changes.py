@@ -11,19 +11,19 @@ from schemas.program import XP, AchievementSpec, AtLeast, CatalogProgram, Challe
 from schemas.program import All as AllOf
 
 KINDS = {
-    "gained": "can be earned now",
-    "removed": "cannot be earned any more",
-    "renamed": "is called something else",
-    "harder": "is harder",
-    "easier": "is easier",
-    "changed": "is earned in another way",
-    "points": "gives other points",
-    "visibility": "is shown in another way",
-    "metric": "is measured in another way",
+    "gained": "Can be earned now",
+    "removed": "Cannot be earned any more",
+    "renamed": "Is called something else",
+    "harder": "Is harder",
+    "easier": "Is easier",
+    "changed": "Is earned in another way",
+    "points": "Gives other points",
+    "visibility": "Is shown in another way",
+    "metric": "Is measured in another way",
     "xp": "XP is given otherwise",
-    "levels": "levels start elsewhere",
-    "challenges": "challenges are others",
-    "look": "looks different",
+    "levels": "Levels start elsewhere",
+    "challenges": "Challenges are others",
+    "look": "Looks different",
 }
 LOOK = ("description", "message", "icon", "color_from", "color_to", "category", "type", "translations")
 SHOWN = ("secret", "is_public", "revocable")
@@ -124,6 +124,8 @@ class Comparison:
             yield self._change("renamed", f"{self._before.name} is called {self._after.name} now")
         if self._asked[0] != self._asked[1] and not self._asks_the_same():
             yield self._change(self._direction(), f"before: {self._asked[0]}; now: {self._asked[1]}")
+        elif self._after.all_of is not None and self._before.requires != self._after.requires:
+            yield self._change(self._direction(), self._members())
         for kind, names in (("points", WORTH), ("visibility", SHOWN), ("look", LOOK)):
             told = [*self._differing(names)]
             if told:
@@ -132,6 +134,14 @@ class Comparison:
     def _change(self, kind: str, told: str) -> Change:
         return Change(kind, self._after.reference, told)
 
+    def _members(self) -> str:
+        """What a set takes in and lets go when its category changes. Who has it keeps it."""
+        before, after = self._before.requires, self._after.requires
+        taken = ", ".join(name for name in after if name not in before)
+        dropped = ", ".join(name for name in before if name not in after)
+        told = [f"it takes {taken} too"] * bool(taken) + [f"it takes {dropped} no longer"] * bool(dropped)
+        return "; ".join(told)
+
     def _asks_the_same(self) -> bool:
         """Whether its words are others only because a metric is, which is told of the metric."""
         steps = thresholds(self._before.when, self._after.when)
@@ -139,6 +149,8 @@ class Comparison:
         return is_same and not self._after.on and self._before.requires == self._after.requires
 
     def _direction(self) -> str:
+        if self._before.on or self._after.on:
+            return "changed"
         steps = thresholds(self._before.when, self._after.when)
         if steps is not None and self._before.requires == self._after.requires:
             return harder_or_easier(all(now >= was for was, now in steps), all(now <= was for was, now in steps))
@@ -173,7 +185,7 @@ def thresholds(before: Condition, after: Condition) -> list[tuple[int, int]] | N
 def demands(entry: AchievementSpec) -> dict[Any, int] | None:
     """What must all be there: metric -> how much, required award -> 1. None where that alone does not say it."""
     parts = entry.when.of if isinstance(entry.when, AllOf) else [entry.when]
-    if entry.on or not all(isinstance(part, AtLeast) for part in parts):
+    if not all(isinstance(part, AtLeast) for part in parts):
         return None
     asked: dict[Any, int] = {part.metric: part.at for part in parts if isinstance(part, AtLeast)}
     return asked | dict.fromkeys((("award", name) for name in entry.requires), 1)
@@ -230,8 +242,9 @@ def level_changes(old: CatalogProgram, new: CatalogProgram) -> Iterator[Change]:
     if before != after:
         levels = sorted(before.keys() | after.keys())
         first = next(level for level in levels if before.get(level) != after.get(level))
-        was, now = said(before.get(first)), said(after.get(first))
-        yield Change("levels", "levels", f"level {first} starts at {now}, before at {was}")
+        now = f"starts at {after[first]}" if first in after else "is not there any more"
+        was = f"before at {before[first]}" if first in before else "and was not there before"
+        yield Change("levels", "levels", f"level {first} {now}, {was}")
 
 
 def challenge_changes(old: CatalogProgram, new: CatalogProgram) -> Iterator[Change]:

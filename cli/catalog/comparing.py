@@ -57,5 +57,5 @@ def lines(before: Compiled, after: Compiled, found: list[Change]) -> list[str]:
     if old.sha256 != new.sha256 and new.version <= old.version:
         told.append(f"raise `version`: under {new.version} it is refused, its content being another")
     for kind, group in groupby(found, key=lambda change: change.kind):
-        told += ["", KINDS[kind].capitalize() + ":", *(f"  {each.subject}: {each.told}" for each in group)]
+        told += ["", KINDS[kind] + ":", *(f"  {each.subject}: {each.told}" for each in group)]
     return told if found else [*told, "nothing changes for users"]

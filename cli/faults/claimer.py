@@ -30,10 +30,16 @@ IDLE_S = 0.2
 EARLY = "early"
 
 UNSEEN = b"""
-select id::text from notification
-where id = any(%s) and not exists (
-    select from user_achievement where user_achievement.id = (notification.metadata ->> 'outcome_id')::uuid
-)
+select notification.id::text
+from notification
+cross join lateral (
+    select (metadata ->> 'outcome_id')::uuid as outcome, (metadata ->> 'award_id')::uuid as ended
+) as told
+where notification.id = any(%s)
+    and not exists (select from user_achievement where id = told.outcome)
+    and not exists (select from user_achievement where id = told.ended and revoked_at is not null)
+    and not exists (select from user_level_reached where id = told.outcome)
+    and not exists (select from user_challenge where id = told.outcome)
 """
 
 

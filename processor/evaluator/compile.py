@@ -18,6 +18,8 @@ from schemas.catalog import model
 from schemas.catalog.listing import (
     all_achievements,
     all_events,
+    given_xp,
+    is_given_often,
     level_starts,
     members_of,
     places_of,
@@ -257,7 +259,7 @@ class Achievements:
             number=self._numbering.award(self._identity(entry)),
             when=self._condition(entry.when, entry.window, compound),
             requires=requires,
-            xp=self._given_xp(entry),
+            xp=given_xp(self._catalog, entry),
             conditions={
                 name: self._comparison(each, entry.window, compound) for name, each in entry.conditions.items()
             },
@@ -276,14 +278,10 @@ class Achievements:
             return members_of(self._entries, entry)
         return [self._lowest.get(name, name) for name in entry.requires]
 
-    def _given_xp(self, entry: model.Achievement) -> int:
-        if not self._catalog.xp_from_awards:
-            return 0
-        return entry.points if entry.xp is None else entry.xp
-
     def _scopes(self, entry: model.Achievement) -> int | None:
-        many = entry.scope is not None or (entry.window is not None and entry.window.every is not None)
-        return self._numbering.extra(f"scopes/{self._identity(entry)}", "bytes") if many else None
+        if not is_given_often(entry):
+            return None
+        return self._numbering.extra(f"scopes/{self._identity(entry)}", "bytes")
 
     def _condition(self, condition: model.Condition, window: model.Window | None, compound: bool) -> Condition:
         """A condition; in a compound every comparison has a number under which its crossing is remembered."""

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from processor.evaluator.claims import Offer
+from processor.evaluator.entries import Board
 from processor.evaluator.metrics import Step
 from processor.evaluator.outcomes import Derivation
 from processor.evaluator.plan import Plans
 from processor.evaluator.rules import Rules, is_plain
 from processor.evaluator.settlement import Books
 from processor.evaluator.telling import Fields
-from schemas.events import EventReader, event_specs, readers
+from schemas.events import EventKey, EventReader, event_key, event_specs, readers
 from schemas.program import Program
 from schemas.state import fresh_state
 
@@ -45,18 +46,24 @@ def _runs(reader: EventReader, plans: Plans, topic: str) -> dict[Any, Run]:
 
 def _books(program: Program, plans: Plans, topics: Mapping[str, EventReader]) -> Books:
     """What catalogs that have more than thresholds are settled by."""
-    specs = event_specs(program)
-    kinds = {
-        kind.data: specs[topic, *key]
+    specs, structs = event_specs(program), _structs(topics)
+    as_read = {struct: specs[key] for key, struct in structs.items()}
+    rules: dict[Board, Rules] = {}
+    offers: dict[str, Offer] = {}
+    for catalog in program.catalogs:
+        board = plans.boards[catalog.catalog]
+        keys = ((event_key(catalog, event, program.derived), event) for event in catalog.events)
+        declared = {structs[key]: {field.name for field in event.fields} for key, event in keys}
+        rules[board] = Rules(catalog, board, Fields(as_read, declared))
+        if catalog.challenges is not None:
+            offers[catalog.catalog] = Offer(catalog, catalog.challenges, board)
+    return Books(rules, offers, plans.templates)
+
+
+def _structs(topics: Mapping[str, EventReader]) -> dict[EventKey, type]:
+    """What the data of each event type is read as."""
+    return {
+        (topic, *key): kind.data
         for topic, reader in topics.items()
         for key, kind in zip(reader.keys, reader.kinds, strict=True)
     }
-    fields = Fields(kinds)
-    boards = [(catalog, plans.boards[catalog.catalog]) for catalog in program.catalogs]
-    rules = {board: Rules(catalog, board, fields) for catalog, board in boards}
-    offers = {
-        catalog.catalog: Offer(catalog, catalog.challenges, board)
-        for catalog, board in boards
-        if catalog.challenges is not None
-    }
-    return Books(rules, offers, plans.templates)

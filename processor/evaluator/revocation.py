@@ -75,15 +75,15 @@ def watched(step: Step, metric: MetricSpec, feed: Feed, candidates: list[Falling
 
 
 class Standing:
-    """Whether an award still stands on what it was given for, by the values that hold now."""
+    """Whether an award still stands on what it was given for.
+
+    Shapes: `holds` judges its condition alone, by the values of now.
+    """
 
     def __init__(self, entry: Entry, metrics: MetricsByKey, numbers: dict[str, int]) -> None:
         self._required = [(reference, numbers[reference]) for reference in entry.spec.requires]
         self._when, self._metrics = entry.spec.when, metrics
-        self._holds = holding(entry.spec.when, metrics)
-
-    def holds(self, state: State) -> bool:
-        return not self.lost_requirements(state) and self._holds(state)
+        self.holds = holding(entry.spec.when, metrics)
 
     def lost_requirements(self, state: State) -> list[str]:
         awards = state[AWARDS]

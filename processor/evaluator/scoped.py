@@ -17,7 +17,7 @@ from schemas.state import ID_BYTES, SCOPE_CHARS_MAX, SCOPES_MAX, State
 SCOPES_BYTES_MAX = SCOPES_MAX * ID_BYTES
 
 
-class Claimed(NamedTuple):
+class DirectAward(NamedTuple):
     """An event that is an award, if it is none yet."""
 
     entry: Entry
@@ -27,14 +27,14 @@ class Claimed(NamedTuple):
 def award_step(entry: Entry, event: EventSpec) -> Step:
     """The award of every event of a type, of its scope where the entry has scopes."""
     if entry.spec.scope is None:
-        return lambda state, data, at, event: [(Claimed(entry, ""), at)]
+        return lambda state, data, at, event: [(DirectAward(entry, ""), at)]
     field, slot = attribute_of(event, entry.spec.scope), scopes_slot(entry)
 
     def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
         scope = scope_text(getattr(data, field))
         if scope is None or not is_free(state[slot], scope):
             return None
-        return [(Claimed(entry, scope), at)]
+        return [(DirectAward(entry, scope), at)]
 
     return step
 

@@ -18,7 +18,7 @@ from processor.evaluator.metrics.each import Instance
 from processor.evaluator.outcomes import UnlockTemplate, evidence_of
 from processor.evaluator.revocation import Fall
 from processor.evaluator.rules import Levels, Rules
-from processor.evaluator.scoped import Claimed, is_free, scopes_slot, with_scope
+from processor.evaluator.scoped import DirectAward, is_free, scopes_slot, with_scope
 from processor.evaluator.telling import Cause, answered
 from schemas.challenges import CLAIM
 from schemas.outcomes import AwardReason, CommandAnswered, MetricReason, Reason
@@ -69,8 +69,8 @@ class Settlement:
         for entry in waiting.entries:
             heappush(self._wins, (entry.place, microseconds(at), instance.period, entry, instance))
 
-    def _take_award(self, claimed: Claimed, at: datetime) -> None:
-        self._win_scope(claimed.entry, claimed.scope, microseconds(at), None)
+    def _take_award(self, award: DirectAward, at: datetime) -> None:
+        self._win_scope(award.entry, award.scope, microseconds(at), None)
 
     def _take_claim(self, claim: Claim, at: datetime) -> None:
         decision, accepted = judge(self._books.offers, claim, self._state, self._cause)
@@ -97,7 +97,7 @@ class Settlement:
             _, entry = heappop(self._falls)
             if awarded_at(self._state[AWARDS], entry.spec.number) is None:
                 continue
-            if not _is_for_good(entry) and not self._holds(entry):
+            if not _is_for_good(entry) and (self._lost_requirement(entry) or not self._holds(entry)):
                 self._revoke(entry)
 
     def _revoke(self, entry: Entry) -> None:
@@ -126,7 +126,7 @@ class Settlement:
     def _reasons(self, entry: Entry, chains: dict[str, list[Reason]]) -> list[Reason]:
         """The chain that ends this award, from the outermost cause."""
         standing = self._rules(entry).standing(entry)
-        lost = next((each for each in standing.lost_requirements(self._state) if each in chains), None)
+        lost = self._lost_requirement(entry)
         if lost is not None:
             return [*chains[lost], _award_reason(lost)]
         missing = standing.missing(self._state)
@@ -135,6 +135,12 @@ class Settlement:
             latest = next(reversed(chains))
             return [*chains[latest], _award_reason(latest), below]
         return [below]
+
+    def _lost_requirement(self, entry: Entry) -> str | None:
+        """The first award it requires that was lost in this record; one never held is a later version's wish."""
+        chains = self._chains.get(entry.board, {})
+        required = self._rules(entry).standing(entry).lost_requirements(self._state) if chains else ()
+        return next((each for each in required if each in chains), None)
 
     def _metric_reason(self, entry: Entry, missing: AtLeast) -> MetricReason:
         metric = self._rules(entry).metrics[missing.metric]
@@ -254,7 +260,7 @@ def _award_reason(reference: str) -> AwardReason:
 TAKEN: dict[type, Callable[[Settlement, Any, datetime], None]] = {
     Waiting: Settlement._take_threshold,
     Instance: Settlement._take_instance,
-    Claimed: Settlement._take_award,
+    DirectAward: Settlement._take_award,
     Fall: Settlement._take_fall,
     Claim: Settlement._take_claim,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any, NamedTuple
 
@@ -56,10 +56,13 @@ class Cause(NamedTuple):
 
 
 class Fields:
-    """Reads declared fields by name from the data of whatever event it is: null where it declares none."""
+    """Reads fields by name from the data of whatever event it is: null where a catalog's type declares none.
 
-    def __init__(self, specs: Mapping[type, EventSpec]) -> None:
-        self._specs = specs
+    Shapes: specs has the event types as they are read, with the fields of all catalogs; declared those of one.
+    """
+
+    def __init__(self, specs: Mapping[type, EventSpec], declared: Mapping[type, Collection[str]]) -> None:
+        self._specs, self._declared = specs, declared
         self._readers: dict[tuple[type, str], Callable[[Attributes, Any], Any]] = {}
 
     def read(self, cause: Cause, names: Mapping[str, str]) -> dict[str, Any]:
@@ -70,8 +73,8 @@ class Fields:
 
     def _reader(self, kind: type, field: str) -> Callable[[Attributes, Any], Any]:
         if (kind, field) not in self._readers:
-            declared = any(each.name == field for each in self._specs[kind].fields)
-            reader = path_reader(self._specs[kind], f"data.{field}") if declared else _nothing
+            is_declared = field in self._declared.get(kind, ())
+            reader = path_reader(self._specs[kind], f"data.{field}") if is_declared else _nothing
             self._readers[kind, field] = reader
         return self._readers[kind, field]
 

@@ -114,8 +114,16 @@ def _read_level(path: Path, name: str, number: Decimal, known: Known, report: Re
         what = f"nobody can reach level {number}: the curve ends at level {len(curve.starts)}"
         report.add(path, what, "lengthen the curve, or ask for less")
     elif curve.starts:
-        return AtLeast(metric=curve.of, at=curve.starts[int(number) - 1], level=int(number))
+        return _start_of(path, int(number), curve, known, report)
     return None
+
+
+def _start_of(path: Path, level: int, curve: LevelCurve, known: Known, report: Report) -> AtLeast | None:
+    at = curve.starts[level - 1]
+    written = Decimal(plain_number(at, known.places.get(curve.of, 0)))
+    if beyond(path, curve.of, written, known, None, report):
+        return None
+    return AtLeast(metric=curve.of, at=at, level=level)
 
 
 def read_threshold(path: Path, name: str, at: int | Decimal, known: Known, report: Report) -> int | None:

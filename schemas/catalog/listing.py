@@ -123,6 +123,18 @@ def complete(catalog: Catalog, entry: Achievement, order: int) -> Achievement:
     return entry.model_copy(update=missing)
 
 
+def given_xp(catalog: Catalog, entry: Achievement) -> int:
+    """What an award gives: its own XP, else its points; nothing where awards give none."""
+    if not catalog.xp_from_awards:
+        return 0
+    return entry.points if entry.xp is None else entry.xp
+
+
+def is_given_often(entry: Achievement) -> bool:
+    """Whether a user can hold several awards of it."""
+    return entry.scope is not None or (entry.window is not None and entry.window.every is not None)
+
+
 def members_of(entries: Iterable[Achievement], whole: Achievement) -> list[str]:
     """References to what a set takes: active, open to see and at all times, no set; of tiers the lowest."""
     lowest: dict[str, str] = {}

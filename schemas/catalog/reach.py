@@ -43,15 +43,16 @@ def _combinations(metric: Metric, feed: Feed, events: Events) -> int:
 def _values(field: Field | None, name: str, metric: Metric, feed: Feed) -> int:
     """How many values of a field pass the tests of a feed."""
     tests = [test for test in feed.where if test.field == name]
+    step = metric.bucket or 1
     named = [set(_listed(test)) for test in tests if test.op in ("eq", "in")]
     if named:
-        return len(set.intersection(*named))
+        passing = set.intersection(*named)
+        return len({value // step for value in passing} if metric.bucket else passing)
     if field is not None and field.type == "boolean":
         return 2
     lowest, highest = _lowest(tests), _highest(tests)
     if lowest is None or highest is None:
         return NUMBER_MAX
-    step = metric.bucket or 1
     return highest // step - lowest // step + 1
 
 

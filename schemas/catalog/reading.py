@@ -15,11 +15,11 @@ from schemas.catalog.ladders import read_ladders
 from schemas.catalog.language import WrittenCatalog, WrittenHeader
 from schemas.catalog.metrics import Metrics, read_metrics
 from schemas.catalog.model import LANGUAGE, POINTS_BY_RARITY, TIERS, Catalog
-from schemas.catalog.requirements import check_keys, check_requires
+from schemas.catalog.requirements import check_keys, check_requires, places_in
 from schemas.catalog.shape import refuse_word, said_in, section, shown
 from schemas.catalog.source import Source
 from schemas.catalog.unfinished import is_unfinished
-from schemas.catalog.xp import read_levels, read_xp, with_xp
+from schemas.catalog.xp import check_xp_reach, read_levels, read_xp, with_xp
 from schemas.program import XP
 
 SECTIONS = {
@@ -45,6 +45,8 @@ def read_catalog(text: str, name: str, *, whole: bool = False) -> Catalog:
         source.report.add((), f"the file holds {shown(source.data)}, not a catalog", "begin with `catalog: <name>`")
         raise RefusedCatalog(source.report.findings)
     catalog = assemble(source.data, source.report)
+    if catalog is not None:
+        check_xp_reach(catalog, places_in(source.data), source.report)
     if catalog is None or source.report.findings:
         raise RefusedCatalog(source.report.findings)
     return catalog

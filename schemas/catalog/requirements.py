@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from schemas.catalog.findings import Path, Report, nearest
 from schemas.catalog.language import WrittenEntry
+from schemas.catalog.shape import said_in
 from schemas.program import WHOLE_CATALOG
 
 Ways = Mapping[str, Sequence[str]]  # key -> the keys it asks for
@@ -104,3 +105,17 @@ def _circle(key: str, ways: Ways) -> list[str] | None:
                 seen.add(name)
                 open_ways.append([*way, name])
     return None
+
+
+def places_in(data: Any) -> dict[str, Path]:
+    """Where the threshold of every achievement stands: reference -> path."""
+    places: dict[str, Path] = {}
+    for number, entry in enumerate(said_in(data, "achievements")):
+        key, path = str(entry.get("key")), ("achievements", number)
+        places[key] = (*path, "when")
+        for place, tier in enumerate(said_in(entry, "tiers")):
+            places[f"{key}/{tier.get('tier')}"] = (*path, "tiers", place, "at")
+    for number, ladder in enumerate(said_in(data, "ladders")):
+        for place, step in enumerate(said_in(ladder, "steps")):
+            places[str(step.get("key"))] = ("ladders", number, "steps", place, "at")
+    return places

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from schemas.catalog.conditions import comparisons
 from schemas.catalog.findings import Finding, Path, Report
 from schemas.catalog.listing import all_achievements, places_of, plain_number
 from schemas.catalog.meaning import catalog_hash
 from schemas.catalog.model import Achievement, Catalog
-from schemas.catalog.shape import said_in
+from schemas.catalog.requirements import places_in
 from schemas.catalog.source import Source
 
 
@@ -83,17 +83,3 @@ def asked(catalog: Catalog, entry: Achievement) -> dict[str, Decimal]:
         at = Decimal(plain_number(each.at, places_of(catalog, each.metric)))
         found[each.metric] = min(at, found.get(each.metric, at))
     return found
-
-
-def places_in(data: Any) -> dict[str, Path]:
-    """Where the threshold of every achievement stands: reference -> path."""
-    places: dict[str, Path] = {}
-    for number, entry in enumerate(said_in(data, "achievements")):
-        key, path = str(entry.get("key")), ("achievements", number)
-        places[key] = (*path, "when")
-        for place, tier in enumerate(said_in(entry, "tiers")):
-            places[f"{key}/{tier.get('tier')}"] = (*path, "tiers", place, "at")
-    for number, ladder in enumerate(said_in(data, "ladders")):
-        for place, step in enumerate(said_in(ladder, "steps")):
-            places[str(step.get("key"))] = ("ladders", number, "steps", place, "at")
-    return places

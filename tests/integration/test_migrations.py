@@ -16,6 +16,23 @@ from schemas.errors import Precondition
 pytestmark = pytest.mark.server
 
 TABLE = Migration("0001_one.sql", b"create table one (x integer); insert into one values (1)")
+BEFORE_0006 = """
+insert into catalog values ('trackflow', 1, 'ab', 'UTC', null, '[]');
+insert into user_achievement (
+    id, user_id, catalog, achievement, scope, n, earned_at, awarded_at, points, rarity, metadata, evidence_topic,
+    evidence_partition, evidence_offset, evidence_event_id, catalog_version, catalog_sha256, origin
+)
+values (
+    '00000000-0000-5000-8000-000000000001', 'ada', 'trackflow', 'first_release', '', 0, now(), now(), 10, 'common',
+    '{}', 't', 0, 1, 'e1', 1, 'ab', 'live'
+);
+insert into award_visibility (outcome_id, is_public, featured)
+values ('00000000-0000-5000-8000-000000000001', false, true);
+insert into user_progress (user_id, metrics, streaks, updated_at)
+values ('ada', '{"trackflow": {"released": 3}}', '{}', now());
+insert into projection_position (projection, topic, partition, next_position)
+values ('achievement', 'c', 0, 5), ('user_achievement', 'o', 0, 7);
+"""
 BROKEN = Migration("0002_two.sql", b"create table two (x integer); select 1 / 0")
 
 
@@ -125,3 +142,21 @@ def test_the_command_upgrades_and_shows_where_it_stands(laurel_db, namespace):
     }
     assert laurel_db("status").exit_code == 0
     assert "up to date" in laurel_db("upgrade").stdout
+
+
+def test_awards_of_before_the_whole_language_stay_and_catalogs_are_read_again(connection, namespace):
+    files = migration_files()
+    upgrade(connection, namespace, files[:5])
+    connection.execute(BEFORE_0006)
+
+    upgrade(connection, namespace, files)
+
+    held = "select user_id, achievement, xp, is_public, featured, context, rank from user_award"
+    assert connection.execute(held).fetchall() == [("ada", "first_release", 0, False, True, None, None)]
+    assert connection.execute("select metrics, windows, pace, known_since from user_progress").fetchall() == [
+        ({"trackflow": {"released": 3}}, {}, {}, {})
+    ]
+    assert connection.execute("select projection, next_position from projection_position").fetchall() == [
+        ("user_achievement", 7)
+    ]
+    assert connection.execute("select count(*) from catalog").fetchone() == (0,)

@@ -13,9 +13,11 @@ import pytest
 
 from broker.reading import Batch
 from cli.awards import Award, read_awards
+from cli.faults.claimer import UNSEEN
 from projections.achievement import AchievementProjection
 from projections.database import connect
 from projections.migrations.runner import migration_files, upgrade
+from projections.notification import notification_id
 from projections.projection import Projection
 from projections.settings import ProjectorSettings
 from projections.user_achievement import UserAchievementProjection
@@ -181,6 +183,11 @@ class Models:
         """As the owner of an award does."""
         statement = f"insert into award_visibility (outcome_id, {column}) values (%s, true)"
         await self._connection.execute(statement.encode(), [award.id])
+
+    async def unseen(self) -> set[str]:
+        """Notifications of what nobody can see."""
+        told = [identity for (identity,) in await self.rows("select id from notification")]
+        return {identity for (identity,) in await (await self._connection.execute(UNSEEN, [told])).fetchall()}
 
     async def rows(self, query: str) -> list[tuple[Any, ...]]:
         return await given.rows(self._connection, query)
@@ -476,6 +483,18 @@ async def test_the_history_has_everything_and_can_be_paged(models: Models):
         at, identity, what = page[-1]
         after = f"('{at.isoformat()}'::timestamptz, '{identity}'::uuid, '{what}')"
     assert paged == sorted((at, identity, what) for at, identity, what, *_ in everything)
+
+
+async def test_whoever_is_told_finds_what_it_is_about(models: Models):
+    """As the claimers of a soak look: of all that is told, and of what somebody took away."""
+    lost, kept = given.outcome("ada"), given.outcome("bob")
+    level, challenge = given.level_reached("ada", 2), given.challenge_completed("ada")
+    await models.tell(lost, given.revocation(lost, announce=True), kept, level, challenge)
+    assert await models.unseen() == set()
+
+    await models.rows("delete from user_level_reached returning 1")
+    await models.rows("update user_achievement set revoked_at = null, revocation = null returning 1")
+    assert await models.unseen() == {notification_id(each.id) for each in (given.revocation(lost), level)}
 
 
 async def test_the_pace_follows_the_event_times_of_the_states(models: Models):

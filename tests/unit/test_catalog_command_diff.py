@@ -153,3 +153,92 @@ def test_another_catalog_is_no_version_of_this_one(folder: Path):
 
 def test_a_catalog_with_findings_is_refused(folder: Path):
     assert isinstance(diff(folder, ("orders >= 5", "order >= 5")).exception, RefusedCatalog)
+
+
+RICH = """
+catalog: shop
+version: 1
+categories: [{key: basics, title: Basics}, {key: rest, title: Rest}]
+events:
+  paid: {topic: t, data: {amount: integer, shop_id: string}}
+  visit: {topic: t}
+metrics:
+  orders: {count: paid}
+  days: {streak: visit, every: day}
+achievements:
+  - {key: easy, name: Easy, category: basics, when: orders >= 1}
+  - {key: summer, name: Summer, category: rest, when: orders >= 3, window: {from: 2026-06-01, until: 2026-09-01}}
+  - {key: shops, name: Shops, category: rest, on: paid, where: {data.amount: {gte: 5}}, scope: data.shop_id}
+  - {key: whole, name: Whole, category: rest, all_of: {category: basics}}
+  - {key: third, name: Third, category: rest, when: level >= 3}
+  - key: buyer
+    name: Buyer
+    category: rest
+    conditions: {orders: orders}
+    tiers: [{tier: bronze, at: {orders: 2}}, {tier: silver, at: {orders: 5}}]
+xp: [{on: visit, amount: 5}, {on: awards}]
+levels: {of: xp, curve: {triangular: 50}}
+challenges:
+  per_day: 1
+  list: [{key: two, description: Buy two, when: orders >= 2, every: day, xp: 30}]
+"""
+
+
+def rich_changes(folder: Path, before: str, after: str, both: tuple[str, str] = ("", "")) -> list[dict[str, Any]]:
+    """What a replacement changes in the catalog above, in which something is replaced before."""
+    old = RICH.replace(*both) if both[0] else RICH
+    assert before in old
+    (folder / "old.yaml").write_text(old, encoding="utf-8")
+    new = old.replace("version: 1", "version: 2").replace(before, after)
+    (folder / "new.yaml").write_text(new, encoding="utf-8")
+    ran = CliRunner().invoke(app, ["diff", str(folder / "old.yaml"), str(folder / "new.yaml"), "--json"])
+    found: list[dict[str, Any]] = json.loads(ran.stdout)["changes"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind", "subject", "told"),
+    [
+        (
+            "silver, at: {orders: 5}",
+            "silver, at: {orders: 4}",
+            "easier",
+            "buyer/silver",
+            "paid 5 times; now: paid 4",
+        ),
+        (
+            "until: 2026-09-01",
+            "until: 2026-08-01",
+            "changed",
+            "summer",
+            "now: paid 3 times, between 2026-06-01 and 2",
+        ),
+        ("{gte: 5}", "{gte: 6}", "changed", "shops", "paid (amount is at least 6), once for each shop id"),
+        ("all_of: {category: basics}", "all_of: catalog", "harder", "whole", "now: every achievement"),
+        ("level >= 3", "level >= 4", "harder", "third", "before: level 3; now: level 4"),
+        ("visit, amount: 5", "visit, amount: 6", "xp", "xp", "now 6 XP for visit"),
+        ("triangular: 50", "triangular: 60", "levels", "levels", "level 2 starts at 120, before at 100"),
+        ("curve: {triangular: 50}", "curve: [0, 100, 300]", "levels", "levels", "level 4 is not there any more"),
+        ("xp: 30", "xp: 40", "challenges", "two", "now: paid 2 times on one day, for 40 XP"),
+        ("name: Easy", "name: Easy, revocable: true", "visibility", "easy", "revocable no → silent"),
+        ("name: Easy", "name: Easy, xp: 3", "points", "easy", "xp 10 → 3"),
+    ],
+)
+def test_every_construct_is_compared(folder: Path, before: str, after: str, kind: str, subject: str, told: str):
+    first = rich_changes(folder, before, after)[0]
+    assert (first["kind"], first["subject"]) == (kind, subject)
+    assert told in first["told"]
+
+
+def test_more_challenges_a_day_are_told(folder: Path):
+    more = "xp: 30}, {key: three, description: Buy three, when: orders >= 3, every: day, xp: 40}]"
+    (found,) = rich_changes(folder, "per_day: 1", "per_day: 2", ("xp: 30}]", more))
+    assert (found["kind"], found["told"]) == ("challenges", "1 → 2 a day")
+
+
+def test_a_set_is_harder_when_its_category_grows(folder: Path):
+    entry = "achievements:\n  - {key: more, name: More, category: basics, when: orders >= 2}\n"
+    told = {
+        each["subject"]: (each["kind"], each["told"]) for each in rich_changes(folder, "achievements:\n", entry)
+    }
+    assert told == {"more": ("gained", "More: paid 2 times"), "whole": ("harder", "it takes more too")}

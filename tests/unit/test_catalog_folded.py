@@ -149,6 +149,66 @@ achievements: [{key: one, name: One, when: dones >= 100}]
     assert told(fold.claim("2026-05-05T22:00:00Z", challenge="two", day="2026-05-05")) == ["refused expired"]
 
 
+def test_a_version_that_learns_more_goes_on_from_the_states_of_the_one_before() -> None:
+    """What was counted stays; what is new begins at nothing, and a level is told from the first one on."""
+    before = """
+achievements: [{key: one, name: One, when: dones >= 1}]
+"""
+    after_it = """
+xp: [{on: done, amount: 60}, {on: awards}]
+levels: {of: xp, curve: [0, 50, 100]}
+achievements:
+  - {key: one, name: One, when: dones >= 1, revocable: true}
+  - {key: three, name: Three, when: dones >= 3, requires: one, xp: 40}
+"""
+    old, ledger = compile_catalog(read_catalog(HEAD + before, "toy.yaml"), Ledger())
+    new, grown = compile_catalog(
+        read_catalog((HEAD + after_it).replace("version: 1", "version: 2"), "toy.yaml"), ledger
+    )
+    first = Fold(Program(catalogs=[old], ledger=ledger, derived="x.derived", commands=COMMANDS))
+    assert after(first, "done", "done") == ["+one"]
+
+    fold = Fold(Program(catalogs=[new], ledger=grown, derived="x.derived", commands=COMMANDS))
+    fold.evaluator.load([(b"ann", first.evaluator.get(b"ann"))])
+    fold.offset = first.offset
+
+    assert after(fold, "done") == ["+three", "level 2", "level 3"]  # 60 for the event and 40 for the award
+    assert after(fold, "undone", "undone", "undone") == ["-one", "-three"]
+
+
+def test_a_plain_catalog_beside_one_with_more_gives_the_same_awards_as_alone() -> None:
+    plain = (
+        HEAD.replace("toy\nversion", "plain\nversion")
+        + """
+achievements:
+  - {key: one, name: One, when: dones >= 1}
+  - {key: both, name: Both, when: {all: [dones >= 2, views >= 1]}}
+  - {key: late, name: Late, when: views >= 2, requires: both}
+"""
+    )
+    more = (
+        HEAD
+        + """
+achievements: [{key: lost, name: Lost, when: dones >= 1, revocable: true}]
+"""
+    )
+    kinds = ["done", "seen", "undone", "done", "done", "seen", "done"]
+
+    assert awards_of("plain", kinds, plain) == awards_of("plain", kinds, plain, more)
+    assert awards_of("toy", kinds, more) == awards_of("toy", kinds, plain, more) == ["+lost", "-lost", "+lost #1"]
+
+
+def awards_of(catalog: str, kinds: list[str], *texts: str) -> list[str]:
+    """What a catalog's users get, whichever others are read beside it."""
+    programs, ledger = [], Ledger()
+    for text in texts:
+        program, ledger = compile_catalog(read_catalog(text, "toy.yaml"), ledger)
+        programs.append(program)
+    fold = Fold(Program(catalogs=programs, ledger=ledger, derived="x.derived", commands=COMMANDS))
+    outcomes = [outcome for kind in kinds for outcome in fold.take(kind)]
+    return told(outcome for outcome in outcomes if outcome.source == f"laurel/{catalog}")
+
+
 @pytest.mark.parametrize("public", [True, False])
 def test_the_default_visibility_of_an_award_goes_with_it(public: bool) -> None:
     entry = f"{{key: one, name: One, when: dones >= 1, is_public: {str(public).lower()}}}"

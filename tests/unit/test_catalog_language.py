@@ -438,6 +438,8 @@ BOUNDS = [
     ("{distinct: paid, by: [data.gift, data.country], where: {data.country: [fr, de]}}", 5, "than 4"),
     ("{distinct: paid, by: data.items, where: {data.items: {gte: 1, lt: 8}}}", 8, "than 7"),
     ("{distinct: paid, by: data.items, bucket: 10, where: {data.items: {gte: 1960, lte: 1999}}}", 5, "than 4"),
+    ("{distinct: paid, by: data.items, bucket: 10, where: {data.items: [3, 7, 12]}}", 3, "than 2"),
+    ("{distinct: [paid, refunded], by: data.id, where: {data.id: a}}", 3, "than 2"),
     ("{max: paid, of: data.items, where: {data.items: {lt: 10}}}", 10, "comes to at most 9"),
     ("{max: paid, of: data.amount, where: {data.amount: {lte: 9.5}}}", 10, "comes to at most 9.5"),
     ("{latest: paid, of: data.items, where: {data.items: [1, 5]}}", 6, "comes to at most 5"),
@@ -465,6 +467,52 @@ def test_a_threshold_at_that_bound_is_good(metric: str, at: int, why: str):
             f"when: extra >= {at - 1},",
         )
     )
+
+
+def test_a_level_of_a_metric_that_cannot_come_so_far_is_told():
+    text = changed("of: xp, curve: {triangular: 50}", "of: countries, curve: [0, 100, 5000]")
+
+    (finding,) = findings_of(text)
+
+    assert finding.what == "nobody can reach 5000: `countries` is counted up to 4096"
+    assert finding.path == "achievements[7].when"
+
+
+AWARDS_ONLY = """\
+catalog: c
+version: 1
+events: {e: {topic: t, data: {id: string}}}
+metrics: {events: {count: e}}
+xp: [{on: awards}]
+achievements:
+  - {key: one, name: One, when: events >= 1, xp: 30}
+  - {key: two, name: Two, when: events >= 2, points: 20}
+  - {key: gone, name: Gone, when: events >= 3, xp: 100, is_active: false}
+  - {key: rich, name: Rich, when: xp >= 150, xp: 7}
+"""
+
+
+def test_awards_given_once_give_no_more_xp_than_they_have():
+    assert shop(AWARDS_ONLY)
+    for at in (151, 157, 900):
+        (finding,) = findings_of(AWARDS_ONLY.replace("xp >= 150", f"xp >= {at}"))
+        assert finding.what == f"nobody can reach {at}: all other awards give 150 `xp` together"
+        assert finding.line == 10
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("xp: [{on: awards}]", "xp: [{on: awards}, {on: e, amount: 1}]"),
+        ("{key: two, name: Two, when: events >= 2,", "{key: two, name: Two, on: e, scope: data.id,"),
+        (
+            "{key: two, name: Two, when: events >= 2,",
+            "{key: two, name: Two, when: events >= 2, window: {every: day},",
+        ),
+    ],
+)
+def test_what_is_given_again_and_again_has_no_such_bound(old: str, new: str):
+    assert shop(AWARDS_ONLY.replace("xp >= 150", "xp >= 900").replace(old, new))
 
 
 def test_a_set_without_members_is_told():

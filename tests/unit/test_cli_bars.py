@@ -7,14 +7,15 @@ from datetime import date, datetime, timedelta, timezone
 import pytest
 
 from cli.bars import bar, conditions_told, day, moment
-from cli.progress import challenge_state
+from cli.progress import challenge_state, detail
 from cli.suggest import days_told
+from progress.achievements import progress_of_all
 from progress.challenges import challenges_of
 from progress.conditions import statuses_of
 from progress.suggestions import suggest
-from schemas.program import All, ChallengeSpec, ChallengesSpec
+from schemas.program import All, ChallengeSpec, ChallengesSpec, WindowSpec
 from schemas.program import Any as AnyOf
-from tests.unit.standings import at_least, catalog, entry, pace, standing
+from tests.unit.standings import TODAY, at_least, catalog, entry, pace, standing
 
 
 @pytest.mark.parametrize(("percent", "told"), [(0, "░░░░"), (25, "█░░░"), (99, "███░"), (100, "████")])
@@ -46,6 +47,18 @@ def test_the_days_that_are_left_are_counted_and_dated(missing, told):
     (suggestion,) = suggest(standing(entry("a", at_least("released", 1 + missing)), **known))
 
     assert days_told(suggestion) == told
+
+
+@pytest.mark.parametrize(
+    ("first", "end", "told"),
+    [(1, 9, "from 2026-06-13 on"), (-9, 0, "over since 2026-06-12"), (-9, 9, "released 0 of 2")],
+)
+def test_a_season_says_when_it_can_be_earned(first, end, told):
+    window = WindowSpec(first_day=TODAY + first, end_day=TODAY + end)
+
+    (progress,) = progress_of_all(standing(entry("a", at_least("released", 2), window=window)))
+
+    assert detail(progress) == told
 
 
 def test_a_pace_that_is_not_known_promises_no_day():

@@ -74,6 +74,6 @@ def test_a_day_before_the_latest_changes_no_pace():
 def test_a_metric_that_never_moved_and_one_that_is_gone_have_no_pace():
     old = Pace(0, 0, DAY, DAY, 1)
 
-    assert follow({"kept": old, "gone": old}, {"kept": 4, "idle": None}, {"kept": DAY + 14}) == {
+    assert follow({"kept": old, "gone": old}, {"kept": 4, "idle": None}, [("kept", DAY + 14)]) == {
         "kept": Pace(4, 2, DAY + 14, DAY, 2)
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from schemas.outcomes import Unlocked, outcome_id, unlocked_id
 from schemas.program import Feed, MetricSpec, Test, WindowSpec
@@ -55,6 +56,19 @@ def test_context_is_taken_from_the_crossing_event_where_it_has_it() -> None:
     data = unlock(Fold(written([DONE], [entry])).take("done", title="jazz", price=9.25))
 
     assert data.context == {"track": "jazz", "cost": 9.25, "gone": None}
+
+
+def test_a_field_that_only_another_catalog_declares_is_none_of_this_ones_context() -> None:
+    """Two catalogs may read one event; each knows of it what it declares itself."""
+    program = written([DONE], [{"key": "a", "when": "done >= 1", "context": {"track": "title"}}])
+    (whole,) = program.catalogs
+    fewer = [
+        replace(event, fields=[each for each in event.fields if each.name != "title"]) for event in whole.events
+    ]
+    other = replace(whole, catalog="other", achievements=[], metrics=[])
+    fold = Fold(replace(program, catalogs=[replace(whole, events=fewer), other]))
+
+    assert unlock(fold.take("done", title="jazz")).context == {"track": None}
 
 
 # --- on, scope, metadata ---
@@ -347,6 +361,22 @@ def test_an_award_that_is_lost_is_not_held_by_a_program_that_takes_nothing_back(
     plain.offset = fold.offset
 
     assert told(plain.take("done")) == []
+
+
+def test_what_a_later_version_requires_too_is_no_reason_to_lose_what_is_held() -> None:
+    """Version 2 wants `other` as well; the condition still holds by its second branch."""
+    either = {"key": "a", "when": {"all": [{"any": ["done >= 1", "seen >= 1"]}]}, "revocable": "silent"}
+    others = [{"key": "other", "when": "done >= 100"}]
+    before, later = (
+        Fold(written([DONE, SEEN], [either | said, *others])) for said in ({}, {"requires": ["other"]})
+    )
+    assert told(before.take("seen")) == ["+a"]
+    before.take("done")
+
+    later.evaluator.load([(b"ann", before.evaluator.get(b"ann"))])
+    later.offset = before.offset
+
+    assert told(later.take("undone")) == []
 
 
 def test_many_things_at_once_leave_the_state_as_one_after_the_other_would() -> None:

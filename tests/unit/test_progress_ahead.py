@@ -37,6 +37,15 @@ def test_the_fewest_days_come_first_whatever_the_percentages():
     ]
 
 
+def test_days_are_rounded_up_as_the_date_is():
+    """1 at 0.49 a day: 2.04 days, so on the third."""
+    slow = {"metrics": {"likes": 3}, "paces": {"likes": pace(TWO_DAYS * 0.49, since=1)}}
+
+    (suggestion,) = suggest(standing(entry("a", at_least("likes", 4)), **slow))
+
+    assert (suggestion.days_left, suggestion.estimated_completion) == (2.1, date(2026, 6, 15))
+
+
 def test_an_unknown_pace_comes_last_and_then_the_higher_percentage_first():
     entries = [
         entry("half", at_least("likes", 6)),

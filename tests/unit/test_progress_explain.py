@@ -54,6 +54,17 @@ def test_the_value_before_is_told_only_where_an_event_moves_the_metric_by_one():
     assert (proof.metric, proof.before, proof.after) == ("earned", None, Decimal("51.25"))
 
 
+def test_where_something_is_required_the_metric_may_have_stood_there_before():
+    """What came last may have been the prerequisite."""
+    after = entry("after", at_least("released", 2), requires=["first"])
+
+    (proof,) = explained(
+        standing(after, entry("first"), awards=[award("after", progress_at_unlock=7)]), "after"
+    ).awards
+
+    assert (proof.before, proof.after) == (None, 7)
+
+
 def test_of_a_compound_no_single_metric_decided():
     both = entry("both", All(of=[at_least("released", 1), at_least("artists", 1)]))
 

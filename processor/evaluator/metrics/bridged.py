@@ -34,7 +34,7 @@ NEAR_THE_DATE_LINE = ZonesNearTheDateLine(EDGE_WEST, EDGE_EAST)
 
 
 def make_step(context: FeedContext) -> Step:
-    if context.feed in context.metric.freezes:
+    if any(context.feed is freeze for freeze in context.metric.freezes):
         return _make_freeze_step(context)
     slot, zone, reached = context.metric.slot, context.zone, context.thresholds.reached
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Step
 from processor.evaluator.metrics.sum import merge, saturated
 from schemas.events import Attributes
-from schemas.state import State
+from schemas.state import VALUE_MAX, State
 
 
 def make_step(context: FeedContext) -> Step:
@@ -23,31 +23,28 @@ def make_step(context: FeedContext) -> Step:
             return None
         before = value_of(state, slot)
         give(state, slot, amount, at)
-        after = value_of(state, slot)
         next_one = bisect_right(ordered, before)
-        if next_one == len(ordered) or after < ordered[next_one]:
+        if next_one == len(ordered) or state[slot] - state[slot + 1] < ordered[next_one]:
             return None
-        return between(before, after, state[slot + 2])
+        return between(before, value_of(state, slot), state[slot + 2])
 
     return step
 
 
 def value_of(state: State, slot: int) -> int:
     value: int = state[slot] - state[slot + 1]
-    return max(0, value)
+    return value if value > 0 else 0
 
 
 def give(state: State, slot: int, amount: int, at: datetime) -> None:
-    state[slot] = saturated(state[slot] + amount)
-    _note(state, slot, at)
+    total = state[slot] + amount
+    state[slot] = total if total <= VALUE_MAX else saturated(total)
+    if at > state[slot + 2]:
+        state[slot + 2] = at
 
 
 def take_back(state: State, slot: int, amount: int, at: datetime) -> None:
     state[slot + 1] = saturated(state[slot + 1] + amount)
-    _note(state, slot, at)
-
-
-def _note(state: State, slot: int, at: datetime) -> None:
     if at > state[slot + 2]:
         state[slot + 2] = at
 

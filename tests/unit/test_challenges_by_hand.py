@@ -1,4 +1,4 @@
-"""The reference on daily challenges and claims, worked out by hand."""
+"""Daily challenges and claims, worked out by hand."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from bench.reference import COMMANDS, Answer, Result, fold
 from bench.reference.catalog import Catalog
 from bench.reference.challenges import offered
 from tests.unit.cloud_events import event
+from tests.unit.driving import evaluated
 
 CATALOG = """
 catalog: practice
@@ -26,6 +27,13 @@ challenges:
     - {key: three, type: practice, description: Finish three, when: sessions >= 3, every: day, xp: 40}
 """
 BOTH = CATALOG % 2
+
+
+@pytest.fixture(autouse=True, params=["reference", "evaluator"])
+def who(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both are held against these answers."""
+    if request.param == "evaluator":
+        monkeypatch.setattr(f"{__name__}.fold", evaluated)
 
 
 def session(at: str, **rest: Any) -> dict[str, Any]:
