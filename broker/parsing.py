@@ -2,12 +2,15 @@
 
 Left alone, such a record raises wherever it is read, at every start again: a publisher would stop a partition for
 good. Overrides aiokafka's insides outside of processor/kafka, as everybody who reads needs it.
-What is overridden: consumer/fetcher.py MemoryRecords, PartitionRecords; record/default_records.py, its batch.
+What is overridden: consumer/fetcher.py MemoryRecords, PartitionRecords, of single fetches FetchResult.getall;
+record/default_records.py, its batch.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import fetcher
@@ -28,18 +31,26 @@ def tolerate_header_names() -> None:
 
 
 def keep_as_parsed(client: AIOKafkaConsumer) -> None:
-    """Let what is fetched and not read yet come as the parser's own compact records, at half the cost.
+    """Let what is fetched and not read yet come as the parser's own compact records, a batch at a time.
 
     They are a `Record`, and no ConsumerRecord: they name neither topic nor partition. Changed on each fetch, so
-    that no other consumer of the process notices.
+    that no other consumer of the process notices. Needs `tolerate_header_names`, before the first fetch.
     """
     for fetched in client._fetcher._records.values():
         if type(fetched) is fetcher.FetchResult and fetched.has_more():
-            fetched._partition_records._consumer_record = _as_parsed
+            fetched.getall = partial(_take_all, fetched)
 
 
-def _as_parsed(_: TopicPartition, record: Record) -> Record:
-    return record
+def _take_all(fetched: Any, max_records: int) -> list[Record]:
+    """What FetchResult.getall does, without a call for every record."""
+    if not fetched.check_assignment(fetched._topic_partition) or not fetched.has_more():
+        return []
+    parsed: TolerantRecords = fetched._partition_records
+    taken = parsed.take(max_records)
+    fetched._update_position()
+    if len(taken) < max_records:
+        fetched._partition_records = None
+    return taken
 
 
 class KeptRecords(MemoryRecords):  # type: ignore[misc]
@@ -58,6 +69,8 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     _records: Any
     _records_iterator: Any
+    _rest: Sequence[Record] = ()  # of a batch that was too many
+    _takes_batches = False
 
     def __next__(self) -> Any:  # the hot path: as in the class above, and a try costs nothing
         try:
@@ -70,10 +83,41 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         except Exception as error:
             raise self._unreadable(error) from error
 
+    def take(self, count: int) -> list[Record]:
+        """The next records, fewer than `count` only when these are all."""
+        if not self._takes_batches:
+            self._take_batches(self._records)
+        taken: list[Record] = []
+        while len(taken) < count and (self._rest or self._has_batch()):
+            wanted = count - len(taken)
+            taken += self._rest[:wanted]
+            self._rest = self._rest[wanted:]
+            self.next_fetch_offset = self._rest[0].offset if self._rest else taken[-1].offset + 1
+        return taken
+
+    def _take_batches(self, records: Any) -> None:
+        self._takes_batches, self._consumer_record = True, _as_parsed
+        self._records = WholeBatches(records)
+        self._records_iterator = self._unpack_records()
+
+    def _has_batch(self) -> bool:
+        """Whether there is another batch with records; they are the rest then."""
+        position = self.next_fetch_offset
+        whole = next(self, None)
+        if whole is None:
+            return False
+        self._rest = whole.records
+        if self._rest[0].offset < position:  # a fetch begins with the batch that holds its position
+            self._rest = [record for record in self._rest if record.offset >= position]
+        return True
+
     def _next_of_rest(self) -> Any:
         """From the record on that was not parsed: those before it are with the caller, and do not come again."""
         self._records = RestOfRecords(self._records.data, self.next_fetch_offset)
-        self._records_iterator = self._unpack_records()
+        if self._takes_batches:
+            self._take_batches(self._records)
+        else:
+            self._records_iterator = self._unpack_records()
         return next(self)
 
     def _unreadable(self, error: Exception) -> LaurelError:
@@ -83,11 +127,55 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
         )
 
 
+def _as_parsed(_: TopicPartition, record: Any) -> Any:
+    return record
+
+
+class WholeBatch(NamedTuple):
+    """The records of a batch, in the place of one record at the batch's end."""
+
+    offset: int
+    records: list[Record]
+
+
+class WholeBatches:
+    """The batches of a fetch, each of which yields one `WholeBatch`."""
+
+    def __init__(self, records: Any) -> None:
+        self._records = records
+        self.data = records.data
+        self.has_next = records.has_next
+
+    def next_batch(self) -> BatchAsOne:
+        return BatchAsOne(self._records.next_batch())
+
+
+class BatchAsOne:
+    """A batch that says of itself what it is, and yields all of its records at once."""
+
+    def __init__(self, batch: Any) -> None:
+        self._batch = batch
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._batch, name)
+
+    def __next__(self) -> Record:
+        """Of a control batch, its marker."""
+        marker: Record = next(self._batch)
+        return marker
+
+    def __iter__(self) -> Iterator[WholeBatch]:
+        records = list(self._batch)
+        if records:
+            yield WholeBatch(records[-1].offset, records)
+
+
 class RestOfRecords(_MemoryRecordsPy):  # type: ignore[misc]
     """The batches of a fetch from an offset on, without those before it: their aborts are taken note of."""
 
     def __init__(self, data: bytes, offset: int) -> None:
         super().__init__(data)
+        self.data = data
         while self.has_next() and TolerantBatch(self._next_slice).next_offset <= offset:
             self._cache_next()
 

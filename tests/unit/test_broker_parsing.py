@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +15,7 @@ from aiokafka.record.util import calc_crc32c
 
 from broker.parsing import tolerate_header_names
 from schemas.errors import LaurelError
-from schemas.records import Header
+from schemas.records import Header, Record
 from tests.raw_batches import RawName, builder
 
 PLAIN: Header = ("trace", b"1")
@@ -52,10 +52,29 @@ def fetched(*batches: bytes, start: int = 0, aborted: Iterable[tuple[int, int]] 
     return fetcher.PartitionRecords(place, data, aborted, start, None, None, True, fetcher.READ_COMMITTED)
 
 
-def offsets(records: Any) -> list[int]:
-    found = [*records]
-    assert [record.value for record in found] == [str(record.offset).encode() for record in found]
-    return [record.offset for record in found]
+Read = Callable[[Any], list[int]]
+
+
+@pytest.fixture(params=[None, 1, 3, 1_000], ids=["one by one", "1 at once", "3 at once", "1000 at once"])
+def offsets(request: pytest.FixtureRequest) -> Read:
+    """The offsets of all records, however they are asked for."""
+
+    def read(records: Any) -> list[int]:
+        found = [*records] if request.param is None else [*taken(records, request.param)]
+        assert [record.value for record in found] == [str(record.offset).encode() for record in found]
+        return [record.offset for record in found]
+
+    return read
+
+
+def taken(records: Any, count: int) -> Iterator[Record]:
+    """All records, so many at a time; the position is always behind what was taken."""
+    while True:
+        lot = records.take(count)
+        yield from lot
+        if len(lot) < count:
+            return
+        assert records.next_fetch_offset == lot[-1].offset + 1
 
 
 def test_every_name_is_read_and_the_record_is_otherwise_as_it_was() -> None:
@@ -66,7 +85,7 @@ def test_every_name_is_read_and_the_record_is_otherwise_as_it_was() -> None:
     assert (second.timestamp, third.timestamp) == (1_780_000_000_001, 1_780_000_000_002)
 
 
-def test_records_before_it_do_not_come_again_and_those_behind_it_all_come() -> None:
+def test_records_before_it_do_not_come_again_and_those_behind_it_all_come(offsets: Read) -> None:
     records = fetched(batch(0, PLAIN, PLAIN), batch(2, PLAIN, RAW), batch(4, RAW), batch(5, PLAIN))
 
     assert offsets(records) == [0, 1, 2, 3, 4, 5]
@@ -74,25 +93,25 @@ def test_records_before_it_do_not_come_again_and_those_behind_it_all_come() -> N
 
 
 @pytest.mark.parametrize("start", [0, 1, 2, 3])
-def test_a_fetch_may_begin_anywhere_in_its_batch(start: int) -> None:
+def test_a_fetch_may_begin_anywhere_in_its_batch(start: int, offsets: Read) -> None:
     assert offsets(fetched(batch(0, RAW, PLAIN, RAW, PLAIN), start=start)) == [*range(start, 4)]
 
 
-def test_a_fetch_that_begins_behind_it_reads_on() -> None:
+def test_a_fetch_that_begins_behind_it_reads_on(offsets: Read) -> None:
     """The rest of its batch was compacted away, so that only the next batch has what was asked for."""
     records = fetched(batch(0, RAW), batch(1, RAW), start=1)
 
     assert offsets(records) == [1]
 
 
-def test_a_compressed_batch_is_read() -> None:
+def test_a_compressed_batch_is_read(offsets: Read) -> None:
     whole = batch(0, *[PLAIN] * 50, RAW, codec=GZIP)
 
     assert gzip.decompress(whole[DefaultRecordBase.HEADER_STRUCT.size :])
     assert offsets(fetched(whole)) == [*range(51)]
 
 
-def test_what_was_aborted_stays_aborted_before_and_behind_it() -> None:
+def test_what_was_aborted_stays_aborted_before_and_behind_it(offsets: Read) -> None:
     """It stands within the second of two aborted transactions; the marker of the first must not end that one."""
     theirs = {"producer_id": PRODUCER, "transactional": True}
     marker = {"attributes": CONTROL, "key": ABORT, **theirs}
@@ -113,7 +132,7 @@ def test_what_was_aborted_stays_aborted_before_and_behind_it() -> None:
     assert records.next_fetch_offset == 8
 
 
-def test_an_aborted_one_is_not_looked_into() -> None:
+def test_an_aborted_one_is_not_looked_into(offsets: Read) -> None:
     log = (batch(0, RAW, producer_id=PRODUCER, transactional=True), batch(1, PLAIN))
 
     assert offsets(fetched(*log, aborted=[(PRODUCER, 0)])) == [1]
@@ -129,3 +148,16 @@ def test_a_batch_that_rotted_is_named_with_its_place(before: Header) -> None:
     assert next(records).offset == 0
     with pytest.raises(LaurelError, match=r"songs-3 cannot be read at offset 1 .*Invalid CRC.*broker's log"):
         next(records)
+
+
+def test_a_plain_fetch_may_begin_anywhere_too(offsets: Read) -> None:
+    assert offsets(fetched(batch(0, *[PLAIN] * 4), batch(4, PLAIN), start=2)) == [2, 3, 4]
+
+
+def test_what_was_taken_before_a_rotten_batch_is_not_lost_with_it() -> None:
+    rotten = batch(2, PLAIN)
+    records = fetched(batch(0, PLAIN, PLAIN), rotten[:-1] + bytes([rotten[-1] ^ 1]))
+
+    assert [record.offset for record in records.take(2)] == [0, 1]
+    with pytest.raises(LaurelError, match="offset 2"):
+        records.take(1)
