@@ -168,6 +168,12 @@ class Models:
     async def checkpoint(self, **states: bytes | None) -> None:
         await self._write(self._progress, [(user.encode(), state) for user, state in states.items()])
 
+    async def checkpoint_and_fail(self, **states: bytes | None) -> None:
+        """As when the commit fails."""
+        async with self._connection.transaction():
+            await self.checkpoint(**states)
+            raise ZeroDivisionError
+
     async def _write(self, projection: Projection, records: list[tuple[bytes, bytes | None]]) -> None:
         appended = round(APPENDED_AT.timestamp() * 1000)
         found = [PlainRecord(offset, appended, *record) for offset, record in enumerate(records)]
@@ -507,6 +513,17 @@ async def test_the_pace_follows_the_event_times_of_the_states(models: Models):
         ([12, 4, day + 28, day, 3],)
     ]
     assert await models.rows("select user_id, catalog, since from known_user") == [("ada", "trackflow", DAY_0)]
+
+
+async def test_a_pace_whose_transaction_was_rolled_back_is_written_by_the_next_session(models: Models):
+    """The projection remembers whose pace stands in a row; what was never committed does not."""
+    with pytest.raises(ZeroDivisionError):
+        await models.checkpoint_and_fail(ada=state(8))
+    await models.prepare()
+
+    await models.checkpoint(ada=state(8))
+
+    assert await models.rows("select pace #>> '{trackflow,songs,4}' from user_progress") == [("1",)]
 
 
 async def test_a_user_who_was_erased_begins_anew(models: Models):
