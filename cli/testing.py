@@ -6,11 +6,14 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
-from typing import Annotated, NamedTuple
+from typing import IO, Annotated, NamedTuple
 
 import typer
 
@@ -41,7 +44,13 @@ command_settings = {"allow_extra_args": True, "ignore_unknown_options": True}
 class Result(NamedTuple):
     name: str
     code: int
-    seconds: float
+
+
+class Run(NamedTuple):
+    """Shapes: output is a file, or None for our own."""
+
+    argv: list[str]
+    output: IO[str] | None = None
 
 
 def command(
@@ -54,9 +63,17 @@ def command(
     """
     if find_spec("pytest") is None:
         raise Precondition("the test tools are not installed: start the tests with `./laurel test`")
+    began = time.monotonic()
     results = [check(name) for name in CHECKS]
-    results.append(run_tests([*(["-m", "not server and not simulation"] if fast else []), *context.args]))
-    raise typer.Exit(summarize(results))
+    results += run_tests(lanes_of(fast, context.args))
+    raise typer.Exit(summarize(results, time.monotonic() - began))
+
+
+def lanes_of(fast: bool, args: list[str]) -> dict[str, list[str]]:
+    """Name -> pytest's arguments of what runs side by side: half of the tests wait for servers most of the time."""
+    if fast or args:
+        return {"pytest": [*(["-m", "not server and not simulation"] if fast else []), *args]}
+    return {"tests without servers": ["-m", "not server"], "tests with servers": ["-m", "server"]}
 
 
 def check(name: str) -> Result:
@@ -66,40 +83,47 @@ def check(name: str) -> Result:
     tool, *args = CHECKS[name]
     argv = [str(Path(sys.executable).with_name(tool)), *args]
     told = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=False)
-    seconds = time.monotonic() - began
-    print(f"{'failed' if told.returncode else 'ok'}, {seconds:.1f} s", flush=True)
+    print(f"{'failed' if told.returncode else 'ok'}, {time.monotonic() - began:.1f} s", flush=True)
     if told.returncode:
         print(told.stdout + told.stderr, flush=True)
-    return Result(name, told.returncode, seconds)
+    return Result(name, told.returncode)
 
 
-def run_tests(args: list[str]) -> Result:
-    began = time.monotonic()
-    code = run_undisturbed([*PYTEST, *args])
-    return Result("pytest", INTERRUPTED if code == PYTEST_INTERRUPTED else code, time.monotonic() - began)
+def run_tests(lanes: Mapping[str, list[str]]) -> list[Result]:
+    """All lanes at once. The last one is seen as it goes, what the others say when all have ended."""
+    with ExitStack() as files:
+        quiet = {name: files.enter_context(tempfile.TemporaryFile("w+")) for name in [*lanes][:-1]}
+        codes = run_undisturbed([Run([*PYTEST, *args], quiet.get(name)) for name, args in lanes.items()])
+        for name, said in quiet.items():
+            said.seek(0)
+            print(f"\n{name}:\n{said.read()}", flush=True)
+    ended = [INTERRUPTED if code == PYTEST_INTERRUPTED else code for code in codes]
+    return [Result(name, code) for name, code in zip(lanes, ended, strict=True)]
 
 
-def run_undisturbed(argv: list[str]) -> int:
-    """Wait for it whatever comes: it hears a Ctrl-C itself, and is told of other ends, to stop its servers."""
+def run_undisturbed(runs: Sequence[Run]) -> list[int]:
+    """Wait for all. They hear a Ctrl-C themselves, and are told of other ends, to stop their servers."""
     env = {name: value for name, value in os.environ.items() if name not in AGAINST_BYTECODE}
-    process = subprocess.Popen(argv, cwd=CHECKOUT, env=env)
+    processes = [
+        subprocess.Popen(run.argv, cwd=CHECKOUT, env=env, stdout=run.output, stderr=run.output) for run in runs
+    ]
 
     def hand_on(number: int, frame: FrameType | None) -> None:
-        process.send_signal(signal.SIGINT)
+        for process in processes:
+            process.send_signal(signal.SIGINT)
 
     before = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGHUP)}
     before[signal.SIGINT] = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return process.wait()
+        return [process.wait() for process in processes]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
 
 
-def summarize(results: list[Result]) -> int:
+def summarize(results: list[Result], seconds: float) -> int:
     """One line, and the exit code."""
     failed = [result.name for result in results if result.code]
-    seconds = sum(result.seconds for result in results)
     print(f"laurel test: {'failed: ' + ', '.join(failed) if failed else 'all passed'}, {seconds:.0f} s", flush=True)
     if any(result.code == INTERRUPTED for result in results):
         return INTERRUPTED

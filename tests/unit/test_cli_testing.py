@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from cli.testing import run_undisturbed
+from cli.testing import Run, lanes_of, run_undisturbed
 
 KEEPS_NONE = "import sys; sys.exit(sys.dont_write_bytecode or sys.pycache_prefix is not None)"
 
@@ -16,4 +16,15 @@ def test_the_tests_keep_their_bytecode_whatever_the_environment_says(monkeypatch
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", "/nonexistent")
 
-    assert run_undisturbed([sys.executable, "-c", KEEPS_NONE]) == 0
+    assert run_undisturbed([Run([sys.executable, "-c", KEEPS_NONE])]) == [0]
+
+
+def test_each_of_two_that_run_side_by_side_has_its_own_end() -> None:
+    ends = [Run([sys.executable, "-c", f"import sys; sys.exit({code})"]) for code in (0, 3)]
+    assert run_undisturbed(ends) == [0, 3]
+
+
+def test_what_is_asked_for_runs_alone_and_all_tests_in_two_lanes_that_leave_none_out() -> None:
+    assert lanes_of(fast=False, args=["-k", "streak"]) == {"pytest": ["-k", "streak"]}
+    assert [*lanes_of(fast=True, args=[])] == ["pytest"]
+    assert [*lanes_of(fast=False, args=[]).values()] == [["-m", "not server"], ["-m", "server"]]
