@@ -1,7 +1,7 @@
 """One run for the whole acceptance table: everybody's events go through one pipeline with all catalogs at once.
 
 A test module says who does what: `STORIES`, by catalog and person, and `AFTERWARDS`, what they do once all of that
-can be seen. `CATALOGS` are further ones, that only its tests need. What has come of it is read from the read models.
+can be seen. `CATALOGS` are further ones, that only its tests need. What came of it is read from the read models.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from progress.queries import read_person, read_programs
 from progress.standing import Standing
 from projections.database import connect
 from tests.acceptance.pipeline import PARTITIONS, STILL_S_MAX, WAIT_S, Projector, silent
-from tests.integration.processors import REPOSITORY, Stage, workers_of
+from tests.integration.processors import REPOSITORY, Stage, records, workers_of
 from tests.servers import Servers
 
 BUNDLED = ("badges", "platform", "learning", "interview", "trackflow")
@@ -180,3 +180,22 @@ async def _publish(settings: Settings, records: list[Outgoing]) -> Positions:
         publisher = Publisher(client, {record.topic: PARTITIONS for record in records})
         await publisher.send_all(records)
     return publisher.ends
+
+
+# --- what stands in the log ---
+
+
+class Logged(NamedTuple):
+    """A record. Shapes: place is partition and offset."""
+
+    place: tuple[int, int]
+    value: dict[str, Any]
+
+
+async def logged(settings: Settings, topic: str) -> list[Logged]:
+    """All committed records of a topic."""
+    stage = Stage(settings.kafka, settings.names, topic)
+    return [
+        Logged((partition, record.offset), json.loads(record.value or b"{}"))
+        for partition, record in await records(stage, topic)
+    ]
