@@ -28,9 +28,6 @@ from schemas.program import CatalogRecord
 FAILED = 1
 
 app = typer.Typer(no_args_is_help=True, help="Check, test, compare, describe and publish catalogs.")
-app.command("test")(trying.try_examples)
-app.command("diff")(comparing.diff)
-app.command("docs")(describing.docs)
 
 Files = Annotated[
     list[str], typer.Argument(metavar="FILE…", help="Paths, or names of catalogs that come with Laurel.")
@@ -83,6 +80,11 @@ def check(
         print("\n".join(told(each)))
     if any(each.findings for each in results):
         raise typer.Exit(FAILED)
+
+
+app.command("test")(trying.try_examples)
+app.command("diff")(comparing.diff)
+app.command("docs")(describing.docs)
 
 
 @app.command()

@@ -44,7 +44,7 @@ class Wording:
     def achievement(self, entry: AchievementSpec) -> str:
         """All that somebody must do for it: `song released 10 times, between 2026-06-01 and 2026-08-31`."""
         if entry.on:
-            scope = f", once for each {spoken(entry.scope)}" if entry.scope else ""
+            scope = f", once for each {thing(entry.scope)}" if entry.scope else ""
             return self._events(entry.on) + scope
         if entry.all_of is not None:
             return self._set(entry.all_of)
@@ -124,10 +124,15 @@ def _distinct_told(metric: MetricSpec, events: str, at: str) -> str:
 
 
 def things(metric: MetricSpec) -> str:
-    """What a metric counts different ones of: `exercises` by `exercise_id`, `people` by `to_id`."""
-    names = [spoken(field).removesuffix(" id") for field in metric.by]
-    told = " and ".join("people" if name in PREPOSITIONS else plural(name) for name in names)
+    """What a metric counts different ones of."""
+    told = " and ".join(plural(thing(field)) for field in metric.by)
     return told + (f" in steps of {metric.bucket}" if metric.bucket else "")
+
+
+def thing(field: str) -> str:
+    """What a field is the id of: `exercise_id` names an exercise, `to_id` a person."""
+    name = spoken(field).removesuffix(" id")
+    return "person" if name in PREPOSITIONS else name
 
 
 def _streak_told(metric: MetricSpec, events: str, at: str) -> str:
@@ -183,6 +188,8 @@ def name_told(entry: AchievementSpec) -> str:
 
 
 def plural(words: str) -> str:
+    if words == "person":
+        return "people"
     if words.endswith("y") and words[-2:-1] not in "aeiou":
         return words[:-1] + "ies"
     return words if words.endswith("s") else words + "s"

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import date
-from typing import Any
+from datetime import date, datetime
+from typing import Any, NamedTuple
 
 import msgspec
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from broker.reading import Batch
-from projections.columns import encode_json
+from projections.columns import appended_at, encode_json
 from projections.decoding import decode
 from projections.projection import place
 from projections.statements import statements
@@ -41,6 +41,13 @@ CRITERIA_OF_KIND: dict[MetricKind, str] = {
 }
 
 
+class Published(NamedTuple):
+    """A version of a catalog, and when the broker appended it."""
+
+    record: CatalogRecord
+    at: datetime
+
+
 class AchievementProjection:
     name = "achievement"
     window_s = 0.0
@@ -51,25 +58,27 @@ class AchievementProjection:
     async def prepare(self, connection: AsyncConnection) -> None:
         """Catalogs are few: they need no temporary table."""
 
-    async def decode(self, batches: Sequence[Batch]) -> list[CatalogRecord]:
+    async def decode(self, batches: Sequence[Batch]) -> list[Published]:
         return [
-            decode(record, decode_catalog_record, place(batch)) for batch in batches for record in batch.records
+            Published(decode(record, decode_catalog_record, place(batch)), appended_at(record))
+            for batch in batches
+            for record in batch.records
         ]
 
-    async def write(self, connection: AsyncConnection, rows: list[CatalogRecord]) -> int:
-        for record in rows:
-            await write_catalog(connection, record.program)
+    async def write(self, connection: AsyncConnection, rows: list[Published]) -> int:
+        for published in rows:
+            await write_catalog(connection, published.record.program, published.at)
         return 0
 
 
-async def write_catalog(connection: AsyncConnection, program: CatalogProgram) -> None:
+async def write_catalog(connection: AsyncConnection, program: CatalogProgram, at: datetime) -> None:
     header = catalog_row(program)
     cursor = await connection.execute(SQL["upsert_catalog"], header)
     if await cursor.fetchone() is None:
         return
     await cursor.execute(SQL["delete_levels"], header)
     await cursor.execute(SQL["insert_levels"], header)
-    await cursor.executemany(SQL["upsert_achievement"], achievement_rows(program))
+    await cursor.executemany(SQL["upsert_achievement"], achievement_rows(program, at))
     await cursor.execute(SQL["retire_achievements"], header)
 
 
@@ -90,9 +99,9 @@ def catalog_row(program: CatalogProgram) -> dict[str, Any]:
     }
 
 
-def achievement_rows(program: CatalogProgram) -> list[dict[str, Any]]:
+def achievement_rows(program: CatalogProgram, at: datetime) -> list[dict[str, Any]]:
     metrics = {metric.key: metric for metric in program.metrics}
-    return [achievement_row(program, entry, metrics) for entry in program.achievements]
+    return [{**achievement_row(program, entry, metrics), "created_at": at} for entry in program.achievements]
 
 
 def achievement_row(

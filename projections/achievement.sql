@@ -34,14 +34,15 @@ from unnest(%(level_starts)s::bigint[]) with ordinality as curve (starts_at, lev
 insert into achievement (
     catalog, key, tier, version, name, description, message, icon, color_from, color_to, category, type, rarity,
     points, ord, is_active, is_secret, criteria_type, criteria_value, tracking_field, criteria, requires, rank, xp,
-    is_public, revocable, event_types, scope_field, season, all_of, conditions, counts, translations
+    is_public, revocable, event_types, scope_field, season, all_of, conditions, counts, translations,
+    created_at
 )
 values (
     %(catalog)s, %(key)s, %(tier)s, %(version)s, %(name)s, %(description)s, %(message)s, %(icon)s, %(color_from)s,
     %(color_to)s, %(category)s, %(type)s, %(rarity)s, %(points)s, %(ord)s, %(is_active)s, %(is_secret)s,
     %(criteria_type)s, %(criteria_value)s, %(tracking_field)s, %(criteria)s, %(requires)s, %(rank)s, %(xp)s,
     %(is_public)s, %(revocable)s, %(event_types)s, %(scope_field)s, %(season)s, %(all_of)s, %(conditions)s,
-    %(counts)s, %(translations)s
+    %(counts)s, %(translations)s, %(created_at)s
 )
 on conflict (catalog, key, tier) do update set
     version = excluded.version,
@@ -73,7 +74,8 @@ on conflict (catalog, key, tier) do update set
     all_of = excluded.all_of,
     conditions = excluded.conditions,
     counts = excluded.counts,
-    translations = excluded.translations;
+    translations = excluded.translations,
+    created_at = least(achievement.created_at, excluded.created_at);
 
 -- name: retire_achievements
 update achievement set is_active = false, counts = false

@@ -150,7 +150,7 @@ class Models:
         await self._outcomes.prepare(self._connection)
         await self._progress.prepare(self._connection)
 
-    async def publish(self, published: CatalogProgram) -> None:
+    async def publish(self, published: CatalogProgram, at: datetime = APPENDED_AT) -> None:
         record = CatalogRecord(
             catalog=published.catalog,
             version=published.version,
@@ -160,7 +160,7 @@ class Models:
             program=published,
             ledger=LEDGER,
         )
-        await self._write(self._catalogs, [(b"trackflow", encode_catalog_record(record))])
+        await self._write(self._catalogs, [(b"trackflow", encode_catalog_record(record))], at)
 
     async def tell(self, *outcomes: AnyOutcome) -> None:
         await self._write(self._outcomes, [(each.subject.encode(), encode_outcome(each)) for each in outcomes])
@@ -168,8 +168,16 @@ class Models:
     async def checkpoint(self, **states: bytes | None) -> None:
         await self._write(self._progress, [(user.encode(), state) for user, state in states.items()])
 
-    async def _write(self, projection: Projection, records: list[tuple[bytes, bytes | None]]) -> None:
-        appended = round(APPENDED_AT.timestamp() * 1000)
+    async def checkpoint_and_fail(self, **states: bytes | None) -> None:
+        """As when the commit fails."""
+        async with self._connection.transaction():
+            await self.checkpoint(**states)
+            raise ZeroDivisionError
+
+    async def _write(
+        self, projection: Projection, records: list[tuple[bytes, bytes | None]], at: datetime = APPENDED_AT
+    ) -> None:
+        appended = round(at.timestamp() * 1000)
         found = [PlainRecord(offset, appended, *record) for offset, record in enumerate(records)]
         rows = await projection.decode([Batch(projection.topic, 0, 0, len(found), found)])
         async with self._connection.transaction():
@@ -388,6 +396,16 @@ async def test_an_entry_says_what_season_it_has_and_whether_it_is_a_set(models: 
     ]
 
 
+async def test_an_entry_is_as_old_as_the_first_version_that_has_it(models: Models):
+    later = APPENDED_AT + timedelta(days=3)
+    often = AchievementSpec(key="often", number=9, name="Often")
+
+    await models.publish(program(2, [*ENTRIES, often]), later)
+
+    created = "select created_at, count(*), min(key) from achievement group by created_at order by created_at"
+    assert await models.rows(created) == [(APPENDED_AT, len(ENTRIES), "all_music"), (later, 1, "often")]
+
+
 async def test_a_catalog_holds_its_program_for_whoever_tells_progress(models: Models):
     (told,) = await models.rows(
         "select program::text, default_language, tiers, level_of, challenges_per_day from catalog"
@@ -507,6 +525,17 @@ async def test_the_pace_follows_the_event_times_of_the_states(models: Models):
         ([12, 4, day + 28, day, 3],)
     ]
     assert await models.rows("select user_id, catalog, since from known_user") == [("ada", "trackflow", DAY_0)]
+
+
+async def test_a_pace_whose_transaction_was_rolled_back_is_written_by_the_next_session(models: Models):
+    """The projection remembers whose pace stands in a row; what was never committed does not."""
+    with pytest.raises(ZeroDivisionError):
+        await models.checkpoint_and_fail(ada=state(8))
+    await models.prepare()
+
+    await models.checkpoint(ada=state(8))
+
+    assert await models.rows("select pace #>> '{trackflow,songs,4}' from user_progress") == [("1",)]
 
 
 async def test_a_user_who_was_erased_begins_anew(models: Models):

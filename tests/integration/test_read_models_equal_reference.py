@@ -10,7 +10,7 @@ import gzip
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import cycle, groupby
 from typing import Any
 
@@ -104,7 +104,7 @@ class Pipeline:
         return self.program
 
     async def run(self, log: Sequence[Said]) -> None:
-        await write_catalog(self._connection, self.catalog)
+        await write_catalog(self._connection, self.catalog, datetime.now(UTC))
         await self._outcomes.prepare(self._connection)
         await self._progress.prepare(self._connection)
         for start in range(0, len(log), CHUNK):
@@ -127,8 +127,9 @@ class Pipeline:
 
     async def _checkpoint(self) -> None:
         cut = self._evaluator.cut()
-        half = len(cut.outcomes) // 2
-        for rows in (cut.outcomes[:half], cut.outcomes[half:]):
+        outcomes = [*cut.outcomes]
+        half = len(outcomes) // 2
+        for rows in (outcomes[:half], outcomes[half:]):
             await self._write(self._outcomes, rows)
         await self._write(self._progress, cut.states)
 

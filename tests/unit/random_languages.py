@@ -94,16 +94,17 @@ def revocable(draw: st.DrawFn, said: Said, only_grows: bool) -> list[Said]:
 
 @st.composite
 def leveled(draw: st.DrawFn, said: Said, only_grows: bool) -> list[Said]:
-    rules: list[Said] = [{"on": "alpha", "amount": draw(st.sampled_from([1, 7]))}]
-    rules += [{"on": ["gamma", "beta"], "amount": "data.number"}] * draw(st.integers(0, 1))
-    rules += [{"on": "awards"}] * draw(st.integers(0, 1))
+    by_events: list[Said] = [{"on": "alpha", "amount": 7}, {"on": ["gamma", "beta"], "amount": "data.number"}]
+    by_awards: list[Said] = [{"on": "awards"}]
+    some = [by_awards, by_awards, [*by_awards, {"on": "alpha", "amount": 1}], [*by_events, *by_awards], by_events]
+    rules = draw(st.sampled_from(some))
     said["xp"] = rules
     counted = [key for key, metric in said["metrics"].items() if "count" in metric]
-    of = draw(st.sampled_from(["xp", "xp", *counted]))
-    curve = {"triangular": draw(st.sampled_from([1, 5]))} if draw(st.booleans()) else [0, 2, 3, 9, 40, 100]
+    of = draw(st.sampled_from(["xp", "xp", "xp", *counted]))
+    curve = {"triangular": draw(st.sampled_from([1, 5]))} if draw(st.booleans()) else [0, 2, 9, 20, 35, 60, 100]
     said["levels"] = {"of": of, "curve": curve}
     own = {"xp": draw(st.sampled_from([0, 4, 25]))} if {"on": "awards"} in rules else {}
-    parts = [f"level >= {draw(st.integers(2, 4))}", f"xp >= {draw(st.sampled_from([1, 10, 60]))}"]
+    parts = [f"level >= {draw(st.integers(2, 4))}", f"xp >= {draw(st.sampled_from([10, 20, 60]))}"]
     return [
         {"key": "l0", "when": parts[0]} | own,
         {"key": "l1", "when": parts[1]},

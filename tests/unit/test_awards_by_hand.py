@@ -340,3 +340,34 @@ def test_awards_give_no_xp_unless_the_catalog_says_so():
 def test_xp_that_crosses_is_dated_by_the_latest_of_what_gave_it():
     late = folded(on(9, "done"), on(3, "bonus", amount=5), text=XP)
     assert late.awards["ann", "game", "rich", ""] == day(9)
+
+
+UP_AND_DOWN = """
+catalog: game
+version: 1
+events: {solved: {topic: t}, unsolved: {topic: t}, login: {topic: t}}
+metrics:
+  solved: {count: solved, minus: unsolved}
+  undone: {count: unsolved}
+  logins: {count: login}
+achievements:
+  - {key: two, name: Two, when: solved >= 2, revocable: true}
+  - {key: rich, name: Rich, xp: 0, when: xp >= 12}
+  - {key: sorry, name: Sorry, when: {all: [undone >= 1, logins >= 1]}}
+xp: [{on: awards}, {on: unsolved, amount: 5}]
+levels: {of: xp, curve: [0, 12]}
+"""
+
+
+def test_what_is_reached_only_within_a_record_is_neither_told_nor_given():
+    """10 XP of two and 5 of the event are 15; but the event takes two back, and 5 remain."""
+    result = folded(on(1), on(2), on(3, "unsolved"), text=UP_AND_DOWN)
+    assert (result.awards, result.levels_reached) == ({}, {})
+    assert result.metrics["ann"]["game"]["xp"] == 5
+
+
+def test_what_is_reached_again_within_a_record_is_dated_anew():
+    """The event of 3 March comes late: sorry, which waited for it since the 9th, gives the 10 again."""
+    result = folded(on(1), on(2), on(9, "login"), on(3, "unsolved"), text=UP_AND_DOWN)
+    assert {key: at for (_, _, key, _), at in result.awards.items()} == {"sorry": day(9), "rich": day(9)}
+    assert result.levels_reached == {("ann", "game", 2): day(9)}

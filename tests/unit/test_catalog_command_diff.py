@@ -213,7 +213,7 @@ def rich_changes(folder: Path, before: str, after: str, both: tuple[str, str] = 
             "summer",
             "now: paid 3 times, between 2026-06-01 and 2",
         ),
-        ("{gte: 5}", "{gte: 6}", "changed", "shops", "paid (amount is at least 6), once for each shop id"),
+        ("{gte: 5}", "{gte: 6}", "changed", "shops", "paid (amount is at least 6), once for each shop"),
         ("all_of: {category: basics}", "all_of: catalog", "harder", "whole", "now: every achievement"),
         ("level >= 3", "level >= 4", "harder", "third", "before: level 3; now: level 4"),
         ("visit, amount: 5", "visit, amount: 6", "xp", "xp", "now 6 XP for visit"),

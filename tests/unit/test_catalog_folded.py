@@ -135,6 +135,19 @@ achievements:
     assert after(fold, "undone", at="2026-05-03T10:00:00Z") == ["+cold"]
 
 
+def test_one_type_may_be_an_active_day_and_a_freeze_at_once() -> None:
+    """Every day earns the freeze that bridges the next gap of one day, and no more."""
+    fold = folded("""
+  earned_days: {streak: seen, every: day, freezes: seen}
+achievements: [{key: three, name: Three, when: earned_days >= 3}]
+""")
+
+    assert after(fold, "seen", at="2026-05-01T10:00:00Z") == []
+    assert after(fold, "seen", at="2026-05-05T10:00:00Z") == []  # three days missed, one freeze there
+    assert after(fold, "seen", at="2026-05-07T10:00:00Z") == []
+    assert after(fold, "seen", at="2026-05-09T10:00:00Z") == ["+three"]
+
+
 def test_challenges() -> None:
     fold = folded("""
 challenges:

@@ -128,7 +128,7 @@ def entry(reference: str) -> AchievementSpec:
         ("since", "login on 2 days in a row, from 2026-06-01 on"),
         ("before", "login on 2 days in a row, until 2026-08-31"),
         ("weekly", "login / song released 3 times, within one week, again every week"),
-        ("each", "rated (stars is at least 4), once for each to id"),
+        ("each", "rated (stars is at least 4), once for each person"),
         ("once", "login / rated"),
         ("all_basics", "every achievement in The Basics"),
         ("everything", "every achievement"),
