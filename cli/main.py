@@ -59,6 +59,7 @@ VERBS = [
     Verb("skip", "cli.skip", OPERATE, "Let a partition go on that is parked at a record."),
     Verb("worker", "cli.worker", OPERATE, "Run one processor.", serves=True),
     Verb("projector", "cli.projector", OPERATE, "Run one projector.", serves=True),
+    Verb("checklist", "cli.checklist", BUILD, "What the products ask for, and the tests that hold it."),
     Verb("bench", "cli.bench", BUILD, "Measure the processor."),
     Verb("soak", "cli.soak", BUILD, "Run everything under random faults, and check the invariants."),
     Verb("schema", "cli.schema", BUILD, "Export the contract as JSON Schema and AsyncAPI."),

@@ -29,10 +29,12 @@ CHECKS = {
     "mypy": ["mypy"],
     "lint-imports": ["lint-imports"],
 }
+RESULTS = CHECKOUT / "build" / "tests.xml"  # `laurel checklist` reads it
 # A test that hangs says where, and ends the run, instead of hanging whoever waits for it.
 PYTEST = [
     *(sys.executable, "-m", "pytest"),
     *("-o", f"faulthandler_timeout={HANGING_SECONDS}", "-o", "faulthandler_exit_on_timeout=true"),
+    f"--junit-xml={RESULTS}",
 ]
 # Without bytecode pytest parses and rewrites its plugins at every start, on which CPython before 3.11.8 dies now
 # and then: "SystemError: AST constructor recursion depth mismatch", python/cpython#106905.

@@ -230,8 +230,8 @@ class Settlement:
     def _tell_levels(self) -> None:
         for board, reached in self._levels.items():
             levels = self._levels_of(board)
-            held, value = levels.level(self._state), levels.value(self._state)
-            for level in sorted(each for each in reached if each <= held):
+            value = levels.value(self._state)
+            for level in sorted(reached):
                 self.outcomes.append(levels.teller.reached(self._cause, level, value, reached[level]))
                 self._state[levels.slot] = level
 

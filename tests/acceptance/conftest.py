@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 import secrets
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,11 +13,13 @@ from tests.acceptance.scene import Scene, play
 
 
 @pytest.fixture(scope="session")
-def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Scene:
+def scene(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
     """One run for all tests of the table that were asked for."""
     modules = {item.module: None for item in request.session.items if hasattr(item.module, "STORIES")}
     servers, folder = request.getfixturevalue("_shared_servers"), tmp_path_factory.mktemp("scene")
-    return Scene(play(servers, f"t{secrets.token_hex(6)}", folder, modules))
+    scene = Scene(play(servers, f"t{secrets.token_hex(6)}", folder, modules))
+    yield scene
+    scene.connection.close()
 
 
 class Said(NamedTuple):

@@ -167,9 +167,15 @@ AFTERWARDS = {
 # --- the catalog: each at its threshold, and not one below ---
 
 
-def award_test(entry: Entry, category: str) -> Callable[[Scene], None]:
+def award_test(entry: Entry, category: str, ladder: Sequence[Entry]) -> Callable[[Scene], None]:
+    """With what comes before it on its ladder, and nothing that comes after it."""
+
     def test(scene: Scene) -> None:
-        award = scene.awards(CATALOG, there(entry))[entry.key]
+        awards = scene.awards(CATALOG, there(entry))
+        award = awards[entry.key]
+        assert {each.key for each in ladder if each.key in awards} == {
+            each.key for each in ladder if each.at <= entry.at
+        }
         assert (award["name"], award["category"], award["points"]) == (entry.name, category, 10)
         assert award["progress_at_unlock"] == entry.at
 
@@ -184,7 +190,7 @@ def award_test(entry: Entry, category: str) -> Callable[[Scene], None]:
 
 globals().update(
     {
-        f"test_S1_{each.id}_{each.name.lower().replace(' ', '_')}": award_test(each, group.category)
+        f"test_S1_{each.id}_{each.name.lower().replace(' ', '_')}": award_test(each, group.category, group.entries)
         for group in GROUPS
         for each in group.entries
     }
@@ -201,6 +207,7 @@ def test_S1_1_an_achievement_has_its_fields(scene):
     assert (row["category"], row["points"], row["rarity"]) == ("projects", 10, "common")
     assert (row["criteria_type"], row["criteria_value"], row["tracking_field"]) == ("count", 5, "project_count")
     assert (row["requires"], row["is_secret"], row["is_active"]) == ([], False, True)
+    assert isinstance(row["created_at"], datetime)
     orders = scene.rows("select key from achievement where catalog = 'platform' and ord <= %(it)s", it=row["ord"])
     assert {each["key"] for each in orders} == {"first_project", "5_projects"}
 
@@ -430,6 +437,15 @@ def test_S1_68_every_unlock_stands_in_the_log_with_the_event_that_gave_it(scene)
     source = {each.place: each.value for each in asyncio.run(logged(scene.settings, award["evidence_topic"]))}
     place = (award["evidence_partition"], award["evidence_offset"])
     assert source[place]["id"] == "STORIES/S1/dated/9"
+
+
+def test_S1_69_notifications_are_queued_and_handed_out_by_lease(scene, laurel):
+    claimed = laurel("queue", "claim", "--count", "2", "--lease-seconds", "60").json
+    assert len(claimed["deliveries"]) == 2
+    ids = [each["notification_id"] for each in claimed["deliveries"]]
+    assert laurel("queue", "ack", claimed["lease"], *ids).code == 0
+    rows = scene.rows("select state from notification_delivery where notification_id::text = any(%(ids)s)", ids=ids)
+    assert [row["state"] for row in rows] == ["done", "done"]
 
 
 # --- the five success metrics, of four people: one with two awards, two with one, one with none ---

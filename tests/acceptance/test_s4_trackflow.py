@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 import pytest
@@ -219,6 +219,26 @@ def song(kind: str, **data: object) -> Step:
     return Step(kind, {"song_id": "a", **data})
 
 
+CLUB = """
+catalog: club
+version: 1
+events: {played: {topic: club.activity}, sung: {topic: club.activity}}
+metrics: {plays: {count: played}, songs: {count: sung}}
+xp: [{on: awards}]
+levels: {of: xp, curve: [0, 20, 100]}
+achievements:
+  - {key: player, name: Player, category: music, points: 10, when: plays >= 1}
+  - {key: singer, name: Singer, category: music, points: 10, when: songs >= 1}
+  - {key: musician, name: Musician, category: sets, points: 80, all_of: {category: music}}
+  - {key: summer, name: Summer, category: seasons, when: plays >= 3, window: {from: 2025-06-01, until: 2025-09-01}}
+"""
+CATALOGS = {"club": CLUB}
+
+
+def played(*days: str) -> list[Step]:
+    return [Step("played", at=datetime.fromisoformat(f"{day}T12:00:00+00:00")) for day in days]
+
+
 UNDO = {
     "S4/completed": [song("song_released", from_status="wip")],
     "S4/direct": [song("song_released", from_status="planned")],
@@ -245,16 +265,28 @@ STORIES = {
         **{below(each): [REGISTERED, *group.doing(each.at - 1)] for group in GROUPS for each in group.entries},
         **{user: steps for each in ADDED_BY_OTHERS for user, steps in host(each).items()},
         **UNDO,
-    }
+    },
+    "club": {
+        "S4/player": [Step("played")],
+        "S4/musician": [Step("played"), Step("sung")],
+        "S4/summer": played("2025-06-01", "2025-07-01", "2025-08-31"),
+        "S4/spring": played("2025-05-31", "2025-06-01", "2025-08-31", "2025-09-01"),
+    },
 }
 
 
 # --- the catalog: each at its threshold, and not one below ---
 
 
-def award_test(entry: Entry, category: str) -> Callable[[Scene], None]:
+def award_test(entry: Entry, category: str, ladder: Sequence[Entry]) -> Callable[[Scene], None]:
+    """With what comes before it on its ladder, and nothing that comes after it."""
+
     def test(scene: Scene) -> None:
-        award = scene.awards(CATALOG, there(entry))[entry.key]
+        awards = scene.awards(CATALOG, there(entry))
+        award = awards[entry.key]
+        assert {each.key for each in ladder if each.key in awards} == {
+            each.key for each in ladder if each.at <= entry.at
+        }
         shown = (award["name"], award["icon"], award["category"], award["rarity"], award["points"])
         assert shown == (entry.name, entry.icon, category, entry.rarity, POINTS[entry.rarity])
         assert award["progress_at_unlock"] == entry.at
@@ -268,9 +300,14 @@ def award_test(entry: Entry, category: str) -> Callable[[Scene], None]:
     return test
 
 
-LISTED = [(each, group.category) for group in GROUPS for each in group.entries]
-LISTED += [(each, "social") for each in ADDED_BY_OTHERS]
-globals().update({f"test_S4_{each.id}_{each.key}": award_test(each, category) for each, category in LISTED})
+LADDERS = [*((group.category, group.entries) for group in GROUPS), ("social", ADDED_BY_OTHERS)]
+globals().update(
+    {
+        f"test_S4_{each.id}_{each.key}": award_test(each, category, ladder)
+        for category, ladder in LADDERS
+        for each in ladder
+    }
+)
 
 
 # --- tables, rarity ---
@@ -288,6 +325,7 @@ def test_S4_1_achievements_have_the_nine_columns(scene):
     )
     assert (first["points"], first["rarity"]) == (10, "common")
     assert first["description"] == "Add your first song to your Future Plans"
+    assert isinstance(first["created_at"], datetime)
     assert {each["category"] for each in listed} == {"milestone", "activity", "quality", "social", "diversity"}
 
 
@@ -362,3 +400,36 @@ def test_S4_16_logins_make_a_streak(scene):
 
 def test_S4_17_a_feature_request_counts(scene):
     assert "idea_generator" in scene.awards(CATALOG, "S4/stats")
+
+
+# --- levels, sets, seasons ---
+
+
+def test_S4_36_levels_from_points(scene):
+    """Level 2 at 20 points, level 3 at 100."""
+    assert level(scene, "S4/player") == (1, 10, 10)
+    assert level(scene, "S4/musician") == (3, 100, None)
+    rows = scene.rows("select level from user_level_reached where user_id = 'S4/musician' order by level")
+    assert [row["level"] for row in rows] == [2, 3]
+
+
+def level(scene: Scene, user: str) -> tuple[int, object, object]:
+    told = scene.told("club", user).level
+    assert told is not None
+    return told.level, told.total, told.to_next
+
+
+def test_S4_38_a_complete_category_gives_a_bonus(scene):
+    assert scene.awards("club", "S4/musician").keys() == {"player", "singer", "musician"}
+    assert scene.awards("club", "S4/musician")["musician"]["points"] == 80
+    assert scene.awards("club", "S4/player").keys() == {"player"}
+    assert scene.progress("club", "S4/player", "musician")["percent"] == 50
+
+
+def test_S4_39_what_is_seasonal_is_earned_in_its_season_only(scene):
+    """From the first of June on, and not on the first of September."""
+    autumn = datetime(2025, 10, 1, tzinfo=UTC)
+    assert "summer" in scene.awards("club", "S4/summer")
+    assert "summer" not in scene.awards("club", "S4/spring")
+    told = scene.progress("club", "S4/spring", "summer", autumn)
+    assert (told["percent"], told["current"], told["target"], told["season"]["state"]) == (66, 2, 3, "over")

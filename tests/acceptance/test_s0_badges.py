@@ -1,0 +1,232 @@
+# ruff: noqa: N802 - tests are named by the ids of the checklist
+"""S0, badges: what is recorded of an earned one, how far the others are, tiers, categories, combinations."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import msgspec
+import pytest
+
+from tests.acceptance.scene import EVENING, MONDAY, Scene, Step, days, some
+
+pytestmark = pytest.mark.server
+
+CATALOG = "badges"
+HOUR = timedelta(hours=1)
+
+
+def solved(count: int, **data: str) -> list[Step]:
+    return some(count, "exercise_solved", "exercise_id", **data)
+
+
+def learnt(count: int) -> list[Step]:
+    """One exercise again and again, a day apart: days of learning, and no other exercise."""
+    return days(count, "exercise_solved", exercise_id="1")
+
+
+FIRST_OF_EACH = [
+    Step("login"),
+    Step("lesson_completed", {"lesson_id": "l1", "track": "python"}, MONDAY + HOUR),
+    Step("exercise_solved", {"exercise_id": "e1", "track": "python"}, MONDAY + 2 * HOUR),
+    Step("project_submitted", {"project_id": "p1"}, MONDAY + 3 * HOUR),
+]
+STORIES = {
+    CATALOG: {
+        "S0/start": FIRST_OF_EACH,
+        "S0/almost": FIRST_OF_EACH[:3],
+        "S0/bronze": [*solved(9, track="go"), *learnt(2), Step(
+            "exercise_solved", {"exercise_id": "10", "track": "go"}, MONDAY + timedelta(2)
+        )],
+        "S0/short of days": [*solved(10), *learnt(2)],
+        "S0/short of exercises": [*solved(9), *learnt(3)],
+        "S0/silver": [*solved(50), *learnt(7)],
+        "S0/below silver": [*solved(49), *learnt(7)],
+        "S0/half": [*solved(5), *learnt(3)],
+        "S0/platinum": [*solved(400), *learnt(30)],
+        "S0/combined": [
+            *solved(150, difficulty="hard"),
+            *learnt(14),
+            *some(5, "project_submitted", "project_id"),
+            *some(3, "feedback_given", "to_id"),
+        ],
+        "S0/uncombined": [
+            *solved(150, difficulty="hard"),
+            *learnt(14),
+            *some(5, "project_submitted", "project_id"),
+            *some(2, "feedback_given", "to_id"),
+        ],
+        "S0/all round": [
+            *solved(10, difficulty="hard"),
+            *learnt(3),
+            *some(10, "lesson_completed", "lesson_id", track="sql"),
+            *some(2, "project_submitted", "project_id"),
+        ],
+        "S0/steady": days(4, "lesson_completed", lesson_id="l1"),
+        "S0/visitor": days(2, "login"),
+    },
+    "platform": {"S0/pace": some(6, "community_help", kind="comment")},
+}  # fmt: skip
+AFTERWARDS = {
+    "platform": {"S0/pace": [Step("community_help", {"kind": "upvote"}, MONDAY + timedelta(1))] * 6},
+}
+
+
+def test_S0_1_what_is_recorded_of_an_earned_badge(scene):
+    badge = scene.told(CATALOG, "S0/bronze").badges["problem_solver"]
+    assert msgspec.to_builtins(badge) == {
+        "earned": True,
+        "earned_date": "2025-03-05T10:00:00Z",
+        "xp_earned": 50,
+        "tier": "bronze",
+        "conditions_met": ["solved", "streak"],
+        "progress_when_earned": 100,
+        "context": {"last_exercise": "10", "last_track": "go"},
+    }
+
+
+def test_S0_2_what_is_recorded_of_progress(scene):
+    """Half of the exercises, and all of the days."""
+    record = scene.told(CATALOG, "S0/half", EVENING + timedelta(2)).badge_progress["problem_solver"]
+    assert (record.progress, record.conditions_status) == (75, {"solved": False, "streak": True})
+    assert record.last_updated is not None
+    assert record.estimated_completion is None
+    visitor = scene.told(CATALOG, "S0/visitor", EVENING + timedelta(1)).badge_progress["daily_visitor"]
+    assert (visitor.progress, f"{visitor.estimated_completion}") == (66, "2025-03-05")
+
+
+def test_S0_3_a_users_badges_in_numbers(scene):
+    told = scene.told(CATALOG, "S0/start", EVENING).badge_stats
+    assert msgspec.to_builtins(told) == {
+        "total_earned": 5,
+        "categories_completed": ["getting_started"],
+        "current_streak": 1,
+        "highest_tier_earned": None,
+        "total_badge_xp": 155,
+    }
+
+
+def percent(scene: Scene, user: str, key: str, day: int = 0) -> int:
+    told: int = scene.progress(CATALOG, user, key, EVENING + timedelta(day))["percent"]
+    return told
+
+
+def test_S0_4_a_badge_that_is_partly_complete_shows_how_far(scene):
+    assert percent(scene, "S0/almost", "first_project") == 66
+    assert "first_project" not in scene.awards(CATALOG, "S0/almost")
+    assert percent(scene, "S0/start", "first_project") == 100
+
+
+def test_S0_5_tiers_rise(scene):
+    """The highest is shown, each gives its XP, and the next one is what progress is about."""
+    assert held(scene, "S0/silver") == {"first_solution", "problem_solver/bronze", "problem_solver/silver"}
+    assert held(scene, "S0/below silver") == {"first_solution", "problem_solver/bronze"}
+    assert {f"problem_solver/{tier}" for tier in ("bronze", "silver", "gold", "platinum")} <= held(
+        scene, "S0/platinum"
+    )
+    told = scene.progress(CATALOG, "S0/silver", "problem_solver", EVENING + timedelta(6))
+    assert (told["tier"], told["next_tier"], told["percent"]) == ("silver", "gold", 41)  # 50 of 150, 7 of 14
+    row = scene.row("select tier from user_badge where user_id = 'S0/silver' and achievement = 'problem_solver'")
+    assert row["tier"] == "silver"
+    assert scene.told(CATALOG, "S0/silver").badges["problem_solver"].xp_earned == 200
+
+
+def held(scene: Scene, user: str) -> set[str]:
+    return {*scene.awards(CATALOG, user)}
+
+
+def test_S0_6_a_category_is_complete_when_all_of_it_is_held(scene):
+    assert categories(scene, "S0/start")["getting_started"] == (4, 4, True)
+    assert categories(scene, "S0/almost")["getting_started"] == (3, 4, False)
+    assert categories(scene, "S0/all round")["learning_progress"] == (3, 3, True)
+
+
+def categories(scene: Scene, user: str) -> dict[str, tuple[int, int, bool]]:
+    rows = scene.rows("select * from user_category where catalog = 'badges' and user_id = %(user)s", user=user)
+    return {row["category"]: (row["earned"], row["total"], row["is_complete"]) for row in rows}
+
+
+def test_S0_7_progress_is_there_for_all_badges(scene):
+    """Thirteen that everybody may know of; the secret one is not told."""
+    told = {each.key: each.percent for each in scene.told(CATALOG, "S0/almost").achievements}
+    assert len(told) == 13
+    assert told["hello"] == told["first_lesson"] == told["first_solution"] == 100
+    assert (told["off_the_ground"], told["mentor"]) == (75, 0)
+    assert "hard_nut" not in told
+
+
+def test_S0_8_several_conditions_count_alike(scene):
+    """Nine of ten exercises and three of three days; a tenth of the lessons and the only track."""
+    assert percent(scene, "S0/short of exercises", "problem_solver", 2) == 95
+    assert percent(scene, "S0/short of days", "problem_solver", 1) == 83
+    assert percent(scene, "S0/start", "scholar") == 55
+    assert held(scene, "S0/short of days") == held(scene, "S0/short of exercises") == {"first_solution"}
+
+
+def test_S0_9_the_closest_badges_are_suggested(scene, laurel):
+    told = laurel("suggest", "S0/short of exercises", "--catalog", CATALOG, "--json").json
+    listed = told["suggestions"][CATALOG]
+    keys = [each["key"] for each in listed]
+    assert "problem_solver" in keys
+    assert not {"first_solution", "hard_nut", "first_project"} & {*keys}  # held, secret, not to be had yet
+
+
+def test_S0_10_a_roadmap_puts_nothing_before_what_it_requires(scene, laurel):
+    told = laurel("roadmap", "S0/almost", "--catalog", CATALOG, "--json").json["roadmap"][CATALOG]
+    steps = ["/".join(filter(None, (each["achievement"]["key"], each["achievement"]["tier"]))) for each in told]
+    assert steps.index("first_project") < steps.index("off_the_ground") < steps.index("collector")
+    assert steps.index("problem_solver/gold") < steps.index("golden_hands")
+    assert not {"hello", "first_lesson", "hard_nut"} & {*steps}
+
+
+def test_S0_11_history_and_timeline(scene, laurel):
+    told = laurel("history", "S0/start", "--catalog", CATALOG, "--json").json
+    assert [each["key"] for each in told["history"][CATALOG] if each["what"] == "award"] == [
+        "first_project",
+        "off_the_ground",
+        "first_solution",
+        "first_lesson",
+        "hello",
+    ]
+    (month,) = told["timeline"][CATALOG]
+    assert (month["month"], month["total_awards"]) == ("2025-03", 5)
+
+
+def test_S0_12_statistics(scene, laurel):
+    told = laurel("stats", "S0/start", "--catalog", CATALOG, "--json").json["statistics"][CATALOG]
+    assert (told["total_earned"], told["total_badge_xp"], told["by_rarity"]) == (
+        5,
+        155,
+        {"common": 3, "uncommon": 2},
+    )
+    by_key = {each["category"]: (each["earned"], each["total"]) for each in told["categories"]}
+    assert by_key["getting_started"] == (4, 4)
+    assert by_key["community"] == (0, 1)
+
+
+def test_S0_13_streaks_and_milestones(scene, laurel):
+    streaks = {each.metric: each for each in scene.told(CATALOG, "S0/steady", EVENING + timedelta(3)).streaks}
+    assert (streaks["learning_days"].current, streaks["learning_days"].headline) == (4, True)
+    told = laurel("stats", "S0/start", "--catalog", CATALOG, "--json").json["statistics"][CATALOG]["milestones"]
+    assert ("awards", "1", "hello") in [(each["kind"], each["reached"], each["key"]) for each in told]
+    assert ("category", "getting_started") in [(each["kind"], each["reached"]) for each in told]
+
+
+def test_S0_14_badges_are_combined(scene):
+    """By sets, and by a condition with the badges that it requires."""
+    assert "golden_hands" in held(scene, "S0/combined")
+    assert "golden_hands" not in held(scene, "S0/uncombined")
+    assert percent(scene, "S0/uncombined", "golden_hands") == 88  # two of three people, both badges
+    assert "all_rounder" in held(scene, "S0/all round")
+    assert "off_the_ground" in held(scene, "S0/start")
+    assert "off_the_ground" not in held(scene, "S0/almost")
+
+
+def test_S0_20_progress_is_told_in_the_context_of_the_moment(scene):
+    """A run of days is worth nothing once it is over. At six times of help a day, 13 more take three days."""
+    assert percent(scene, "S0/short of days", "problem_solver", 1) == 83
+    assert percent(scene, "S0/short of days", "problem_solver", 9) == 50
+    tuesday = EVENING + timedelta(1)
+    told = scene.progress("platform", "S0/pace", "help_25", tuesday)
+    assert (told["current"], told["changed_on"], told["estimated_completion"]) == (12, "2025-03-04", "2025-03-07")
+    assert scene.progress("platform", "S0/pace", "10_quizzes", tuesday)["estimated_completion"] is None
