@@ -85,6 +85,7 @@ metrics: {stars: {latest: stars_changed, of: data.stars}, seen: {count: seen}}
 achievements:
   - {key: starry, name: Starry, when: stars >= 100}
   - {key: after, name: After, when: seen >= 1, requires: [starry]}
+  - {key: early, name: Early, when: seen >= 1, window: {until: 2025-03-03}}
 """
 FEW = """
 catalog: few
@@ -108,6 +109,15 @@ EIGHT = [
     Step("community_help", {"kind": "upvote"}),
     Step("quiz_completed", {"quiz_id": "q"}),
     Step("points_earned", {"points": 40}),
+]
+
+
+EVERYTHING = [  # but for feedback
+    *days(3, "login"),
+    *some(10, "lesson_completed", "lesson_id", track="go"),
+    *some(150, "exercise_solved", "exercise_id", difficulty="hard"),
+    *days(14, "exercise_solved", exercise_id="1"),
+    *some(5, "project_submitted", "project_id"),
 ]
 
 
@@ -148,6 +158,14 @@ STORIES = {
         "S1.4/below": [Step("stars_changed", {"stars": 60}), Step("stars_changed", {"stars": 99}, MONDAY + HOUR)],
         "S1/prepared": [Step("stars_changed", {"stars": 100}, MONDAY + HOUR), Step("seen")],
         "S1/unprepared": [Step("stars_changed", {"stars": 99}), Step("seen")],
+        "S1.79/there": [Step("seen", at=MONDAY - timedelta(hours=11))],
+        "S1.79/late": [Step("seen", at=MONDAY - timedelta(hours=10))],
+    },
+    "badges": {
+        "S1.78/there": some(50, "exercise_solved", "exercise_id", difficulty="hard"),
+        "S1.78/below": some(49, "exercise_solved", "exercise_id", difficulty="hard"),
+        "S1.80/there": [*EVERYTHING, *some(3, "feedback_given", "to_id")],
+        "S1.80/below": [*EVERYTHING, *some(2, "feedback_given", "to_id")],
     },
     "few": {
         "S1/quick": [Step("seen")],
@@ -446,6 +464,37 @@ def test_S1_69_notifications_are_queued_and_handed_out_by_lease(scene, laurel):
     assert laurel("queue", "ack", claimed["lease"], *ids).code == 0
     rows = scene.rows("select state from notification_delivery where notification_id::text = any(%(ids)s)", ids=ids)
     assert [row["state"] for row in rows] == ["done", "done"]
+
+
+# --- secrets, seasons, sets ---
+
+
+def test_S1_78_a_secret_one_is_told_to_nobody_before_it_is_earned(scene, laurel):
+    hidden = laurel("explain", "S1.78/below", "hard_nut", "--catalog", "badges")
+    unknown = laurel("explain", "S1.78/below", "hard_nuts", "--catalog", "badges")
+    assert (hidden.code, unknown.code) == (1, 1)
+    assert hidden.err.replace("hard_nut'", "hard_nuts'") == unknown.err
+    assert laurel("explain", "S1.78/below", "hard_nut", "--operator", "--json").json["progress"]["percent"] == 98
+
+    award = scene.awards("badges", "S1.78/there")["hard_nut"]
+    assert (award["is_secret"], award["rarity"]) == (True, "epic")
+    assert laurel("explain", "S1.78/there", "hard_nut", "--json").json["state"] == "earned"
+
+
+def test_S1_79_what_is_limited_in_time_ends_with_its_last_day(scene):
+    """It can be earned until the midnight that begins Monday."""
+    assert scene.awards("gauge", "S1.79/there").keys() == {"early"}
+    assert scene.awards("gauge", "S1.79/late").keys() == set()
+    told = scene.progress("gauge", "S1.79/late", "early")
+    assert (told["percent"], told["season"]["state"], told["season"]["until"]) == (0, "over", "2025-03-03")
+
+
+def test_S1_80_a_collection_is_complete_with_its_last_member(scene):
+    """Without the third person who is helped, two of ten are missing: the mentor and the golden hands."""
+    assert "collector" in scene.awards("badges", "S1.80/there")
+    told = scene.progress("badges", "S1.80/below", "collector")
+    assert (told["earned"], told["percent"], len(told["members"])) == (False, 80, 10)
+    assert {each["key"] for each in told["members"] if not each["held"]} == {"mentor", "golden_hands"}
 
 
 # --- the five success metrics, of four people: one with two awards, two with one, one with none ---
