@@ -17,6 +17,7 @@ from schemas.errors import Precondition
 START_TIMEOUT_S = 20.0
 COMPRESSION = None  # as the worker's: what is published here is measured, not shipped across a network
 BATCH_BYTES_MAX = 256 * 1024  # of one partition; a single larger record still goes, alone in its batch
+FETCH_BYTES = 1024 * 1024  # of one partition; a larger batch still comes, alone
 REQUEST_BYTES_MAX = 5 * 1024 * 1024  # the largest record of the catalogs topic and its envelope
 
 
@@ -32,7 +33,7 @@ async def admin(bootstrap: str) -> AsyncIterator[AIOKafkaAdminClient]:
 
 @asynccontextmanager
 async def consumer(
-    bootstrap: str, *, group: str | None = None, isolation: str = "read_committed"
+    bootstrap: str, *, group: str | None = None, isolation: str = "read_committed", fetch_bytes: int = FETCH_BYTES
 ) -> AsyncIterator[AIOKafkaConsumer]:
     """A consumer that is assigned its partitions by hand and never commits; `group` is for looking only."""
     tolerate_header_names()
@@ -42,6 +43,7 @@ async def consumer(
         group_id=group,
         enable_auto_commit=False,
         isolation_level=isolation,
+        max_partition_fetch_bytes=fetch_bytes,
         auto_offset_reset="none",  # history that was truncated under a reader must be loud
     )
     try:

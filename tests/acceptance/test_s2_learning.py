@@ -45,6 +45,13 @@ STORIES = {
 }
 
 
+def test_S2_1_milestones_are_counted(scene):
+    """Each module once, whatever is completed again."""
+    metrics = scene.metrics(CATALOG, "S2/modules")
+    assert (metrics["modules"], metrics["units"], metrics["courses"]) == (2, 0, 0)
+    assert scene.metrics(CATALOG, "S2/scores")["high_scores"] == 1
+
+
 def test_S2_3_modules_units_courses_and_scores_are_awarded(scene):
     assert scene.awards(CATALOG, "S2/all").keys() == {
         "module_complete:m1",
