@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Literal
 from xml.etree import ElementTree
@@ -91,10 +92,10 @@ def collected() -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def results(file: Path) -> dict[str, bool]:
+def results(folder: Path) -> dict[str, bool]:
     """Test -> whether it passed, of those that ran; of one with parameters, whether all did."""
     passed: dict[str, bool] = {}
-    for case in ElementTree.parse(file).iter("testcase") if file.is_file() else ():
+    for case in chain.from_iterable(ElementTree.parse(file).iter("testcase") for file in folder.glob("*.xml")):
         if case.find("skipped") is None:
             name = f"{case.get('classname', '').replace('.', '/')}.py::{case.get('name', '').partition('[')[0]}"
             failed = case.find("failure") is not None or case.find("error") is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -29,12 +30,11 @@ CHECKS = {
     "mypy": ["mypy"],
     "lint-imports": ["lint-imports"],
 }
-RESULTS = CHECKOUT / "build" / "tests.xml"  # `laurel checklist` reads it
+RESULTS = CHECKOUT / "build" / "tests"  # a junit file for each lane of the last run; `laurel checklist` reads them
 # A test that hangs says where, and ends the run, instead of hanging whoever waits for it.
 PYTEST = [
     *(sys.executable, "-m", "pytest"),
     *("-o", f"faulthandler_timeout={HANGING_SECONDS}", "-o", "faulthandler_exit_on_timeout=true"),
-    f"--junit-xml={RESULTS}",
 ]
 # Without bytecode pytest parses and rewrites its plugins at every start, on which CPython before 3.11.8 dies now
 # and then: "SystemError: AST constructor recursion depth mismatch", python/cpython#106905.
@@ -93,14 +93,21 @@ def check(name: str) -> Result:
 
 def run_tests(lanes: Mapping[str, list[str]]) -> list[Result]:
     """All lanes at once. The last one is seen as it goes, what the others say when all have ended."""
+    shutil.rmtree(RESULTS, ignore_errors=True)
     with ExitStack() as files:
         quiet = {name: files.enter_context(tempfile.TemporaryFile("w+")) for name in [*lanes][:-1]}
-        codes = run_undisturbed([Run([*PYTEST, *args], quiet.get(name)) for name, args in lanes.items()])
+        codes = run_undisturbed(
+            [Run([*PYTEST, junit(name), *args], quiet.get(name)) for name, args in lanes.items()]
+        )
         for name, said in quiet.items():
             said.seek(0)
             print(f"\n{name}:\n{said.read()}", flush=True)
     ended = [INTERRUPTED if code == PYTEST_INTERRUPTED else code for code in codes]
     return [Result(name, code) for name, code in zip(lanes, ended, strict=True)]
+
+
+def junit(lane: str) -> str:
+    return f"--junit-xml={RESULTS / lane.replace(' ', '-')}.xml"
 
 
 def run_undisturbed(runs: Sequence[Run]) -> list[int]:

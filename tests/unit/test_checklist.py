@@ -27,11 +27,10 @@ def in_x(*names: str) -> list[str]:
 
 
 def test_a_requirement_is_as_its_tests_ended(tmp_path: Path) -> None:
-    file = tmp_path / "tests.xml"
-    file.write_text(RESULTS, encoding="utf-8")
+    (tmp_path / "one-lane.xml").write_text(RESULTS, encoding="utf-8")
     tests = in_x("test_S1_1_good", "test_S1_2_bad", "test_S1_3_broken", "test_S1_4_skipped", "test_S1_11_other")
 
-    told = requirements(TEXTS, tests, results(file))
+    told = requirements(TEXTS, tests, results(tmp_path))
 
     assert {each.id: each.state for each in told} == {
         "S1.1": "passed",
@@ -54,7 +53,7 @@ def test_what_has_two_tests_has_passed_when_both_have() -> None:
 
 
 def test_without_results_nothing_has_run(tmp_path: Path) -> None:
-    assert results(tmp_path / "tests.xml") == {}
+    assert results(tmp_path / "none") == {}
 
 
 def test_a_test_of_what_nobody_asks_for_is_refused() -> None:
