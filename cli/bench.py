@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.benches import curves, latency, peers, processor, projection, restore
+from cli.benches import curves, latency, peers, processor, projection, restore, scan
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -16,3 +16,4 @@ app.command("definitions")(curves.definitions)
 app.command("users")(curves.users)
 app.command("restore")(restore.restore)
 app.command("projection")(projection.measure)
+app.command("scan")(scan.scan)

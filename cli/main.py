@@ -62,6 +62,7 @@ VERBS = [
     Verb("checklist", "cli.checklist", BUILD, "What the products ask for, and the tests that hold it."),
     Verb("bench", "cli.bench", BUILD, "Measure the processor."),
     Verb("soak", "cli.soak", BUILD, "Run everything under random faults, and check the invariants."),
+    Verb("model", "cli.model", BUILD, "Check the model of replay with TLC."),
     Verb("schema", "cli.schema", BUILD, "Export the contract as JSON Schema and AsyncAPI."),
     *(
         Verb(name, "cli.achievements", DJANGO, help, function=name)

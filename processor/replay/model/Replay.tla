@@ -145,7 +145,8 @@ Ready(p, r) ==
 
 Decide(r) ==
     /\ row[r] = "running"
-    /\ \A p \in Partitions : Ready(p, r)
+    /\ \/ \A p \in Partitions : Ready(p, r)
+       \/ Mutation = "one_is_enough" /\ \E p \in Partitions : Ready(p, r)
     /\ row' = [row EXCEPT ![r] = "activating"]
     /\ UNCHANGED <<job, control, assigned, memory, durable, awards, zombie, faults>>
 

@@ -4,8 +4,7 @@ EXTENDS Replay
 
 OnePartition == <<<<"ann", "bob", "ann">>>>
 ShortPartition == <<<<"ann", "ann">>>>
-TwoPartitions == <<<<"ann", "bob", "ann">>, <<"eve", "eve">>>>
-TwoShortPartitions == <<<<"ann", "ann">>, <<"eve", "eve">>>>
+TwoPartitions == <<<<"ann">>, <<"eve">>>>
 
 OneReplay == <<"songs">>
 SameMetric == <<"songs", "songs">>
