@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from multiprocessing import get_context
 
 from simulation.run import Verdict, simulate
@@ -19,16 +20,27 @@ def verdicts(seeds: Sequence[int], processes: int | None = None) -> Iterator[Ver
     if count <= 1:
         yield from map(simulate, seeds)
         return
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_leave_interrupts)
+    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
     try:
-        yield from pool.map(simulate, seeds, chunksize=SEEDS_AT_ONCE)
+        with _interrupts_ignored():
+            made = pool.map(simulate, seeds, chunksize=SEEDS_AT_ONCE)
+        yield from made
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _leave_interrupts() -> None:
-    """Ctrl-C goes to the whole group of processes; ours is told by the one that started it."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Processes that start meanwhile ignore them for good, from their first moment on.
+
+    Ctrl-C goes to the whole group of processes; these are told by the one that started them. One that died of it
+    while it was still importing would leave the pool hanging.
+    """
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def replay(seed: int) -> str:

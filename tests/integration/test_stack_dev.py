@@ -70,7 +70,11 @@ def test_dev_survives_its_processors_death_and_leaves_nothing_when_it_is_killed(
     assert {"kafka", "postgres", "namespace", "processor_metrics", "projector_metrics"} <= dev.told.keys()
     assert "laurel_users" in urllib.request.urlopen(dev.told["processor_metrics"]).read().decode()
     with psycopg.connect(dev.told["postgres"]) as connection:
-        assert connection.execute("select count(*) from laurel.achievement").fetchone() == (80,)
+        connection.autocommit = True
+        until(
+            lambda: connection.execute("select count(*) from laurel.achievement").fetchone() == (80,),
+            "the catalog's 80 achievements",
+        )
 
     processor = dev.children()["processor"]
     os.kill(processor[0], signal.SIGKILL)

@@ -12,10 +12,12 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from cli import simulated_soak
+from cli.faults.catalogue import children_of
 from simulation.plan import KINDS, LOSSES
 from simulation.process import Weather
 from simulation.run import Verdict, simulate
@@ -122,6 +124,7 @@ def test_ctrl_c_ends_a_soak_and_all_of_its_processes() -> None:
     try:
         assert process.stderr is not None
         assert '"seeds"' in process.stderr.readline()
+        assert all(map(ignores_interrupts, children_of(process.pid))), "one could die of it while it starts"
 
         os.killpg(process.pid, signal.SIGINT)
 
@@ -131,6 +134,12 @@ def test_ctrl_c_ends_a_soak_and_all_of_its_processes() -> None:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+def ignores_interrupts(pid: int) -> bool:
+    ignored = re.search(r"^SigIgn:\s+(\w+)", Path(f"/proc/{pid}/status").read_text(), re.M)
+    assert ignored is not None
+    return bool(int(ignored[1], 16) >> (signal.SIGINT - 1) & 1)
 
 
 def wait_until_gone(group: int) -> None:
