@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 
 import pytest
@@ -17,6 +18,15 @@ def test_the_tests_keep_their_bytecode_whatever_the_environment_says(monkeypatch
     monkeypatch.setenv("PYTHONPYCACHEPREFIX", "/nonexistent")
 
     assert run_undisturbed([Run([sys.executable, "-c", KEEPS_NONE])]) == [0]
+
+
+def test_the_tests_hear_ctrl_c_also_when_they_were_started_in_the_background() -> None:
+    deaf = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        hears = "import signal, sys; sys.exit(signal.getsignal(signal.SIGINT) is signal.SIG_IGN)"
+        assert run_undisturbed([Run([sys.executable, "-c", hears])]) == [0]
+    finally:
+        signal.signal(signal.SIGINT, deaf)
 
 
 def test_each_of_two_that_run_side_by_side_has_its_own_end() -> None:
