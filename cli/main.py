@@ -127,6 +127,17 @@ def main() -> None:
         if expected is None:
             raise
         _end(expected)
+    finally:
+        _forget_interruption()
+
+
+def _forget_interruption() -> None:
+    """Let our exit code be the last word.
+
+    A Ctrl-C that meets CPython while it makes a dataclass or a named tuple, which it compiles from text, is
+    remembered beyond its `except`: the process would end by SIGINT, with no code. The next text forgets it.
+    """
+    exec("")
 
 
 def _end(error: LaurelError) -> None:

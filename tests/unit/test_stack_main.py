@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import aiokafka.errors
 import psycopg
@@ -17,6 +19,7 @@ from typer.main import get_command
 from cli import main
 from schemas.errors import LaurelError, Precondition
 
+REPOSITORY = Path(__file__).parents[2]
 FORBIDDEN_FOR_HELP = ("aiokafka", "faust", "psycopg", "pydantic")
 
 
@@ -69,6 +72,28 @@ def test_an_interruption_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(SystemExit) as ended:
         main.main()
     assert ended.value.code == 130
+
+
+INTERRUPTED_IN_COMPILED_TEXT = """
+import sys, types
+from cli import main
+
+def command():
+    exec("raise KeyboardInterrupt")
+
+sys.modules["interrupted"] = types.SimpleNamespace(command=command)
+main.VERBS = [main.Verb("demo", "interrupted", main.START, "")]
+sys.argv[1:] = ["demo"]
+main.main()
+"""
+
+
+def test_an_interruption_is_130_also_while_a_class_is_made_from_text(tmp_path: Path) -> None:
+    """As dataclasses and named tuples are: CPython would end by the signal although we gave a code."""
+    (tmp_path / "interrupted_main.py").write_text(INTERRUPTED_IN_COMPILED_TEXT)
+    path = os.pathsep.join([str(tmp_path), str(REPOSITORY)])
+    argv = [sys.executable, "-P", "-m", "interrupted_main"]
+    assert subprocess.run(argv, env={**os.environ, "PYTHONPATH": path}, check=False).returncode == 130
 
 
 def test_our_own_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
