@@ -1,0 +1,160 @@
+"""What a replay tells the owners of the partitions, and what they note of it.
+
+Records of the replay-assignments topic, each sent to its partition explicitly, in msgpack. Those of a user have the
+user as their key, all others have none. A partition's owner folds them like any source: what it notes commits with
+the checkpoint, in the control record, and the job reads it there.
+
+    publish                                 run these versions from here on
+    prepare -> base … -> end -> activate -> facts … -> done
+                      `-> cancel, at any time before activate
+
+From prepare on the new achievements are muted (they award nothing) and the new metrics fill (they count, and show
+and cross nothing). A base is what a user's new metrics came to before the cut; the owner merges it in. With
+activate nothing is muted any more: the facts are the crossings of before, as a fold from zero found them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+Notify = Literal["none", "digest", "all"]
+Phase = Literal["filling", "ready", "active", "done", "cancelled"]
+Named = tuple[str, str]
+"""Of a catalog: (catalog, key of a metric) or (catalog, reference of an achievement)."""
+
+
+class Publish(msgspec.Struct, frozen=True, kw_only=True, tag="publish"):
+    """Run these versions from here on. Lower ones than run are passed over."""
+
+    catalogs: dict[str, int]
+
+
+class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):
+    """Run these versions; mute and fill. A second one of a replay, or one behind its cancel, changes nothing."""
+
+    replay: str
+    catalogs: dict[str, int]
+    muted: list[Named] = []
+    filling: list[Named] = []
+    notify: Notify = "digest"
+
+
+class Base(msgspec.Struct, frozen=True, kw_only=True, tag="base"):
+    """What a user's filling metrics came to before the cut. A second one of the same replay changes nothing.
+
+    Shapes: slots is first slot of a metric -> the values of its slots, as the state keeps them (an edge slot has an
+    entry of its own, with one value).
+    """
+
+    replay: str
+    slots: dict[int, list[Any]]
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True, tag="end"):
+    """All bases of this partition are sent. Shapes: users, how many have one."""
+
+    replay: str
+    users: int
+
+
+class Activate(msgspec.Struct, frozen=True, kw_only=True, tag="activate"):
+    replay: str
+
+
+class Cancel(msgspec.Struct, frozen=True, kw_only=True, tag="cancel"):
+    replay: str
+
+
+class Threshold(msgspec.Struct, frozen=True, kw_only=True, tag="threshold"):
+    """A metric reached a threshold. Units: crossed_at, microseconds since 1970. Shapes: value, what it came to."""
+
+    catalog: str
+    metric: str
+    at: int
+    value: int
+    crossed_at: int
+
+
+class InPeriod(msgspec.Struct, frozen=True, kw_only=True, tag="period"):
+    """The same of one period of a metric with `every`."""
+
+    catalog: str
+    metric: str
+    at: int
+    period: int
+    value: int
+    crossed_at: int
+
+
+class ByEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
+    """An event that is an award itself."""
+
+    catalog: str
+    achievement: str
+    scope: str
+    crossed_at: int
+
+
+Crossing = Threshold | InPeriod | ByEvent
+
+
+class Fact(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of the past and what it crossed: all that an award needs. Units: timestamp, append time in ms."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    value: bytes
+    headers: list[tuple[str, bytes | None]] = []
+    crossings: list[Crossing]
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True, tag="facts"):
+    """What a user crossed before activate, in the order of the log; empty for one who has a value and no crossing.
+
+    From here on the user's metrics of this replay are shown. What the user holds already is not given again.
+    """
+
+    replay: str
+    facts: list[Fact] = []
+
+
+class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke"):
+    """Take these awards from a user who holds them: the operator's policy for what a changed rule gave before."""
+
+    replay: str
+    awards: list[Named]
+
+
+class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
+    """All facts of this partition are sent: the outcome `replay_completed` follows."""
+
+    replay: str
+
+
+ReplayOrder = Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done
+
+
+class ReplayNote(msgspec.Struct, kw_only=True):
+    """What a partition's control record says of a replay.
+
+    Shapes: cut and active_at map a source topic to the next offset when prepare and activate were folded; users is
+    how many have got a base, expected what the end marker said. A cancelled one keeps what is muted and fills,
+    until another replay takes it over; nothing else.
+    """
+
+    phase: Phase
+    cut: dict[str, int] = {}
+    active_at: dict[str, int] = {}
+    muted: list[Named] = []
+    filling: list[Named] = []
+    notify: Notify = "digest"
+    users: int = 0
+    expected: int | None = None
+
+
+encode_order = msgspec.msgpack.Encoder().encode
+decode_order = msgspec.msgpack.Decoder(ReplayOrder).decode
