@@ -114,7 +114,7 @@ def run_undisturbed(runs: Sequence[Run]) -> list[int]:
     """Wait for all. They hear a Ctrl-C themselves, and are told of other ends, to stop their servers."""
     env = {name: value for name, value in os.environ.items() if name not in AGAINST_BYTECODE}
     # A shell starts what it puts into the background deaf to Ctrl-C, and the tests send it to what they start.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    before = {signal.SIGINT: signal.signal(signal.SIGINT, signal.default_int_handler)}
     processes = [
         subprocess.Popen(run.argv, cwd=CHECKOUT, env=env, stdout=run.output, stderr=run.output) for run in runs
     ]
@@ -123,14 +123,13 @@ def run_undisturbed(runs: Sequence[Run]) -> list[int]:
         for process in processes:
             process.send_signal(signal.SIGINT)
 
-    before = {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGHUP)}
+    before |= {number: signal.signal(number, hand_on) for number in (signal.SIGTERM, signal.SIGHUP)}
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         return [process.wait() for process in processes]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def summarize(results: list[Result], seconds: float) -> int:
