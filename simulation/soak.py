@@ -33,8 +33,8 @@ def verdicts(seeds: Sequence[int], processes: int | None = None) -> Iterator[Ver
 def _interrupts_ignored() -> Iterator[None]:
     """Processes that start meanwhile ignore them for good, from their first moment on.
 
-    Ctrl-C goes to the whole group of processes; these are told by the one that started them. One that died of it
-    while it was still importing would leave the pool hanging.
+    Ctrl-C goes to the whole group of processes; these are told by the one that started them. Deaf only once they
+    run, they would die of it with a traceback while they still import.
     """
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
