@@ -86,7 +86,8 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     def take(self, count: int) -> list[Record]:
         """The next records, fewer than `count` only when these are all."""
         if not self._takes_batches:
-            self._take_batches(self._records)
+            self._takes_batches, self._consumer_record = True, _as_parsed
+            self._read(self._records)
         taken: list[Record] = []
         while len(taken) < count and (self._rest or self._has_batch()):
             wanted = count - len(taken)
@@ -95,9 +96,8 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             self.next_fetch_offset = self._rest[0].offset if self._rest else taken[-1].offset + 1
         return taken
 
-    def _take_batches(self, records: Any) -> None:
-        self._takes_batches, self._consumer_record = True, _as_parsed
-        self._records = WholeBatches(records)
+    def _read(self, records: Any) -> None:
+        self._records = WholeBatches(records) if self._takes_batches else records
         self._records_iterator = self._unpack_records()
 
     def _has_batch(self) -> bool:
@@ -113,11 +113,7 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
 
     def _next_of_rest(self) -> Any:
         """From the record on that was not parsed: those before it are with the caller, and do not come again."""
-        self._records = RestOfRecords(self._records.data, self.next_fetch_offset)
-        if self._takes_batches:
-            self._take_batches(self._records)
-        else:
-            self._records_iterator = self._unpack_records()
+        self._read(RestOfRecords(self._records.data, self.next_fetch_offset))
         return next(self)
 
     def _unreadable(self, error: Exception) -> LaurelError:
