@@ -16,6 +16,7 @@ from broker.connections import producer
 from broker.producing import Outgoing, Publisher
 from broker.topics import create_topics, wanted_topics
 from processor.evaluator.compile import compile_catalog
+from schemas.records import Record
 from schemas.topics import Names
 from tests.integration.processors import PARTITIONS, POLL_S, WAIT_S, Stage, records, workers_of
 from tests.servers import Servers
@@ -59,14 +60,16 @@ async def send(stage: Stage, topic: str, identity: str, kind: str, key: str = "a
 
 
 async def outcomes(stage: Stage, count: int) -> list[dict[str, Any]]:
-    """The outcomes, as soon as there are so many."""
+    return [json.loads(record.value or b"") for record in await arrived(stage, stage.names.outcomes, count)]
+
+
+async def arrived(stage: Stage, topic: str, count: int) -> list[Record]:
+    """The records of a topic, as soon as there are so many."""
     deadline = time.monotonic() + WAIT_S
-    while True:
-        found = [json.loads(record.value or b"") for _, record in await records(stage, stage.names.outcomes)]
-        if len(found) >= count:
-            return found
-        assert time.monotonic() < deadline, f"{len(found)} outcomes after {WAIT_S:.0f} s: {found}"
+    while len(found := [record for _, record in await records(stage, topic)]) < count:
+        assert time.monotonic() < deadline, f"{len(found)} records of {topic} after {WAIT_S:.0f} s: {found}"
         await asyncio.sleep(4 * POLL_S)
+    return found
 
 
 async def test_a_claim_is_answered_once_and_completes_the_challenge(
@@ -115,10 +118,6 @@ async def test_a_claim_under_somebody_elses_key_is_a_dead_letter(
         (answer,) = await outcomes(stage, 1)
 
         assert answer["data"]["reason"] == "unknown"
-        deadline = time.monotonic() + WAIT_S
-        while not (letters := await records(stage, stage.names.dead_letters)):
-            assert time.monotonic() < deadline, f"no dead letter after {WAIT_S:.0f} s"
-            await asyncio.sleep(4 * POLL_S)
+        (letter,) = await arrived(stage, stage.names.dead_letters, 1)
 
-    ((_, letter),) = letters
     assert dict(letter.headers)["laurel.error.class"] == b"wrong_key"
