@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
@@ -17,7 +18,7 @@ FAR_WEST, FAR_EAST = timedelta(hours=-10), timedelta(hours=13)
 PLUS, MINUS, FREEZE = 1, -1, 0
 
 
-class Kept:
+class Kept(ABC):
     """The value of a metric, and the latest event time among all that moved it."""
 
     def __init__(self, metric: Metric) -> None:
@@ -33,11 +34,13 @@ class Kept:
     def note(self, at: datetime) -> None:
         self.latest_at = at if self.latest_at is None else max(self.latest_at, at)
 
+    @abstractmethod
     def moves(self, event: Happening, sign: int, fields: Mapping[str, str], zone: str) -> bool:
-        raise NotImplementedError
+        """Whether the event counts; it is taken in then."""
 
+    @abstractmethod
     def value(self) -> int | None:
-        raise NotImplementedError
+        """None before the first event that sets it."""
 
     def values(self) -> dict[str, int | None]:
         """Period -> value; what has no periods is of the period ''."""
