@@ -21,7 +21,8 @@ with its own time. `length` is that of the chain that ends with the latest activ
 days they are dated, in order.
 
 Slots that are no metric's: the hashes of the scopes won (8 bytes each), the highest level told, the claims of the
-last days, and the edge days of a streak: days with an event near the date line (schemas/streaks.py).
+last days, the edge days of a streak: days with an event near the date line (schemas/streaks.py), and what running
+replays did to the user (processor/evaluator/replays.py).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ import msgspec
 from schemas.errors import Precondition
 from schemas.periods import period_name
 from schemas.program import HIDDEN_MARK, Default, Ledger, MetricSpec, Program
+from schemas.replays import ReplayNote
 from schemas.streaks import EDGE, RUN, Run, chains, freezes_left, joins, length_of
 from schemas.zones import EPOCH, moment_of
 
@@ -101,12 +103,13 @@ class NewerState(Precondition):
 class Control(msgspec.Struct, kw_only=True):
     """The control record of a changelog partition: what was running, and how far it had read.
 
-    Shapes: catalogs name -> version; positions source topic -> next offset.
+    Shapes: catalogs name -> version; positions source topic -> next offset; replays id -> what is known of it.
     """
 
     format: int = CONTROL_FORMAT
     catalogs: dict[str, int] = {}
     positions: dict[str, int] = {}
+    replays: dict[str, ReplayNote] = {}
 
 
 encode_control: Callable[[Control], bytes] = msgspec.json.Encoder().encode

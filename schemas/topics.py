@@ -82,6 +82,7 @@ class Names:
             TopicSpec(self.outcomes, None, SOURCE_CONFIG),
             TopicSpec(self.derived, None, SOURCE_CONFIG),
             TopicSpec(self.commands, None, commands),
+            TopicSpec(self.replay_assignments, None, SOURCE_CONFIG),
             TopicSpec(self.dead_letters, None, dead_letters),
             TopicSpec(self.control, None, {"cleanup.policy": "compact"}),
             TopicSpec(self.catalogs, 1, catalogs),

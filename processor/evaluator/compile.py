@@ -30,6 +30,7 @@ from schemas.program import (
     COMMANDS_MARK,
     DERIVED_MARK,
     HIDDEN_MARK,
+    REPLAYS_SLOT,
     XP,
     AchievementSpec,
     All,
@@ -65,6 +66,8 @@ def compile_catalog(catalog: model.Catalog, ledger: Ledger) -> tuple[CatalogProg
     metrics = Metrics(catalog, numbering)
     achievements = Achievements(catalog, metrics, numbering).specs()
     challenges = _challenges(catalog, metrics, numbering)
+    levels = _levels(catalog, numbering)
+    numbering.extra(REPLAYS_SLOT, "bytes")
     program = CatalogProgram(
         catalog=catalog.catalog,
         version=catalog.version,
@@ -78,7 +81,7 @@ def compile_catalog(catalog: model.Catalog, ledger: Ledger) -> tuple[CatalogProg
         default_language=catalog.default_language,
         category_titles={each.key: each.translations for each in catalog.categories or () if each.translations},
         tiers=list(catalog.tiers),
-        levels=_levels(catalog, numbering),
+        levels=levels,
         challenges=challenges,
         repartition=list(catalog.repartition),
     )

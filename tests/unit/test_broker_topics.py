@@ -47,6 +47,7 @@ def test_topics_of_ours_are_wanted_once_and_sources_as_split_as_the_state():
                 names.outcomes,
                 names.derived,
                 names.commands,
+                names.replay_assignments,
                 names.dead_letters,
                 names.control,
                 "songs",

@@ -9,6 +9,7 @@ from processor.evaluator.compile import compile_catalog
 from schemas.catalog import read_catalog
 from schemas.program import (
     COMMANDS_MARK,
+    REPLAYS_SLOT,
     AchievementSpec,
     All,
     AtLeast,
@@ -213,6 +214,22 @@ def test_a_new_version_keeps_every_number_and_the_xp_that_was_given(text: str):
     assert after.slots == before.slots
     for numbers in ("marks", "windows", "metrics", "awards", "extras"):
         assert getattr(before, numbers).items() <= getattr(after, numbers).items()
+
+
+def test_a_ledger_of_before_replays_gets_their_slot_with_its_next_version():
+    _, whole = compiled()
+    place = whole.extras[REPLAYS_SLOT] - HEAD_SLOTS
+    before = msgspec.structs.replace(
+        whole,
+        slots=whole.slots[:place],
+        extras={name: slot for name, slot in whole.extras.items() if slot < place + HEAD_SLOTS},
+    )
+
+    _, after = compiled(SHOP.replace("version: 1", "version: 2"), before)
+
+    assert after.slots[: len(before.slots)] == before.slots
+    assert after.slots[after.extras[REPLAYS_SLOT] - HEAD_SLOTS] == "bytes"
+    assert compiled(SHOP.replace("version: 1", "version: 3"), after)[1] == after
 
 
 def test_a_metric_that_sees_other_days_starts_anew():

@@ -5,11 +5,15 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from schemas.program import Feed
+from schemas.replays import ReplayNote
 from schemas.state import (
     LOST,
+    Control,
     award_entry,
     award_of,
     awarded_at,
+    decode_control,
+    encode_control,
     metric_values,
     period_values,
     present_chain,
@@ -67,3 +71,11 @@ def test_a_lost_award_is_counted_and_not_held_until_it_comes_back() -> None:
     assert award_of(lost, 7) == (1, LOST)
     assert award_of(with_award(lost, 7, 300), 7) == (1, 300)
     assert award_of(awards, 9) is None
+
+
+def test_a_control_record_says_what_is_known_of_replays_and_one_of_before_says_nothing() -> None:
+    note = ReplayNote(phase="filling", cut={"songs": 7}, muted=[("toy", "first")], filling=[("toy", "songs")])
+    control = Control(catalogs={"toy": 2}, positions={"songs": 7}, replays={"toy-v2": note})
+
+    assert decode_control(encode_control(control)) == control
+    assert decode_control(b'{"format":1,"catalogs":{"toy":2},"positions":{"songs":7}}').replays == {}
