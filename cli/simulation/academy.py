@@ -2,32 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from cli.simulation.chance import Chance
-from cli.simulation.resident import Act, Fact, Facts, Resident, one_of
+from cli.simulation.resident import Act, Community, Fact, Facts, Resident, one_of
 
 TRACKS = ["python", "rust", "sql", "web", "data"]
 LESSONS, EXERCISES = 80, 160  # of a track
 CHANGE_OF_TRACK_CHANCE = 0.02
 
 
-@dataclass
-class Academy:
-    """Who has registered."""
-
-    user_ids: list[str] = field(default_factory=list)
-
-
-def study(academy: Academy, user_id: str, drive: int, chance: Chance) -> Student:
-    return Student(user_id, academy, chance)
+def study(community: Community, user_id: str, drive: int, chance: Chance) -> Student:
+    return Student(user_id, community, chance)
 
 
 class Student(Resident):
     """How far somebody is on each track, and the track they are on."""
 
-    def __init__(self, user_id: str, academy: Academy, chance: Chance) -> None:
-        super().__init__(user_id, academy.user_ids, chance)
+    def __init__(self, user_id: str, community: Community, chance: Chance) -> None:
+        super().__init__(user_id, community.user_ids, chance)
         self.track = chance.one_of(TRACKS)
         self.lessons = dict.fromkeys(TRACKS, 0)
         self.exercises = dict.fromkeys(TRACKS, 0)

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
-from cli.simulation.academy import Academy, study
+from cli.simulation.academy import study
 from cli.simulation.chance import Chance
-from cli.simulation.rehearsal import Lobby, rehearse
-from cli.simulation.resident import Life
-from cli.simulation.school import School, enrol
+from cli.simulation.rehearsal import rehearse
+from cli.simulation.resident import Community, Life
+from cli.simulation.school import enrol
 from cli.simulation.studio import open_studio
 from cli.simulation.town import Town
 from cli.simulation.workshop import Platform, open_workshop
@@ -66,8 +66,8 @@ PRODUCTS = {
     for each in (
         Product("trackflow", "musician", CREATIVE, lambda: partial(open_studio, Town())),
         Product("platform", "builder", CREATIVE, lambda: partial(open_workshop, Platform())),
-        Product("learning", "learner", STUDIOUS, lambda: partial(enrol, School())),
-        Product("interview", "candidate", REHEARSING, lambda: partial(rehearse, Lobby())),
-        Product("badges", "student", DILIGENT, lambda: partial(study, Academy())),
+        Product("learning", "learner", STUDIOUS, lambda: partial(enrol, Community())),
+        Product("interview", "candidate", REHEARSING, lambda: partial(rehearse, Community())),
+        Product("badges", "student", DILIGENT, lambda: partial(study, Community())),
     )
 }

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from cli.simulation.chance import Chance
-from cli.simulation.resident import Act, Fact, Facts, Resident, one_of
+from cli.simulation.resident import Act, Community, Fact, Facts, Resident, one_of
 
 KINDS = [(5, "technical"), (4, "behavioural"), (2, "case study"), (2, "system design"), (1, "Technical ")]
 TOPICS = ["algorithms", "databases", "estimation", "leadership", "networks", "salary", "teamwork", "testing"]
@@ -15,22 +14,15 @@ SECONDS_A_QUESTION = (90, 420)
 QUESTIONS_THERE_ARE = 400
 
 
-@dataclass
-class Lobby:
-    """Who has registered."""
-
-    user_ids: list[str] = field(default_factory=list)
-
-
-def rehearse(lobby: Lobby, user_id: str, drive: int, chance: Chance) -> Candidate:
-    return Candidate(user_id, lobby, chance)
+def rehearse(community: Community, user_id: str, drive: int, chance: Chance) -> Candidate:
+    return Candidate(user_id, community, chance)
 
 
 class Candidate(Resident):
     """How somebody answers: with practice they get better, never perfect."""
 
-    def __init__(self, user_id: str, lobby: Lobby, chance: Chance) -> None:
-        super().__init__(user_id, lobby.user_ids, chance)
+    def __init__(self, user_id: str, community: Community, chance: Chance) -> None:
+        super().__init__(user_id, community.user_ids, chance)
         self._skill = chance.between(30, 70)  # per cent of the answers are right
         self._topics = [topic for topic in TOPICS if chance.happens(0.7)] or TOPICS
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from cli.simulation.chance import Chance
@@ -29,6 +30,13 @@ def one_of(acts: Sequence[Act[Who]], who: Who, chance: Chance) -> list[Fact]:
     """Do one of the things that can be done now."""
     possible = [(weight, act) for weight, can, act in acts if can(who)]
     return list(chance.weighed(possible)(who))
+
+
+@dataclass
+class Community:
+    """Who has registered, in that order."""
+
+    user_ids: list[str] = field(default_factory=list)
 
 
 class Resident:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cli.simulation.chance import Chance
-from cli.simulation.resident import Act, Fact, Facts, Resident, one_of
+from cli.simulation.resident import Act, Community, Fact, Facts, Resident, one_of
 
 SUBJECTS = ["Algebra", "Botany", "Drawing", "Español", "History", "Python", "Rhetoric", "Türkçe"]
 UNITS, MODULES, LESSONS = 3, 3, 4  # of a course, of a unit, of a module
@@ -14,16 +14,9 @@ PASSED = 60
 RETAKE_CHANCE = 0.6
 
 
-@dataclass
-class School:
-    """Who has registered. The courses are the same for everybody, and known by their places."""
-
-    user_ids: list[str] = field(default_factory=list)
-
-
 @dataclass(slots=True)
 class Course:
-    """How far somebody is: the number of lessons done."""
+    """How far somebody is: the number of lessons done. Courses are the same for all, and known by their places."""
 
     subject: str
     done: int = 0
@@ -46,15 +39,15 @@ class Assessment:
     attempts: int = 0
 
 
-def enrol(school: School, user_id: str, drive: int, chance: Chance) -> Learner:
-    return Learner(user_id, school, chance)
+def enrol(community: Community, user_id: str, drive: int, chance: Chance) -> Learner:
+    return Learner(user_id, community, chance)
 
 
 class Learner(Resident):
     """The courses of one learner, one after another, and the assessments that went badly."""
 
-    def __init__(self, user_id: str, school: School, chance: Chance) -> None:
-        super().__init__(user_id, school.user_ids, chance)
+    def __init__(self, user_id: str, community: Community, chance: Chance) -> None:
+        super().__init__(user_id, community.user_ids, chance)
         self.course = Course(chance.one_of(SUBJECTS))
         self.subjects = [subject for subject in SUBJECTS if subject != self.course.subject]
         self.failed: list[Assessment] = []

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from cli.simulation.resident import Community
+
 OPEN_REQUESTS_MAX = 200
 OPEN_BUGS_MAX = 200
 
@@ -25,9 +27,8 @@ class Bug:
 
 
 @dataclass
-class Town:
-    """Who has registered, in that order, and what is open; the oldest wishes and bugs are forgotten."""
+class Town(Community):
+    """Also what is open; the oldest wishes and bugs are forgotten."""
 
-    user_ids: list[str] = field(default_factory=list)
     requests: deque[Request] = field(default_factory=lambda: deque(maxlen=OPEN_REQUESTS_MAX))
     bugs: deque[Bug] = field(default_factory=lambda: deque(maxlen=OPEN_BUGS_MAX))

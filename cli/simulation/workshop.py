@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from cli.simulation.chance import Chance
-from cli.simulation.resident import Act, Fact, Facts, Resident, one_of
+from cli.simulation.resident import Act, Community, Fact, Facts, Resident, one_of
 
 OTHER_NAME_CHANCE = 0.2
 OPEN_BATTLES = 3
@@ -20,10 +20,9 @@ class Project:
 
 
 @dataclass
-class Platform:
-    """Who has registered, and the number of the newest battle."""
+class Platform(Community):
+    """Also the number of the newest battle."""
 
-    user_ids: list[str] = field(default_factory=list)
     battles: int = OPEN_BATTLES
 
 
