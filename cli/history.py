@@ -11,7 +11,7 @@ from rich.table import Table
 
 from cli.output import print_told
 from cli.settings import Settings
-from cli.standings import CatalogOption, JsonOption, LanguageOption, User, read_standings
+from cli.standings import CatalogOption, CountOption, JsonOption, LanguageOption, User, read_standings
 from progress.history import Happening, Month, history, timeline
 
 SHOWN = 50
@@ -19,7 +19,7 @@ SHOWN = 50
 
 def command(
     user: User,
-    count: Annotated[int, typer.Option("-n", "--count", min=1, help="At most so many of each catalog.")] = SHOWN,
+    count: CountOption = SHOWN,
     catalog: CatalogOption = None,
     language: LanguageOption = None,
     months: Annotated[bool, typer.Option("--months", help="Added up month by month instead.")] = False,

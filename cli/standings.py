@@ -22,6 +22,7 @@ CatalogOption = Annotated[str | None, typer.Option("--catalog", help="One catalo
 LanguageOption = Annotated[
     str | None, typer.Option("--language", help="Texts in this language, `fr` or `fr-CA`, where there are any.")
 ]
+CountOption = Annotated[int, typer.Option("-n", "--count", min=1, help="At most so many of each catalog.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON on stdout.")]
 
 

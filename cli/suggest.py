@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -12,18 +9,14 @@ from rich.table import Table
 from cli.bars import bar, conditions_told, day
 from cli.output import print_told
 from cli.settings import Settings
-from cli.standings import CatalogOption, JsonOption, LanguageOption, User, read_standings
+from cli.standings import CatalogOption, CountOption, JsonOption, LanguageOption, User, read_standings
 from progress.pace import whole_days
 from progress.suggestions import SUGGESTIONS, Suggestion, suggest
-
-Count = Annotated[int, typer.Option("-n", "--count", min=1, help="At most so many of each catalog.")]
 
 
 def command(
     user: User,
-    count: Annotated[
-        int, typer.Option("-n", "--count", min=1, help="At most so many of each catalog.")
-    ] = SUGGESTIONS,
+    count: CountOption = SUGGESTIONS,
     catalog: CatalogOption = None,
     language: LanguageOption = None,
     as_json: JsonOption = False,
