@@ -1,0 +1,276 @@
+"""The registry of replays in Postgres: who started what, how far it is, and the one arbiter of who may fill what.
+
+Every change of status is a compare-and-set on the replay's row, with an audit row in the same transaction.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple
+
+from psycopg import AsyncConnection, errors
+from psycopg.types.json import Jsonb
+
+from projections.statements import statements
+from schemas.errors import Precondition
+from schemas.replays import Named, Notify
+
+SQL = statements("registry.sql", "replays")
+WHO = "LAUREL_WHO"
+
+Status = Literal["running", "paused", "cancelling", "cancelled", "activating", "done", "failed"]
+Kind = Literal["sweep", "fold_and_merge"]
+Policy = Literal["keep", "revoke", "legacy"]
+Dates = Literal["exact", "approximate"]
+
+
+class Registration(NamedTuple):
+    """What a replay is to do, settled before it starts.
+
+    Shapes: from_versions is catalog -> the version that ran; `retired` are the achievements (keys, without a tier)
+    whose older awards the policy `legacy` marks.
+    """
+
+    id: str
+    kind: Kind
+    catalog: str
+    version: int
+    sha256: str
+    notify: Notify
+    policy: Policy
+    dates: Dates
+    from_versions: dict[str, int]
+    muted: Sequence[Named]
+    filling: Sequence[Named]
+    plan: dict[str, Any]
+    partitions: int
+    retired: Sequence[str] = ()
+
+    @property
+    def names(self) -> list[Named]:
+        """What no other replay may have meanwhile: a metric and an achievement may share a name."""
+        return sorted({*self.muted, *self.filling})
+
+
+class Replay(NamedTuple):
+    """A row of the registry, as it was read."""
+
+    id: str
+    status: Status
+    kind: Kind
+    catalog: str
+    version: int
+    sha256: str
+    notify: Notify
+    policy: Policy
+    dates: Dates
+    from_versions: dict[str, int]
+    muted: list[Named]
+    filling: list[Named]
+    plan: dict[str, Any]
+    partitions: int
+    who: str
+    created_at: datetime
+    decided_at: datetime | None
+    ended_at: datetime | None
+    failure: str | None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ("done", "cancelled", "failed")
+
+
+class PartitionProgress(NamedTuple):
+    """How far a replay is in a partition. Units: position and of, records of this phase; rate, records a second."""
+
+    partition: int
+    phase: str
+    position: int
+    of: int
+    users: int
+    rate: float | None
+    updated_at: datetime
+
+
+class Step(NamedTuple):
+    """A change of status: from which ones, and to which."""
+
+    before: tuple[Status, ...]
+    after: Status
+
+
+STEPS = {
+    "pause": Step(("running",), "paused"),
+    "resume": Step(("paused", "failed"), "running"),
+    "resume decided": Step(("failed",), "activating"),
+    "cancel": Step(("running", "paused", "failed"), "cancelling"),  # only before it is decided, says the statement
+    "decide": Step(("running",), "activating"),
+    "finish": Step(("activating",), "done"),
+    "forget": Step(("cancelling",), "cancelled"),
+    "fail": Step(("running", "activating", "cancelling"), "failed"),
+}
+LETS_GO: tuple[Status, ...] = ("done", "cancelled")
+NOW_WHAT: dict[Status, str] = {
+    "running": "it runs: `laurel replay status {id}`",
+    "paused": "it is paused: `laurel replay resume {id}`, or `laurel replay cancel {id}`",
+    "cancelling": "it is being cancelled: wait for it, `laurel replay status {id} --watch`",
+    "cancelled": "it was cancelled: start it again under another id, with --id",
+    "activating": "it is decided, and gives its awards: it ends by itself, `laurel replay status {id} --watch`",
+    "done": "it is done: `laurel replay diff {id}` shows what it gave",
+    "failed": "it failed: see `laurel replay status {id}`, mend the cause, then `laurel replay resume {id}`",
+}
+
+
+class Registry:
+    """The registry of a namespace, over one session that commits each statement."""
+
+    def __init__(self, connection: AsyncConnection) -> None:
+        self._connection = connection
+
+    async def start(self, wanted: Registration) -> Replay:
+        """The replay, new or as it is found under its id. Raises: Precondition when another one has its metrics."""
+        async with self._connection.transaction():
+            if await self._created(wanted):
+                await self._take(wanted)
+                await self._retire(wanted)
+                await self._note("start", await self.get(wanted.id), {"notify": wanted.notify, **wanted.plan})
+        return await self.get(wanted.id)
+
+    async def refuse_taken(self, id: str, names: Sequence[Named]) -> None:
+        """Raises: Precondition when a replay that has not ended fills or mutes one of these."""
+        held = await self._rows("holders", _listed(names))
+        others = [row for row in held if row[2] != id]
+        if others:
+            catalog, name, holder = others[0]
+            raise Precondition(
+                f"'{name}' of catalog '{catalog}' belongs to replay '{holder}' until that one has ended: wait for "
+                f"it (`laurel replay status {holder} --watch`), or cancel it (`laurel replay cancel {holder}`)"
+            )
+
+    async def find(self, id: str) -> Replay | None:
+        rows = await self._rows("find", {"id": id})
+        return _replay(rows[0]) if rows else None
+
+    async def get(self, id: str) -> Replay:
+        """Raises: Precondition when there is no such replay."""
+        found = await self.find(id)
+        if found is None:
+            raise Precondition(f"there is no replay '{id}': `laurel replay status` lists those there are")
+        return found
+
+    async def listed(self) -> list[Replay]:
+        return [_replay(row) for row in await self._rows("list", {})]
+
+    async def under_way(self) -> list[str]:
+        """Those that a job has to do something for, oldest first."""
+        return [id for (id,) in await self._rows("under_way", {})]
+
+    async def status(self, id: str) -> Status:
+        return (await self.get(id)).status
+
+    async def pause(self, id: str) -> Replay:
+        return await self._ordered("pause", id)
+
+    async def resume(self, id: str) -> Replay:
+        """A failed one too, once its cause is mended. Raises: Precondition when it has ended otherwise."""
+        decided = (await self.get(id)).decided_at is not None
+        if decided and await self._change("resume decided", id):
+            return await self.get(id)
+        return await self._ordered("resume", id)
+
+    async def cancel(self, id: str) -> Replay:
+        """Ask for it; a job carries it out. Raises: Precondition once it is decided."""
+        if (await self.get(id)).status == "cancelled":
+            return await self.get(id)
+        return await self._ordered("cancel", id)
+
+    async def decide(self, id: str) -> bool:
+        """Whether it is decided to activate: now, or before by another job."""
+        return await self._change("decide", id) or await self.status(id) in ("activating", "done")
+
+    async def finish(self, id: str) -> None:
+        await self._change("finish", id)
+
+    async def forget(self, id: str) -> None:
+        """A cancelled replay gives its metrics back, once every partition has committed the cancel."""
+        await self._change("forget", id)
+
+    async def fail(self, id: str, failure: str) -> None:
+        await self._change("fail", id, failure)
+
+    async def show(
+        self, id: str, partition: int, phase: str, position: int, of: int, users: int, rate: float
+    ) -> None:
+        """How far the replay is in a partition, for displays."""
+        figures = {"partition": partition, "phase": phase, "position": position, "of": of, "users": users}
+        await self._connection.execute(SQL["show_progress"], {"id": id, **figures, "rate": rate})
+
+    async def progress(self, id: str) -> list[PartitionProgress]:
+        return [PartitionProgress(*row) for row in await self._rows("progress", {"id": id})]
+
+    async def _ordered(self, verb: str, id: str) -> Replay:
+        """An operator's change; one that is there already changes nothing."""
+        changed, replay = await self._change(verb, id), await self.get(id)
+        if not changed and replay.status != STEPS[verb].after:
+            raise Precondition(f"cannot {verb} replay '{id}': {NOW_WHAT[replay.status].format(id=id)}")
+        return replay
+
+    async def _change(self, verb: str, id: str, failure: str | None = None) -> bool:
+        before, after = STEPS[verb]
+        wanted = {"id": id, "from": list(before), "to": after, "failure": failure}
+        async with self._connection.transaction():
+            changed = bool(await self._rows("change", wanted))
+            if changed and after in LETS_GO:
+                await self._connection.execute(SQL["release"], {"id": id})
+            if changed and after == "cancelled":
+                await self._connection.execute(SQL["forget_policy"], {"id": id})
+            if changed:
+                await self._note(verb, await self.get(id), {"failure": failure} if failure else {})
+        return changed
+
+    async def _created(self, wanted: Registration) -> bool:
+        said = wanted._asdict() | {name: Jsonb(getattr(wanted, name)) for name in ("from_versions", "plan")}
+        named = {name: Jsonb([list(each) for each in getattr(wanted, name)]) for name in ("muted", "filling")}
+        return bool(await self._rows("create", {**said, **named, "who": who()}))
+
+    async def _take(self, wanted: Registration) -> None:
+        taken = await self._rows("take", {"id": wanted.id, **_listed(wanted.names)})
+        if len(taken) < len(wanted.names):
+            await self.refuse_taken(wanted.id, wanted.names)
+
+    async def _retire(self, wanted: Registration) -> None:
+        if wanted.policy == "legacy" and wanted.retired:
+            said = {"catalog": wanted.catalog, "version": wanted.version, "retired": list(wanted.retired)}
+            await self._connection.execute(SQL["retire"], {"id": wanted.id, **said})
+
+    async def _note(self, verb: str, replay: Replay, details: dict[str, Any]) -> None:
+        said = {"who": who(), "verb": verb, "id": replay.id, "catalog": replay.catalog, "sha256": replay.sha256}
+        await self._connection.execute(SQL["note"], {**said, "details": Jsonb(details)})
+
+    async def _rows(self, statement: str, wanted: dict[str, Any]) -> list[tuple[Any, ...]]:
+        try:
+            cursor = await self._connection.execute(SQL[statement], wanted)
+        except errors.UndefinedTable:
+            raise Precondition("Postgres has no registry of replays: make it with `laurel db upgrade`") from None
+        return await cursor.fetchall()
+
+
+def who() -> str:
+    """Who gives the command: LAUREL_WHO, else the user of this machine."""
+    try:
+        return os.environ.get(WHO) or getpass.getuser()
+    except (KeyError, OSError):  # a user without a name, as in a container
+        return f"uid {os.getuid()}"
+
+
+def _replay(row: tuple[Any, ...]) -> Replay:
+    replay = Replay(*row)
+    muted, filling = ([(catalog, name) for catalog, name in named] for named in (replay.muted, replay.filling))
+    return replay._replace(muted=muted, filling=filling)
+
+
+def _listed(names: Sequence[Named]) -> dict[str, Any]:
+    return {"catalogs": [catalog for catalog, _ in names], "names": [name for _, name in names]}

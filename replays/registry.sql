@@ -1,0 +1,81 @@
+-- name: create
+insert into replay (
+    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
+    partitions, who
+)
+values (
+    %(id)s, 'running', %(kind)s, %(catalog)s, %(version)s, %(sha256)s, %(notify)s, %(policy)s, %(dates)s,
+    %(from_versions)s, %(muted)s, %(filling)s, %(plan)s, %(partitions)s, %(who)s
+)
+on conflict (id) do nothing
+returning id;
+
+-- name: take
+-- The one arbiter: of two replays that want the same, one gets it. Waits for whoever is about to.
+insert into replay_metric (catalog, name, replay_id)
+select catalog, name, %(id)s from unnest(%(catalogs)s::text[], %(names)s::text[]) as wanted (catalog, name)
+order by catalog, name
+on conflict (catalog, name) do nothing
+returning catalog, name;
+
+-- name: holders
+select held.catalog, held.name, held.replay_id
+from replay_metric as held
+join unnest(%(catalogs)s::text[], %(names)s::text[]) as wanted (catalog, name) using (catalog, name)
+order by held.catalog, held.name;
+
+-- name: release
+delete from replay_metric where replay_id = %(id)s;
+
+-- name: retire
+insert into award_policy (catalog, achievement, before_version, replay_id)
+select %(catalog)s, achievement, %(version)s, %(id)s from unnest(%(retired)s::text[]) as retired (achievement)
+on conflict do nothing;
+
+-- name: forget_policy
+delete from award_policy where replay_id = %(id)s;
+
+-- name: find
+select
+    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
+    partitions, who, created_at, decided_at, ended_at, failure
+from replay
+where id = %(id)s;
+
+-- name: list
+select
+    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
+    partitions, who, created_at, decided_at, ended_at, failure
+from replay
+order by created_at, id;
+
+-- name: under_way
+select id from replay where status in ('running', 'cancelling', 'activating') order by created_at, id;
+
+-- name: change
+-- A compare-and-set. What is decided stays decided: a replay that failed behind its decision goes on behind it.
+update replay
+set status = %(to)s,
+    decided_at = case when %(to)s = 'activating' then coalesce(decided_at, now()) else decided_at end,
+    ended_at = case when %(to)s in ('done', 'cancelled', 'failed') then now() end,
+    failure = %(failure)s
+where id = %(id)s and status = any(%(from)s)
+    and (%(to)s <> 'cancelling' or decided_at is null)
+returning id;
+
+-- name: show_progress
+insert into replay_progress (replay_id, partition, phase, position, of, users, rate)
+values (%(id)s, %(partition)s, %(phase)s, %(position)s, %(of)s, %(users)s, %(rate)s)
+on conflict (replay_id, partition) do update
+set phase = excluded.phase, position = excluded.position, of = excluded.of, users = excluded.users,
+    rate = excluded.rate, updated_at = now();
+
+-- name: progress
+select partition, phase, position, of, users, rate, updated_at
+from replay_progress
+where replay_id = %(id)s
+order by partition;
+
+-- name: note
+insert into replay_audit (who, verb, replay_id, catalog, sha256, details)
+values (%(who)s, %(verb)s, %(id)s, %(catalog)s, %(sha256)s, %(details)s);
