@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 from psycopg.types.json import Jsonb
 
 from broker.reading import Batch, read_to_end
 from broker.topics import create_topics, places_of
-from cli import claim, main
+from cli import claim
 from progress.standing import day_date
 from projections.achievement import AchievementProjection
 from projections.database import connect, connect_async
@@ -36,6 +35,7 @@ from schemas.program import (
 from schemas.records import PlainRecord
 from schemas.topics import TopicSpec, partition_of
 from schemas.zones import local_day
+from tests.commands import Laurel, commands_in
 from tests.integration.projections import (
     answer,
     challenge_completed,
@@ -83,21 +83,6 @@ CHESS = catalog(
 )
 
 
-class Said(NamedTuple):
-    """What a command printed, and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Laurel = Callable[..., Said]
-
-
 @pytest.fixture(scope="module")
 def settings(request: pytest.FixtureRequest) -> Iterator[ProjectorSettings]:
     """A namespace with two catalogs and two users, written as the projector writes it."""
@@ -114,20 +99,12 @@ def settings(request: pytest.FixtureRequest) -> Iterator[ProjectorSettings]:
 def laurel(
     settings: ProjectorSettings, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> Laurel:
-    """Runs a command in this process."""
-    monkeypatch.setenv("LAUREL_POSTGRES", settings.postgres.get_secret_value())
-    monkeypatch.setenv("LAUREL_KAFKA", settings.kafka)
-    monkeypatch.setenv("LAUREL_NAMESPACE", settings.namespace)
-    monkeypatch.setenv("COLUMNS", "200")
-
-    def run(*arguments: str) -> Said:
-        monkeypatch.setattr(sys, "argv", ["laurel", *arguments])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        said = capsys.readouterr()
-        return Said(int(ended.value.code or 0), said.out, said.err)
-
-    return run
+    environment = {
+        "LAUREL_POSTGRES": settings.postgres.get_secret_value(),
+        "LAUREL_KAFKA": settings.kafka,
+        "LAUREL_NAMESPACE": settings.namespace,
+    }
+    return commands_in(environment, monkeypatch, capsys)
 
 
 @pytest.fixture(scope="module")
