@@ -107,6 +107,23 @@ class Scene:
         return plain
 
 
+def assert_rung(scene: Scene, catalog: str, users: tuple[str, str], key: str, ladder: Mapping[str, int]) -> None:
+    """Held at its threshold with all below it on the ladder, and not one below.
+
+    Shapes: users, who is there and who is one short; ladder, key -> threshold.
+    """
+    (there, below), at = users, ladder[key]
+    awards = scene.awards(catalog, there)
+    assert {each for each in ladder if each in awards} == {each for each in ladder if ladder[each] <= at}
+    assert awards[key]["progress_at_unlock"] == at
+
+    assert key not in scene.awards(catalog, below)
+    now = MONDAY + timedelta(max(0, at - 2))  # within the run of who logged in day by day
+    short = scene.progress(catalog, below, key, now)
+    assert (short["earned"], short["current"], short["target"]) == (False, at - 1, at)
+    assert short["percent"] == (at - 1) * 100 // at
+
+
 def named(row: Mapping[str, Any]) -> str:
     tier, scope = row["tier"], row["scope"]
     return f"{row['achievement']}{f'/{tier}' if tier else ''}{f':{scope}' if scope else ''}"

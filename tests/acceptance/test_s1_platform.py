@@ -10,7 +10,18 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.acceptance.scene import EVENING, MONDAY, REPOSITORY, Scene, Step, days, logged, some, topic_of
+from tests.acceptance.scene import (
+    EVENING,
+    MONDAY,
+    REPOSITORY,
+    Scene,
+    Step,
+    assert_rung,
+    days,
+    logged,
+    some,
+    topic_of,
+)
 
 pytestmark = pytest.mark.server
 
@@ -198,19 +209,9 @@ def award_test(entry: Entry, category: str, ladder: Sequence[Entry]) -> Callable
     """With what comes before it on its ladder, and nothing that comes after it."""
 
     def test(scene: Scene) -> None:
-        awards = scene.awards(CATALOG, there(entry))
-        award = awards[entry.key]
-        assert {each.key for each in ladder if each.key in awards} == {
-            each.key for each in ladder if each.at <= entry.at
-        }
+        award = scene.awards(CATALOG, there(entry))[entry.key]
         assert (award["name"], award["category"], award["points"]) == (entry.name, category, 10)
-        assert award["progress_at_unlock"] == entry.at
-
-        assert entry.key not in scene.awards(CATALOG, below(entry))
-        now = MONDAY + timedelta(max(0, entry.at - 2))  # within the run of who logged in day by day
-        short = scene.progress(CATALOG, below(entry), entry.key, now)
-        assert (short["earned"], short["current"], short["target"]) == (False, entry.at - 1, entry.at)
-        assert short["percent"] == (entry.at - 1) * 100 // entry.at
+        assert_rung(scene, CATALOG, (there(entry), below(entry)), entry.key, {each.key: each.at for each in ladder})
 
     return test
 
