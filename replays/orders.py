@@ -1,0 +1,62 @@
+"""Orders to the owners of the partitions: each to its partition, acknowledged, and not too many a second."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from broker.connections import producer
+from schemas.replays import ReplayOrder, encode_order
+
+RATE = 5_000  # orders a second for a partition: its owner folds events meanwhile
+AT_ONCE = 500
+
+Order = tuple[bytes | None, ReplayOrder]
+"""The user it is about, and what is to be done; None where it is about none."""
+
+
+class Orders:
+    """Sends orders. One that was acknowledged is in the log once, behind those that were sent before."""
+
+    def __init__(self, client: AIOKafkaProducer, topic: str, rate: float) -> None:
+        self._client, self._topic, self._rate = client, topic, rate
+        self._due: dict[int, float] = {}
+
+    async def send(self, partition: int, orders: Iterable[Order]) -> None:
+        """Returns when all are acknowledged. Raises: KafkaError; then some of them may be in the log."""
+        left = iter(orders)
+        while some := list(islice(left, AT_ONCE)):
+            await self._await_turn(partition, len(some))
+            for batch in self._batches(some):
+                await (await self._client.send_batch(batch, self._topic, partition=partition))
+
+    async def _await_turn(self, partition: int, count: int) -> None:
+        now = time.monotonic()
+        due = max(now, self._due.get(partition, now))
+        self._due[partition] = due + count / self._rate
+        await asyncio.sleep(due - now)
+
+    def _batches(self, orders: Sequence[Order]) -> Iterator[Any]:
+        """Full batches, and the last one as it is; a larger order goes alone."""
+        batch = self._client.create_batch()
+        for key, order in orders:
+            value = encode_order(order)
+            if batch.append(timestamp=None, key=key, value=value) is None:
+                batch.close()
+                yield batch
+                batch = self._client.create_batch()
+                batch.append(timestamp=None, key=key, value=value)
+        batch.close()
+        yield batch
+
+
+@asynccontextmanager
+async def orders(bootstrap: str, topic: str, rate: float = RATE) -> AsyncIterator[Orders]:
+    async with producer(bootstrap) as client:
+        yield Orders(client, topic, rate)
