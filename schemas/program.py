@@ -6,6 +6,7 @@ state, awards and conditions. It only grows, so a state written under an older l
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -144,6 +145,15 @@ class Any(msgspec.Struct, frozen=True, kw_only=True, tag="any", tag_field="kind"
 
 
 Condition = AtLeast | All | Any
+
+
+def comparisons(condition: Condition) -> Iterator[AtLeast]:
+    """The comparisons of a condition, in order."""
+    if isinstance(condition, AtLeast):
+        yield condition
+        return
+    for part in condition.of:
+        yield from comparisons(part)
 
 
 class Texts(msgspec.Struct, frozen=True, kw_only=True):

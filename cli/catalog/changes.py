@@ -7,7 +7,16 @@ from collections.abc import Set as AbstractSet
 from typing import Any, NamedTuple
 
 from progress.wording import Wording
-from schemas.program import XP, AchievementSpec, AtLeast, CatalogProgram, ChallengeSpec, Condition, Ledger
+from schemas.program import (
+    XP,
+    AchievementSpec,
+    AtLeast,
+    CatalogProgram,
+    ChallengeSpec,
+    Condition,
+    Ledger,
+    comparisons,
+)
 from schemas.program import All as AllOf
 
 KINDS = {
@@ -99,15 +108,9 @@ def same_condition(
 
 def gained(entry: AchievementSpec, wording: Wording, old: Compiled, new: Compiled) -> Change:
     fresh = {metric for metric, meaning in new.meanings.items() if old.meanings.get(metric) != meaning}
-    needs_replay = bool(fresh & metrics_of(entry.when))
+    needs_replay = any(each.metric in fresh for each in comparisons(entry.when))
     past = f"; {REPLAY}" if needs_replay else ""
     return Change("gained", entry.reference, f"{entry.name}: {wording.achievement(entry)}{past}", needs_replay)
-
-
-def metrics_of(condition: Condition) -> set[str]:
-    if isinstance(condition, AtLeast):
-        return {condition.metric}
-    return {metric for part in condition.of for metric in metrics_of(part)}
 
 
 class Comparison:

@@ -11,7 +11,16 @@ from datetime import datetime
 from heapq import heapify, heappop, heappush
 from operator import itemgetter
 
-from schemas.program import AchievementSpec, All, AtLeast, CatalogProgram, Condition, LevelsSpec, MetricSpec
+from schemas.program import (
+    AchievementSpec,
+    All,
+    AtLeast,
+    CatalogProgram,
+    Condition,
+    LevelsSpec,
+    MetricSpec,
+    comparisons,
+)
 from schemas.state import AWARD_NUMBER, AWARDS, State, award_entry, award_of, awarded_at, value_reader, with_award
 from schemas.zones import microseconds, moment_of
 
@@ -149,7 +158,8 @@ class Board:
         by_key = {entry.spec.reference: entry for entry in self.entries}
         for entry in self.entries:
             entry.board = self
-            self._wait(entry, entry.spec.when)
+            for comparison in comparisons(entry.spec.when):
+                self._wait(entry, comparison)
             for key in by_key.keys() & entry.spec.requires:
                 by_key[key].dependants.append(entry)
         if catalog.levels is not None:
@@ -162,15 +172,11 @@ class Board:
         for level, start in enumerate(levels.starts[1:], 2):
             self.waiting[levels.of].setdefault(start, Waiting(self)).level = level
 
-    def _wait(self, entry: Entry, condition: Condition) -> None:
-        if not isinstance(condition, AtLeast):
-            for part in condition.of:
-                self._wait(entry, part)
-            return
-        waiting = self.waiting[condition.metric].setdefault(condition.at, Waiting(self))
+    def _wait(self, entry: Entry, comparison: AtLeast) -> None:
+        waiting = self.waiting[comparison.metric].setdefault(comparison.at, Waiting(self))
         waiting.entries.append(entry)
-        if condition.number is not None:
-            waiting.number = condition.number
+        if comparison.number is not None:
+            waiting.number = comparison.number
 
 
 Won = list[tuple[Entry, datetime]]

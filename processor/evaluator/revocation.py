@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from processor.evaluator.entries import Entry
 from processor.evaluator.metrics import Crossed, Step
 from schemas.events import Attributes
-from schemas.program import All, AtLeast, Condition, Feed, MetricSpec
+from schemas.program import All, AtLeast, Condition, Feed, MetricSpec, comparisons
 from schemas.state import AWARDS, State, awarded_at, value_reader
 
 Held = Callable[[State], bool]
@@ -28,15 +28,6 @@ class Fall(NamedTuple):
     """A metric went back, and these awards may be lost."""
 
     entries: list[Entry]
-
-
-def comparisons(condition: Condition) -> Iterator[AtLeast]:
-    """The comparisons of a condition, in order."""
-    if isinstance(condition, AtLeast):
-        yield condition
-        return
-    for part in condition.of:
-        yield from comparisons(part)
 
 
 def falling(entries: Iterable[Entry]) -> dict[str, list[Falling]]:
