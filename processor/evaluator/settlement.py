@@ -159,7 +159,7 @@ class Settlement:
 
     def _earned_at(self, entry: Entry, crossed_at: int) -> int | None:
         state = self._state
-        if entry.mark in state[AWARDS] and awarded_at(state[AWARDS], entry.spec.number) is not None:
+        if awarded_at(state[AWARDS], entry.spec.number) is not None:
             return None
         if not entry.simple:
             return entry.holds_since(state)
