@@ -16,7 +16,8 @@ from typing import Any
 
 from bench.load import TOPIC, TYPES, Load, values
 from bench.stage import Say, Stage, staged
-from processor.replay.scan import Progress, Stretch, scan
+from processor.replay.ports import Stretch
+from processor.replay.scan import Progress, scan
 from schemas.errors import LaurelError
 from schemas.events import EventReader
 from schemas.program import EventSpec

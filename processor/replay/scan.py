@@ -18,6 +18,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 
 from broker.connections import consumer
 from broker.reading import STALL_S_MAX, Batch
+from processor.replay.ports import Stretch
 from processor.replay.raw_batches import Abort, RawBatch, Sieve, Sifted, raw_batches
 from processor.replay.wanted import Wanted
 from schemas.errors import LaurelError, Precondition
@@ -26,15 +27,6 @@ from schemas.records import Record
 FETCH_BYTES = 4 * 1024 * 1024
 RECORDS_MAX = 5_000
 LOOK_AGAIN_S = 0.2
-
-
-class Stretch(NamedTuple):
-    """The positions [start, cut) of a partition."""
-
-    topic: str
-    partition: int
-    start: int
-    cut: int
 
 
 class Progress(NamedTuple):

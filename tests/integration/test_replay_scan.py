@@ -12,7 +12,8 @@ from aiokafka.admin import RecordsToDelete
 from broker.connections import admin, producer
 from broker.reading import Batch, read_to_end
 from broker.topics import create_topics
-from processor.replay.scan import Progress, Stretch, scan
+from processor.replay.ports import Stretch
+from processor.replay.scan import Progress, scan
 from schemas.errors import Precondition
 from schemas.records import PlainRecord
 from schemas.topics import SOURCE_CONFIG, TopicSpec
