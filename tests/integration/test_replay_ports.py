@@ -1,0 +1,101 @@
+"""What a replay's job asks of Kafka, on a real broker."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from broker.connections import producer
+from broker.reading import read_to_end
+from broker.topics import create_topics, places_of, wanted_topics
+from replays.notes import STEP, control_records, read_controls
+from replays.orders import Order, orders
+from replays.traffic import live_traffic
+from schemas.replays import Base, End, Prepare, ReplayNote, decode_order
+from schemas.state import CONTROL_KEY, Control, encode_control
+from schemas.topics import Names
+from tests.integration.processors import play, set_up, settled, some_events, workers_of
+from tests.servers import Servers
+
+pytestmark = pytest.mark.server
+
+PARTITIONS = 2
+FILLING = Control(replays={"r": ReplayNote(phase="filling", cut={"t": 5})})
+READY = Control(replays={"r": ReplayNote(phase="ready", cut={"t": 5})})
+
+
+@pytest.fixture
+async def names(servers: Servers, namespace: str) -> Names:
+    found = Names(namespace)
+    await create_topics(servers.kafka, wanted_topics(found, [], PARTITIONS))
+    return found
+
+
+async def write(kafka: str, names: Names, controls: list[Control], users: int, *, commit: bool = True) -> None:
+    """A checkpoint in partition 1: states, and control records behind them."""
+    async with producer(kafka, transactional_id=f"{names.namespace}-test") as client:
+        await client.begin_transaction()
+        for user in range(users):
+            await client.send(names.changelog, b"state", key=f"user-{user}".encode(), partition=1)
+        for control in controls:
+            await client.send(names.changelog, encode_control(control), key=CONTROL_KEY, partition=1)
+        await (client.commit_transaction() if commit else client.abort_transaction())
+
+
+async def test_the_newest_committed_control_record_is_found_however_far_from_the_end(
+    servers: Servers, names: Names
+) -> None:
+    """Behind it lie more states than one step goes back, and one control record that was never committed."""
+    await write(servers.kafka, names, [FILLING, READY], users=10)
+    await write(servers.kafka, names, [], users=3 * STEP)
+    await write(servers.kafka, names, [FILLING], users=10, commit=False)
+
+    assert await read_controls(servers.kafka, names) == {1: READY}
+
+
+async def test_control_records_are_followed(servers: Servers, names: Names) -> None:
+    async with control_records(servers.kafka, names) as records:
+        assert await records.read() == {}
+        await write(servers.kafka, names, [FILLING], users=3)
+        assert await records.read() == {1: FILLING}
+        await write(servers.kafka, names, [], users=3)
+        assert await records.read() == {1: FILLING}
+        await write(servers.kafka, names, [READY], users=3)
+        assert await records.read() == {1: READY}
+
+
+async def test_orders_arrive_in_their_partition_in_order_and_not_too_many_a_second(
+    servers: Servers, names: Names
+) -> None:
+    """Also where a user's key belongs to another partition, and where an order is larger than a batch."""
+    bases: list[Order] = [(f"user-{n}".encode(), Base(replay="r", slots={3: [b"x" * 1_000]})) for n in range(1_200)]
+    large: Order = (b"large", Base(replay="r", slots={3: [b"x" * 600_000]}))
+    sent: list[Order] = [
+        (None, Prepare(replay="r", catalogs={"c": 2})),
+        *bases,
+        large,
+        (None, End(replay="r", users=1)),
+    ]
+    began = time.monotonic()
+    async with orders(servers.kafka, names.replay_assignments, rate=1_000) as sender:
+        await sender.send(1, sent)
+        assert time.monotonic() - began > 0.9, "1,000 in the first second, the rest behind it"
+
+    places = await places_of(servers.kafka, [names.replay_assignments])
+    found = [
+        (batch.partition, (record.key, decode_order(record.value or b"")))
+        async for batch in read_to_end(servers.kafka, places)
+        for record in batch.records
+    ]
+    assert found == [(1, order) for order in sent]
+
+
+async def test_live_lag_is_what_the_processor_has_not_folded(servers: Servers, namespace: str, tmp_path) -> None:
+    stage = await set_up(servers.kafka, namespace)
+    await play(stage, some_events(50))
+    async with live_traffic(servers.kafka, stage.names, stage.sources) as traffic:
+        assert await traffic.lag() == 50
+        with workers_of(stage, tmp_path) as workers:
+            await settled(stage, [workers.start()])
+            assert await traffic.lag() == 0
