@@ -24,14 +24,14 @@ GROWTH = 4
 
 
 class ControlRecords:
-    """Shapes: what `read` returns is partition -> its newest committed control record, where it has one."""
+    """Shapes: what `controls` returns is partition -> its newest committed control record, where it has one."""
 
     def __init__(self, client: AIOKafkaConsumer, places: Sequence[Place]) -> None:
         self._client, self._places = client, places
         self._looked_to: Positions = {}
         self._newest: dict[int, Control] = {}
 
-    async def read(self) -> dict[int, Control]:
+    async def controls(self) -> dict[int, Control]:
         wanted = as_partitions(self._places)
         if not self._looked_to:
             self._looked_to = dict(await self._client.beginning_offsets(wanted))
@@ -74,4 +74,4 @@ async def control_records(bootstrap: str, names: Names) -> AsyncIterator[Control
 async def read_controls(bootstrap: str, names: Names) -> dict[int, Control]:
     """As they are now. Raises: Precondition when there is no changelog."""
     async with control_records(bootstrap, names) as records:
-        return await records.read()
+        return await records.controls()

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from itertools import islice
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from broker.connections import producer
-from schemas.replays import ReplayOrder, encode_order
+from processor.replay.ports import Addressed
+from schemas.replays import encode_order
 
 RATE = 5_000  # orders a second for a partition: its owner folds events meanwhile
 AT_ONCE = 500
-
-Order = tuple[bytes | None, ReplayOrder]
-"""The user it is about, and what is to be done; None where it is about none."""
 
 
 class Orders:
@@ -28,10 +25,10 @@ class Orders:
         self._client, self._topic, self._rate = client, topic, rate
         self._due: dict[int, float] = {}
 
-    async def send(self, partition: int, orders: Iterable[Order]) -> None:
+    async def send(self, partition: int, orders: Sequence[Addressed]) -> None:
         """Returns when all are acknowledged. Raises: KafkaError; then some of them may be in the log."""
-        left = iter(orders)
-        while some := list(islice(left, AT_ONCE)):
+        for start in range(0, len(orders), AT_ONCE):
+            some = orders[start : start + AT_ONCE]
             await self._await_turn(partition, len(some))
             for batch in self._batches(some):
                 await (await self._client.send_batch(batch, self._topic, partition=partition))
@@ -42,7 +39,7 @@ class Orders:
         self._due[partition] = due + count / self._rate
         await asyncio.sleep(due - now)
 
-    def _batches(self, orders: Sequence[Order]) -> Iterator[Any]:
+    def _batches(self, orders: Sequence[Addressed]) -> Iterator[Any]:
         """Full batches, and the last one as it is; a larger order goes alone."""
         batch = self._client.create_batch()
         for key, order in orders:

@@ -14,6 +14,7 @@ from typing import Any, Literal, NamedTuple
 from psycopg import AsyncConnection, errors
 from psycopg.types.json import Jsonb
 
+from processor.replay.ports import Report, Status
 from projections.statements import statements
 from schemas.errors import Precondition
 from schemas.replays import Named, Notify
@@ -21,7 +22,7 @@ from schemas.replays import Named, Notify
 SQL = statements("registry.sql", "replays")
 WHO = "LAUREL_WHO"
 
-Status = Literal["running", "paused", "cancelling", "cancelled", "activating", "done", "failed"]
+Ending = Literal["done", "cancelled", "failed"]
 Kind = Literal["sweep", "fold_and_merge"]
 Policy = Literal["keep", "revoke", "legacy"]
 Dates = Literal["exact", "approximate"]
@@ -30,8 +31,8 @@ Dates = Literal["exact", "approximate"]
 class Registration(NamedTuple):
     """What a replay is to do, settled before it starts.
 
-    Shapes: from_versions is catalog -> the version that ran; `retired` are the achievements (keys, without a tier)
-    whose older awards the policy `legacy` marks.
+    Shapes: from_versions is catalog -> the version that ran; `retired` are the references of the achievements whose
+    older awards the policy is about.
     """
 
     id: str
@@ -112,6 +113,7 @@ STEPS = {
     "forget": Step(("cancelling",), "cancelled"),
     "fail": Step(("running", "activating", "cancelling"), "failed"),
 }
+ENDINGS: dict[Ending, str] = {"done": "finish", "cancelled": "forget", "failed": "fail"}
 LETS_GO: tuple[Status, ...] = ("done", "cancelled")
 NOW_WHAT: dict[Status, str] = {
     "running": "it runs: `laurel replay status {id}`",
@@ -187,26 +189,17 @@ class Registry:
             return await self.get(id)
         return await self._ordered("cancel", id)
 
-    async def decide(self, id: str) -> bool:
-        """Whether it is decided to activate: now, or before by another job."""
-        return await self._change("decide", id) or await self.status(id) in ("activating", "done")
+    async def decide(self, id: str) -> Status:
+        """To activate it, unless somebody has cancelled or paused it: the status now, whoever set it."""
+        await self._change("decide", id)
+        return await self.status(id)
 
-    async def finish(self, id: str) -> None:
-        await self._change("finish", id)
+    async def end(self, id: str, status: Ending, failure: str | None = None) -> None:
+        """Done or cancelled in every partition, or failed; what has ended already stays as it is."""
+        await self._change(ENDINGS[status], id, failure)
 
-    async def forget(self, id: str) -> None:
-        """A cancelled replay gives its metrics back, once every partition has committed the cancel."""
-        await self._change("forget", id)
-
-    async def fail(self, id: str, failure: str) -> None:
-        await self._change("fail", id, failure)
-
-    async def show(
-        self, id: str, partition: int, phase: str, position: int, of: int, users: int, rate: float
-    ) -> None:
-        """How far the replay is in a partition, for displays."""
-        figures = {"partition": partition, "phase": phase, "position": position, "of": of, "users": users}
-        await self._connection.execute(SQL["show_progress"], {"id": id, **figures, "rate": rate})
+    async def show(self, id: str, report: Report) -> None:
+        await self._connection.execute(SQL["show_progress"], {"id": id, **report._asdict()})
 
     async def progress(self, id: str) -> list[PartitionProgress]:
         return [PartitionProgress(*row) for row in await self._rows("progress", {"id": id})]
@@ -225,8 +218,6 @@ class Registry:
             changed = bool(await self._rows("change", wanted))
             if changed and after in LETS_GO:
                 await self._connection.execute(SQL["release"], {"id": id})
-            if changed and after == "cancelled":
-                await self._connection.execute(SQL["forget_policy"], {"id": id})
             if changed:
                 await self._note(verb, await self.get(id), {"failure": failure} if failure else {})
         return changed
@@ -242,9 +233,11 @@ class Registry:
             await self.refuse_taken(wanted.id, wanted.names)
 
     async def _retire(self, wanted: Registration) -> None:
-        if wanted.policy == "legacy" and wanted.retired:
-            said = {"catalog": wanted.catalog, "version": wanted.version, "retired": list(wanted.retired)}
-            await self._connection.execute(SQL["retire"], {"id": wanted.id, **said})
+        if wanted.retired:
+            said = {"catalog": wanted.catalog, "version": wanted.version, "policy": wanted.policy}
+            await self._connection.execute(
+                SQL["retire"], {"id": wanted.id, "retired": list(wanted.retired), **said}
+            )
 
     async def _note(self, verb: str, replay: Replay, details: dict[str, Any]) -> None:
         said = {"who": who(), "verb": verb, "id": replay.id, "catalog": replay.catalog, "sha256": replay.sha256}

@@ -28,12 +28,13 @@ order by held.catalog, held.name;
 delete from replay_metric where replay_id = %(id)s;
 
 -- name: retire
-insert into award_policy (catalog, achievement, before_version, replay_id)
-select %(catalog)s, achievement, %(version)s, %(id)s from unnest(%(retired)s::text[]) as retired (achievement)
-on conflict do nothing;
-
--- name: forget_policy
-delete from award_policy where replay_id = %(id)s;
+insert into award_policy (catalog, achievement, tier, version, policy, replay_id)
+select
+    %(catalog)s, split_part(reference, '/', 1), nullif(split_part(reference, '/', 2), ''), %(version)s, %(policy)s,
+    %(id)s
+from unnest(%(retired)s::text[]) as retired (reference)
+on conflict (catalog, achievement, tier, version) do update
+set policy = excluded.policy, replay_id = excluded.replay_id;
 
 -- name: find
 select

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 
 from broker.connections import producer
+from broker.positions import last_stable_offsets
 from broker.reading import read_to_end
 from broker.topics import create_topics, places_of, wanted_topics
+from processor.replay.ports import Addressed, Stretch
 from replays.notes import STEP, control_records, read_controls
-from replays.orders import Order, orders
+from replays.orders import orders
+from replays.sources import SourceLog
 from replays.traffic import live_traffic
 from schemas.replays import Base, End, Prepare, ReplayNote, decode_order
 from schemas.state import CONTROL_KEY, Control, encode_control
@@ -56,26 +60,25 @@ async def test_the_newest_committed_control_record_is_found_however_far_from_the
 
 async def test_control_records_are_followed(servers: Servers, names: Names) -> None:
     async with control_records(servers.kafka, names) as records:
-        assert await records.read() == {}
+        assert await records.controls() == {}
         await write(servers.kafka, names, [FILLING], users=3)
-        assert await records.read() == {1: FILLING}
+        assert await records.controls() == {1: FILLING}
         await write(servers.kafka, names, [], users=3)
-        assert await records.read() == {1: FILLING}
+        assert await records.controls() == {1: FILLING}
         await write(servers.kafka, names, [READY], users=3)
-        assert await records.read() == {1: READY}
+        assert await records.controls() == {1: READY}
 
 
 async def test_orders_arrive_in_their_partition_in_order_and_not_too_many_a_second(
     servers: Servers, names: Names
 ) -> None:
     """Also where a user's key belongs to another partition, and where an order is larger than a batch."""
-    bases: list[Order] = [(f"user-{n}".encode(), Base(replay="r", slots={3: [b"x" * 1_000]})) for n in range(1_200)]
-    large: Order = (b"large", Base(replay="r", slots={3: [b"x" * 600_000]}))
-    sent: list[Order] = [
-        (None, Prepare(replay="r", catalogs={"c": 2})),
-        *bases,
-        large,
-        (None, End(replay="r", users=1)),
+    base = Base(replay="r", slots={3: [b"x" * 1_000]})
+    sent = [
+        Addressed(None, Prepare(replay="r", catalogs={"c": 2})),
+        *(Addressed(f"user-{number}".encode(), base) for number in range(1_200)),
+        Addressed(b"large", Base(replay="r", slots={3: [b"x" * 600_000]})),
+        Addressed(None, End(replay="r", users=1_201)),
     ]
     began = time.monotonic()
     async with orders(servers.kafka, names.replay_assignments, rate=1_000) as sender:
@@ -84,14 +87,16 @@ async def test_orders_arrive_in_their_partition_in_order_and_not_too_many_a_seco
 
     places = await places_of(servers.kafka, [names.replay_assignments])
     found = [
-        (batch.partition, (record.key, decode_order(record.value or b"")))
+        (batch.partition, Addressed(record.key, decode_order(record.value or b"")))
         async for batch in read_to_end(servers.kafka, places)
         for record in batch.records
     ]
     assert found == [(1, order) for order in sent]
 
 
-async def test_live_lag_is_what_the_processor_has_not_folded(servers: Servers, namespace: str, tmp_path) -> None:
+async def test_live_lag_is_what_the_processor_has_not_folded(
+    servers: Servers, namespace: str, tmp_path: Path
+) -> None:
     stage = await set_up(servers.kafka, namespace)
     await play(stage, some_events(50))
     async with live_traffic(servers.kafka, stage.names, stage.sources) as traffic:
@@ -99,3 +104,25 @@ async def test_live_lag_is_what_the_processor_has_not_folded(servers: Servers, n
         with workers_of(stage, tmp_path) as workers:
             await settled(stage, [workers.start()])
             assert await traffic.lag() == 0
+
+
+async def test_the_log_is_read_from_its_first_record_to_the_cut_and_so_are_the_states(
+    servers: Servers, namespace: str, tmp_path: Path
+) -> None:
+    stage = await set_up(servers.kafka, namespace)
+    await play(stage, some_events(200, users=20))
+    with workers_of(stage, tmp_path) as workers:
+        await settled(stage, [workers.start()])
+    log, places = SourceLog(servers.kafka, stage.names), await places_of(servers.kafka, [stage.source])
+    cuts = await last_stable_offsets(servers.kafka, places)
+
+    found, users = [], set()
+    for (topic, partition), cut in cuts.items():
+        begin = await log.begin(topic, partition)
+        parts = [part async for part in log.scan(Stretch(topic, partition, begin, cut), ["played"])]
+        assert parts[-1].end == cut
+        found += [record for part in parts for record in part.records]
+        users |= {user async for rows in log.states(partition) for user, _ in rows}
+
+    assert len(found) == 200
+    assert users == {record.key for record in found}

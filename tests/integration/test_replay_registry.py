@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from psycopg import AsyncConnection
 
+from processor.replay.ports import Report
 from projections.database import connect, connect_async
 from projections.migrations.runner import migration_files, upgrade
 from projections.settings import DatabaseSettings
@@ -115,15 +116,15 @@ async def test_either_cancel_or_decide_wins_and_the_other_says_why_not(
     connection: AsyncConnection, registry: Registry
 ) -> None:
     await registry.start(WANTED)
-    assert await registry.decide(WANTED.id)
-    assert await registry.decide(WANTED.id), "another job of the same replay may go on"
+    assert await registry.decide(WANTED.id) == "activating"
+    assert await registry.decide(WANTED.id) == "activating", "another job of the same replay goes on"
 
     with pytest.raises(Precondition, match=r"cannot cancel replay .* it is decided, and gives its awards"):
         await registry.cancel(WANTED.id)
 
     await registry.start(WANTED._replace(id="other", muted=[("trackflow", "x")], filling=[]))
     await registry.cancel("other")
-    assert not await registry.decide("other")
+    assert await registry.decide("other") == "cancelling"
 
 
 async def test_a_replay_gives_its_metrics_back_when_it_is_cancelled_everywhere_and_not_before(
@@ -134,7 +135,7 @@ async def test_a_replay_gives_its_metrics_back_when_it_is_cancelled_everywhere_a
     assert len(await held(connection)) == 2
     assert await registry.under_way() == [WANTED.id]
 
-    await registry.forget(WANTED.id)
+    await registry.end(WANTED.id, "cancelled")
 
     assert await held(connection) == []
     assert (await registry.cancel(WANTED.id)).status == "cancelled", "once more changes nothing"
@@ -150,25 +151,43 @@ async def test_a_paused_replay_waits_until_it_is_resumed(registry: Registry) -> 
     assert (await registry.pause(WANTED.id)).status == "paused"
     assert (await registry.pause(WANTED.id)).status == "paused"
     assert await registry.under_way() == []
-    assert not await registry.decide(WANTED.id)
+    assert await registry.decide(WANTED.id) == "paused"
     assert (await registry.resume(WANTED.id)).status == "running"
 
 
 async def test_a_failed_replay_says_why_and_goes_on_where_it_was(registry: Registry) -> None:
     """Behind its decision it can only go on: some partitions may give awards already."""
     await registry.start(WANTED)
-    await registry.fail(WANTED.id, "the log begins at 40")
+    await registry.end(WANTED.id, "failed", "the log begins at 40")
     failed = await registry.get(WANTED.id)
     assert (failed.status, failed.failure) == ("failed", "the log begins at 40")
     assert (await registry.resume(WANTED.id)).status == "running"
     await registry.decide(WANTED.id)
-    await registry.fail(WANTED.id, "no space")
+    await registry.end(WANTED.id, "failed", "no space")
 
     with pytest.raises(Precondition, match="cannot cancel"):
         await registry.cancel(WANTED.id)
     assert (await registry.resume(WANTED.id)).status == "activating"
-    await registry.finish(WANTED.id)
+    await registry.end(WANTED.id, "done")
     assert (await registry.get(WANTED.id)).ended_at is not None
+
+
+async def test_what_becomes_of_older_awards_is_kept_beside_the_replay(
+    connection: AsyncConnection, registry: Registry
+) -> None:
+    await registry.start(WANTED._replace(policy="legacy", retired=["walker", "badge/gold"]))
+
+    cursor = await connection.execute(b"select achievement, tier, version, policy from award_policy order by 1")
+    assert await cursor.fetchall() == [("badge", "gold", 2, "legacy"), ("walker", None, 2, "legacy")]
+
+
+async def test_how_far_a_replay_is_shows_the_last_report_of_each_partition(registry: Registry) -> None:
+    await registry.start(WANTED)
+    await registry.show(WANTED.id, Report(0, "folding", 10, 100, 3, None))
+    await registry.show(WANTED.id, Report(0, "folding", 50, 100, 3, 40.0))
+
+    (shown,) = await registry.progress(WANTED.id)
+    assert shown[:-1] == (0, "folding", 50, 100, 3, 40.0)
 
 
 async def test_an_unknown_replay_is_refused_with_where_to_look(registry: Registry) -> None:

@@ -1,0 +1,39 @@
+"""The log of a namespace as a replay's job reads it: committed records of its sources, and what they came to."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Collection, Sequence
+
+from broker.connections import consumer
+from broker.positions import as_partitions
+from broker.reading import read_to_end
+from processor.replay.ports import Part, StateRow, Stretch
+from processor.replay.scan import Progress, scan
+from schemas.state import CONTROL_KEY
+from schemas.topics import Names
+
+
+class SourceLog:
+    def __init__(self, bootstrap: str, names: Names) -> None:
+        self._bootstrap, self._names = bootstrap, names
+
+    async def begin(self, topic: str, partition: int) -> int:
+        async with consumer(self._bootstrap) as client:
+            (begin,) = (await client.beginning_offsets(as_partitions([(topic, partition)]))).values()
+        return int(begin)
+
+    async def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncIterator[Part]:
+        async for batch in scan(self._bootstrap, stretch, types, _unseen):
+            yield Part(batch.end, batch.records)
+
+    async def states(self, partition: int) -> AsyncIterator[Sequence[StateRow]]:
+        async for batch in read_to_end(self._bootstrap, [(self._names.changelog, partition)]):
+            yield [
+                (record.key, record.value)
+                for record in batch.records
+                if record.key is not None and record.key != CONTROL_KEY
+            ]
+
+
+def _unseen(_: Progress) -> None:
+    """The job counts for itself how far it is."""
