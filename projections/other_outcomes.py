@@ -1,4 +1,4 @@
-"""Outcomes that are no unlock: awards that were taken back, levels, challenges, answers to commands.
+"""Outcomes that are no unlock: awards that were taken back, levels, challenges, answers to commands, replays.
 
 They are few beside unlocks, so each kind is one statement that is given its rows as JSON.
 """
@@ -14,12 +14,14 @@ from psycopg import AsyncCursor
 
 from projections.award import decode_award
 from projections.columns import bigint, encode_json
+from projections.digest import Told, tell_digest
 from projections.notification import Notice, notification_id, notify
 from projections.statements import statements
 from schemas.outcomes import (
     CHALLENGE_COMPLETED,
     COMMAND_ANSWERED,
     LEVEL_REACHED,
+    REPLAY_COMPLETED,
     REVOKED,
     UNLOCKED,
     AnswerOutcome,
@@ -27,6 +29,7 @@ from schemas.outcomes import (
     ChallengeOutcome,
     LevelOutcome,
     LevelReached,
+    ReplayOutcome,
     Revoked,
     RevokedOutcome,
     decode_kind,
@@ -39,15 +42,17 @@ WRITTEN_BY = {
     LEVEL_REACHED: SQL["insert_levels"],
     CHALLENGE_COMPLETED: SQL["insert_challenges"],
     COMMAND_ANSWERED: SQL["insert_answers"],
+    REPLAY_COMPLETED: SQL["insert_replays"],
 }
 NOT_FOR_MESSAGES = {"evidence", "catalog_version", "catalog_sha256", "origin", "replay_id", "announce"}
 
-OtherOutcome = RevokedOutcome | LevelOutcome | ChallengeOutcome | AnswerOutcome
+OtherOutcome = RevokedOutcome | LevelOutcome | ChallengeOutcome | AnswerOutcome | ReplayOutcome
 OF_TYPE: dict[str, msgspec.json.Decoder[OtherOutcome]] = {
     REVOKED: msgspec.json.Decoder(RevokedOutcome),
     LEVEL_REACHED: msgspec.json.Decoder(LevelOutcome),
     CHALLENGE_COMPLETED: msgspec.json.Decoder(ChallengeOutcome),
     COMMAND_ANSWERED: msgspec.json.Decoder(AnswerOutcome),
+    REPLAY_COMPLETED: msgspec.json.Decoder(ReplayOutcome),
 }
 
 
@@ -80,14 +85,24 @@ def decode_other(value: bytes) -> OtherOutcome:
     return outcome
 
 
-async def write_others(cursor: AsyncCursor, others: Sequence[Other]) -> int:
-    """Returns how many notifications that made."""
+async def write_others(cursor: AsyncCursor, others: Sequence[Other]) -> Told:
     changed: set[str] = set()
     for kind, statement in WRITTEN_BY.items():
         if rows := [row(each) for each in others if each.outcome.type == kind]:
             await cursor.execute(statement, [encode_json(rows).decode()], prepare=False)
             changed |= {outcome_id for (outcome_id,) in await cursor.fetchall()}
-    return await notify(cursor, [notice(each) for each in others if each.outcome.id in changed and is_told(each)])
+    return await tell(cursor, [each for each in others if each.outcome.id in changed])
+
+
+async def tell(cursor: AsyncCursor, appeared: Sequence[Other]) -> Told:
+    told = [each for each in appeared if is_told(each)]
+    made = await notify(cursor, [notice(each) for each in told])
+    replayed = [each.outcome.id for each in told if is_replayed(each)]
+    for each in appeared:
+        if isinstance(each.outcome, ReplayOutcome) and each.outcome.data.notify == "digest":
+            digested = await tell_digest(cursor, each.outcome, each.awarded_at)
+            made, replayed = made + digested.made, replayed + digested.replayed
+    return Told(made, replayed)
 
 
 def row(other: Other) -> dict[str, Any]:
@@ -102,7 +117,12 @@ def row(other: Other) -> dict[str, Any]:
 
 def is_told(other: Other) -> bool:
     outcome = other.outcome
-    return not isinstance(outcome, AnswerOutcome) and outcome.data.announce
+    return not isinstance(outcome, AnswerOutcome | ReplayOutcome) and outcome.data.announce
+
+
+def is_replayed(other: Other) -> bool:
+    outcome = other.outcome
+    return not isinstance(outcome, AnswerOutcome | ReplayOutcome) and outcome.data.origin == "replay"
 
 
 def notice(other: Other) -> Notice:

@@ -53,3 +53,12 @@ from json_to_recordset(%s::json) as told (
 )
 on conflict do nothing
 returning id::text;
+
+-- name: insert_replays
+insert into replay_completed (id, replay_id, partition, notify, catalogs, completed_at)
+select id, replay_id, partition, notify, catalogs, awarded_at
+from json_to_recordset(%s::json) as told (
+    id uuid, replay_id text, partition integer, notify text, catalogs jsonb, awarded_at timestamptz
+)
+on conflict do nothing
+returning id::text;

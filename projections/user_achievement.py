@@ -33,6 +33,7 @@ from projections.columns import (
     text,
 )
 from projections.decoding import UNREADABLE, Undecodable, decode, undecodable
+from projections.digest import NOTICES_PER_S, pace
 from projections.notification import SQL as NOTIFICATION_SQL
 from projections.notification import (
     copy_notifications,
@@ -67,6 +68,7 @@ class OutcomeRows:
         self.rows: list[bytes] = []
         self.notices: list[bytes] = []
         self.deliveries: list[bytes] = []
+        self.replayed: list[str] = []  # ids of those that a replay awarded and announces
         self.others: list[Other] = []
 
     @property
@@ -82,14 +84,17 @@ class OutcomeRows:
             identity = notification_uuid(award.id)
             self.notices.append(notice_row(award, identity, user, metadata, appended))
             self.deliveries.append(delivery_row(identity))
+            if award.data.origin == "replay":
+                self.replayed.append(award.id)
 
 
 class UserAchievementProjection:
     name = "user_achievement"
     window_s = 0.03  # an unlock should be seen at once, but eight partitions need not make eight transactions
 
-    def __init__(self, names: Names) -> None:
+    def __init__(self, names: Names, replay_notices_per_s: float = NOTICES_PER_S) -> None:
         self.topic = names.outcomes
+        self._replay_notices_per_s = replay_notices_per_s
         self._all_new = True  # the last batch was
 
     async def prepare(self, connection: AsyncConnection) -> None:
@@ -107,7 +112,10 @@ class UserAchievementProjection:
     async def write(self, connection: AsyncConnection, rows: OutcomeRows) -> int:
         async with connection.cursor() as cursor:
             notified = await self._write_awards(cursor, rows) if rows.records else 0
-            return notified + await write_others(cursor, rows.others)
+            told = await write_others(cursor, rows.others)
+            if replayed := rows.replayed + told.replayed:
+                await pace(cursor, replayed, self._replay_notices_per_s)
+            return notified + told.made
 
     async def _write_awards(self, cursor: AsyncCursor, rows: OutcomeRows) -> int:
         if self._all_new:

@@ -103,7 +103,7 @@ def projections(settings: ProjectorSettings) -> list[Projection]:
     names = settings.names
     return [
         AchievementProjection(names),
-        UserAchievementProjection(names),
+        UserAchievementProjection(names, settings.replay_notices_per_s),
         UserProgressProjection(names, partial(read_program, settings.kafka, names)),
     ]
 

@@ -17,7 +17,7 @@ from schemas.json_schema import (
     event_attributes,
     outcome_definitions,
 )
-from schemas.outcomes import OUTCOMES
+from schemas.outcomes import OUTCOMES, REPLAY_COMPLETED, ReplayOutcome
 from schemas.program import CatalogRecord
 from schemas.topics import Names
 
@@ -124,6 +124,7 @@ def messages(catalogs: Sequence[Catalog]) -> dict[str, Schema]:
     return {
         **events,
         **{kind: message(kind, {"$ref": COMPONENTS + struct.__name__}) for kind, struct in OUTCOMES.items()},
+        REPLAY_COMPLETED: {"name": REPLAY_COMPLETED, "payload": {"$ref": COMPONENTS + ReplayOutcome.__name__}},
         CLAIM: message(CLAIM, {"$ref": COMPONENTS + CLAIM}),
         "dead_letter": {"name": "dead_letter", "headers": {"$ref": f"{COMPONENTS}dead_letter"}},
         "catalog_version": {"name": "catalog_version", "payload": {"$ref": f"{COMPONENTS}catalog_version"}},

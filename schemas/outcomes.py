@@ -12,14 +12,18 @@ from typing import Any, Literal
 
 import msgspec
 
+from schemas.replays import Notify
+
 UNLOCKED: Literal["achievement_unlocked"] = "achievement_unlocked"
 REVOKED: Literal["achievement_revoked"] = "achievement_revoked"
 LEVEL_REACHED: Literal["level_reached"] = "level_reached"
 CHALLENGE_COMPLETED: Literal["challenge_completed"] = "challenge_completed"
 COMMAND_ANSWERED: Literal["command_answered"] = "command_answered"
+REPLAY_COMPLETED: Literal["replay_completed"] = "replay_completed"
 ID_PREFIX = b"laurel/outcome/1:"
 SOURCE_PREFIX = "laurel/"
 COMMANDS_SOURCE = SOURCE_PREFIX + "commands"
+REPLAYS_SOURCE = SOURCE_PREFIX + "replays"
 LEVEL_KEY = "level"  # a reserved word: no achievement has it
 UUID_PARTS = struct.Struct("8s4sx3sc3s12s")  # of hexadecimal digits; left out is where the version stands
 VARIANT_OF = {b"%x" % value: b"89ab"[value & 3 :][:1] for value in range(16)}
@@ -194,8 +198,20 @@ class CommandAnswered(msgspec.Struct, frozen=True, kw_only=True):
     missing: list[Missing]
 
 
+class ReplayCompleted(msgspec.Struct, frozen=True, kw_only=True):
+    """All that a replay awards in this partition of the outcomes lies before this record.
+
+    Shapes: catalogs name -> version, what has run here since. notify says what users are told of what they gained.
+    """
+
+    replay_id: str
+    partition: int
+    notify: Notify
+    catalogs: dict[str, int]
+
+
 class CloudEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """What every outcome is. Its record's key is the subject, the user."""
+    """What every outcome is. Its record's key is the subject, the user; what is nobody's has no key."""
 
     specversion: Literal["1.0"] = "1.0"
     id: str
@@ -240,13 +256,21 @@ class AnswerOutcome(CloudEvent, frozen=True, kw_only=True):
     data: CommandAnswered
 
 
-AnyOutcome = Outcome | RevokedOutcome | LevelOutcome | ChallengeOutcome | AnswerOutcome
+class ReplayOutcome(CloudEvent, frozen=True, kw_only=True):
+    """A replay has ended in a partition. Its subject is the replay, not a user."""
+
+    type: Literal["replay_completed"] = REPLAY_COMPLETED
+    data: ReplayCompleted
+
+
+AnyOutcome = Outcome | RevokedOutcome | LevelOutcome | ChallengeOutcome | AnswerOutcome | ReplayOutcome
 OUTCOMES: dict[str, type[AnyOutcome]] = {
     UNLOCKED: Outcome,
     REVOKED: RevokedOutcome,
     LEVEL_REACHED: LevelOutcome,
     CHALLENGE_COMPLETED: ChallengeOutcome,
     COMMAND_ANSWERED: AnswerOutcome,
+    REPLAY_COMPLETED: ReplayOutcome,
 }
 
 
@@ -278,11 +302,21 @@ def outcome_id(
     """The id of any outcome.
 
     Shapes: of a revocation, n is that of the award it ends; of a level, key is `level` and scope its number; of a
-    challenge, scope is the day; of an answer, catalog is the command's source, key its type and scope its id.
+    challenge, scope is the day; of an answer, catalog is the command's source, key its type and scope its id; of a
+    replay, key is its id and scope the partition, catalog and user are empty.
     """
     digest = id_start(catalog, key, tier, kind)
     digest.update(_encode([user, scope, n])[1:])
     return uuid_of(digest.digest()).decode()
+
+
+def replay_completed(
+    replay: str, partition: int, notify: Notify, catalogs: dict[str, int], at: datetime
+) -> ReplayOutcome:
+    """Units: at, when the order that ends it was appended, so that a second fold tells the same."""
+    told = ReplayCompleted(replay_id=replay, partition=partition, notify=notify, catalogs=catalogs)
+    identity = outcome_id(REPLAY_COMPLETED, "", replay, "", scope=str(partition))
+    return ReplayOutcome(id=identity, source=REPLAYS_SOURCE, subject=replay, time=at, data=told)
 
 
 def id_start(catalog: str, key: str, tier: str | None = None, kind: str = UNLOCKED) -> hashlib._Hash:

@@ -12,12 +12,20 @@ from psycopg import OperationalError
 
 from broker.reading import Batch
 from projections.award import Award
+from projections.digest import digest_id
 from projections.notification import notification_id
 from projections.other_outcomes import Other, OtherOutcome, is_told
 from projections.projection import Projection
 from projections.user_achievement import OutcomeRows
 from projections.user_progress import Progress, ProgressRows
-from schemas.outcomes import AnswerOutcome, ChallengeOutcome, LevelOutcome, RevokedOutcome
+from schemas.outcomes import (
+    AnswerOutcome,
+    ChallengeOutcome,
+    LevelOutcome,
+    ReplayCompleted,
+    ReplayOutcome,
+    RevokedOutcome,
+)
 from simulation.loop import VirtualLoop
 from simulation.process import NOBODY, Line, Lost, Process
 
@@ -29,6 +37,7 @@ NOTICED_S_MAX = 0.5  # until the server knows that a client is gone
 
 T = TypeVar("T")
 Key = tuple[str, str, int]  # projection, topic, partition
+KeptOutcome = LevelOutcome | ChallengeOutcome | AnswerOutcome | ReplayOutcome
 
 
 class Notification(NamedTuple):
@@ -43,7 +52,7 @@ class Database:
         self.positions: dict[Key, int] = {}
         self.awards: dict[str, Award] = {}
         self.revoked: dict[str, str] = {}  # award -> the outcome that ended it
-        self.others: dict[str, OtherOutcome] = {}  # levels, challenges, answers
+        self.others: dict[str, OtherOutcome] = {}  # levels, challenges, answers, replays
         self.notifications: dict[str, Notification] = {}
         self.deliveries: dict[tuple[str, str], str] = {}
         self.progress: dict[str, Progress] = {}
@@ -69,7 +78,17 @@ class Database:
         changed = self._revoke(outcome) if isinstance(outcome, RevokedOutcome) else self._keep(outcome)
         if changed and is_told(other):
             self._tell(outcome.subject, outcome.id)
+        if changed and isinstance(outcome, ReplayOutcome) and outcome.data.notify == "digest":
+            for user in self._gainers(outcome.data):
+                self._tell(user, digest_id(outcome.data.replay_id, user))
         return changed
+
+    def _gainers(self, ended: ReplayCompleted) -> set[str]:
+        """Users of the partition to whom the replay gave something that they hold."""
+        held = [(each.subject, each.data) for each in self.awards.values() if each.id not in self.revoked]
+        levels = [(each.subject, each.data) for each in self.others.values() if isinstance(each, LevelOutcome)]
+        where = ended.replay_id, ended.partition
+        return {user for user, of in (*held, *levels) if (of.replay_id, of.evidence.partition) == where}
 
     def _revoke(self, outcome: RevokedOutcome) -> bool:
         ended = outcome.data.award_id
@@ -78,7 +97,7 @@ class Database:
         self.revoked[ended] = outcome.id
         return True
 
-    def _keep(self, outcome: LevelOutcome | ChallengeOutcome | AnswerOutcome) -> bool:
+    def _keep(self, outcome: KeptOutcome) -> bool:
         about = (outcome.subject, *about_of(outcome))
         if outcome.id in self.others or about in self._unique:
             return False
@@ -97,13 +116,15 @@ class Database:
         self.positions[key] = position
 
 
-def about_of(outcome: LevelOutcome | ChallengeOutcome | AnswerOutcome) -> tuple[Any, ...]:
+def about_of(outcome: KeptOutcome) -> tuple[Any, ...]:
     """What there is one row for, of a user."""
     match outcome:
         case LevelOutcome(data=data):
             return "level", data.catalog, data.level
         case ChallengeOutcome(data=data):
             return "challenge", data.catalog, data.challenge, data.day
+        case ReplayOutcome(data=data):
+            return "replay", data.replay_id, data.partition
     return ("answer", outcome.id)
 
 

@@ -20,6 +20,7 @@ from schemas.outcomes import (
     AnyOutcome,
     LevelOutcome,
     Outcome,
+    ReplayOutcome,
     Revoked,
     RevokedOutcome,
     Unlocked,
@@ -126,7 +127,7 @@ def repeated(what: str, ids: Iterable[str]) -> Iterator[str]:
 
 def evidence(found: Iterable[AnyOutcome], judged: Judged) -> Iterator[str]:
     for outcome in found:
-        if isinstance(outcome, AnswerOutcome):
+        if isinstance(outcome, AnswerOutcome | ReplayOutcome):
             continue
         proof = outcome.data.evidence
         event = judged.events.get((proof.topic, proof.partition, proof.offset))

@@ -40,6 +40,7 @@ where notification.id = any(%s)
     and not exists (select from user_achievement where id = told.ended and revoked_at is not null)
     and not exists (select from user_level_reached where id = told.outcome)
     and not exists (select from user_challenge where id = told.outcome)
+    and not exists (select from replay_completed where id = told.outcome)
 """
 
 

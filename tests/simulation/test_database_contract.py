@@ -9,21 +9,24 @@ from functools import partial
 from random import Random
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 from psycopg import AsyncConnection
 
 from broker.reading import Batch
 from projections.checkpoints import TakenOver, move
 from projections.database import connect, connect_async
+from projections.digest import digest_id
 from projections.migrations.runner import migration_files, upgrade
 from projections.notification import notification_id
 from projections.projection import Projection
 from projections.session import PostgresSession, Session, open_session
 from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
-from schemas.outcomes import AnyOutcome, Outcome, encode_outcome
+from schemas.outcomes import AnyOutcome, Outcome, ReplayOutcome, encode_outcome, replay_completed
 from schemas.program import Program
 from schemas.records import PlainRecord
+from schemas.replays import Notify
 from schemas.topics import Names
 from simulation.database import Database, MemorySession
 from simulation.process import Line, Process, Weather
@@ -35,6 +38,7 @@ OTHERS = """
 select id::text from user_level_reached
 union all select id::text from user_challenge
 union all select id::text from command_answer
+union all select id::text from replay_completed
 """
 
 
@@ -274,6 +278,63 @@ async def test_a_revocation_of_an_award_that_is_not_there_changes_nothing(side: 
     await project(session, awards, batch(awards.topic, 0, 0, rows_of([lost])))
 
     assert await side.look() == NOTHING
+
+
+def replayed(user: str, achievement: str = "first_release", partition: int = 0, **changed: Any) -> Outcome:
+    """An award that the replay `r` gives."""
+    proof = {"evidence": msgspec.structs.replace(given.EVIDENCE, partition=partition)}
+    return given.outcome(
+        user, achievement, **{"origin": "replay", "replay_id": "r", "announce": False} | proof | changed
+    )
+
+
+def ended(notify: Notify, partition: int = 0, replay: str = "r") -> ReplayOutcome:
+    return replay_completed(replay, partition, notify, {"trackflow": 2}, given.EARNED_AT)
+
+
+async def test_a_digest_tells_each_user_of_its_partition_who_gained_something_once(
+    side: Side, awards: Projection
+) -> None:
+    """Neither of a live award, nor of what another partition or another replay gave, nor of what was lost again."""
+    lost = replayed("eve")
+    gained = [replayed("ann"), replayed("ann", "loyal"), replayed("bob"), lost, given.revocation(lost)]
+    elsewhere = [replayed("cat", partition=1), given.outcome("dan", announce=False), replayed("fay", replay_id="q")]
+    session, topic = await side.open(awards), awards.topic
+    await session.positions({0: 0})
+
+    await project(session, awards, batch(topic, 0, 0, rows_of([*gained, *elsewhere, ended("digest")])))
+    await project(session, awards, batch(topic, 0, 10, rows_of([ended("digest")])))
+
+    shown = await side.look()
+    assert shown.notifications == {notification_id(digest_id("r", user)) for user in ("ann", "bob")}
+    assert [identity for identity, _, _ in shown.deliveries] == sorted(shown.notifications)
+
+
+async def test_a_digest_tells_of_a_level_that_nothing_else_came_with(side: Side, awards: Projection) -> None:
+    proof = msgspec.structs.replace(given.EVIDENCE, partition=0)
+    level = given.level_reached("ann", 3, origin="replay", replay_id="r", announce=False, evidence=proof)
+    session = await side.open(awards)
+    await session.positions({0: 0})
+
+    await project(session, awards, batch(awards.topic, 0, 0, rows_of([level, ended("digest")])))
+
+    assert (await side.look()).notifications == {notification_id(digest_id("r", "ann"))}
+
+
+@pytest.mark.parametrize("notify", ["none", "all"])
+async def test_the_end_of_a_replay_tells_nobody_when_all_or_nothing_was_to_be_announced(
+    side: Side, awards: Projection, notify: Notify
+) -> None:
+    """Of all, the awards themselves have told."""
+    award = replayed("ann", announce=notify == "all")
+    session = await side.open(awards)
+    await session.positions({0: 0})
+
+    await project(session, awards, batch(awards.topic, 0, 0, rows_of([award, ended(notify)])))
+
+    shown = await side.look()
+    assert shown.notifications == ({notification_id(award.id)} if notify == "all" else set())
+    assert (shown.awards, shown.others) == ({award.id}, {ended(notify).id})
 
 
 async def test_the_last_state_of_a_user_is_what_is_shown(side: Side, progress: Projection) -> None:

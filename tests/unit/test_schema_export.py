@@ -45,7 +45,7 @@ SAMPLES: dict[Any, Any] = {
     str: "a",
     int: 1,
     bool: True,
-    dict: {"title": "a"},
+    Any: "a",
     date: date(2026, 3, 1),
     datetime: datetime(2026, 3, 1, 10, tzinfo=UTC),
 }
@@ -245,7 +245,9 @@ def sample(kind: Any) -> Any:
         return sample(first) if get_origin(kind) is not Literal else first
     if get_origin(kind) is list:
         return [sample(get_args(kind)[0])]
-    return SAMPLES[get_origin(kind) or kind]
+    if get_origin(kind) is dict:
+        return {"title": sample(get_args(kind)[1])}
+    return SAMPLES[kind]
 
 
 @pytest.mark.parametrize("kind", OUTCOMES)
