@@ -103,7 +103,9 @@ def _ended(standing: Standing, award: Award) -> Ended | None:
 
 
 def reason_told(standing: Standing, reason: Reason) -> str:
-    """`commits is 9, needed 10`, or `first_commit was revoked`."""
+    """`commits was 9, needed 10`, `first_commit was revoked`, or `version 3 of the catalog ended it`."""
+    if reason.catalog_version is not None:
+        return f"version {reason.catalog_version} of the catalog ended it"
     if reason.metric is None:
         tier = f"/{reason.tier}" if reason.tier else ""
         return f"{reason.achievement}{tier} was revoked"

@@ -38,7 +38,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One link of the chain that ended an award: a metric below its threshold, or another award that fell."""
+    """One link of the chain that ended an award: a metric below its threshold, another award that fell, or a version
+    of the catalog that ended what others gave."""
 
     kind: str
     metric: str | None = None
@@ -46,6 +47,7 @@ class Reason(msgspec.Struct, frozen=True, kw_only=True):
     needed: int | None = None
     achievement: str | None = None
     tier: str | None = None
+    catalog_version: int | None = None
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

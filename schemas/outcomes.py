@@ -94,7 +94,13 @@ class AwardReason(msgspec.Struct, frozen=True, kw_only=True, tag="award", tag_fi
     tier: str | None
 
 
-Reason = MetricReason | AwardReason
+class CatalogReason(msgspec.Struct, frozen=True, kw_only=True, tag="catalog", tag_field="kind"):
+    """A newer version of the catalog has another rule for it, or none, and its operator chose to end the old awards."""
+
+    catalog_version: int
+
+
+Reason = MetricReason | AwardReason | CatalogReason
 
 
 class Revoked(msgspec.Struct, frozen=True, kw_only=True):

@@ -152,6 +152,15 @@ def test_a_revoked_award_is_told_with_the_chain_of_reasons():
     assert proof.revoked.evidence.offset == 99
 
 
+def test_an_award_that_a_newer_catalog_ended_is_told_so():
+    proud = entry("proud", at_least("released", 1))
+
+    told = explained(standing(proud, awards=[revoked("proud", Reason(kind="catalog", catalog_version=3))]), "proud")
+
+    assert told.awards[0].revoked is not None
+    assert told.awards[0].revoked.reasons == ["version 3 of the catalog ended it"]
+
+
 def test_earned_again_is_earned_and_the_lost_one_stays_in_the_story():
     rising = entry("rising", at_least("released", 5))
     awards = [award("rising", n=1), revoked("rising", Reason(kind="metric", metric="released", value=4, needed=5))]
