@@ -5,16 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from random import Random
 from typing import Any, NamedTuple
 
-from processor.evaluator.compile import compile_catalog
-from processor.evaluator.ready import ReadyProgram
 from processor.kafka.batches import Place
-from schemas.catalog import read_catalog
 from schemas.errors import Cause
-from schemas.program import Ledger, Program
 from schemas.topics import Names, partition_of
 from simulation.broker import Sent
 
@@ -25,63 +20,7 @@ ZONES = (None, None, None, "Europe/Paris", "Asia/Tokyo", "America/New_York")
 LATEST = datetime(2025, 10, 1, tzinfo=UTC)
 DAYS = 9
 
-CATALOG = f"""
-catalog: toy
-version: 1
-events:
-  played:
-    topic: {PLAYS}
-    data: {{piece: string, partner: string?}}
-    derive: [{{type: heard, subject: data.partner, unless_self: true, data: {{piece: data.piece}}}}]
-  practised: {{topic: {PLAYS}, data: {{minutes: integer}}}}
-  rated: {{topic: {RATINGS}, data: {{stars: integer}}}}
-metrics:
-  plays: {{count: played}}
-  pieces: {{distinct: played, by: data.piece}}
-  days: {{streak: played, every: day}}
-  minutes: {{sum: practised, of: data.minutes}}
-  ratings: {{count: rated}}
-  best: {{max: rated, of: data.stars}}
-  stars: {{latest: rated, of: data.stars}}
-  listened: {{count: heard}}
-  ahead: {{count: played, minus: [{{practised: {{where: {{data.minutes: {{lt: 12}}}}}}}}]}}
-xp: [{{on: practised, amount: data.minutes}}]
-levels: {{of: xp, curve: [0, 50, 150, 300]}}
-achievements:
-  - key: all_rounder
-    name: All-rounder
-    when: {{all: [plays >= 3, ratings >= 2, minutes >= 20]}}
-    requires: [plays_1]
-  - {{key: five_stars, name: Five stars, when: best >= 5}}
-  - {{key: ahead, name: Ahead, when: ahead >= 2, revocable: announced}}
-  - {{key: starred, name: Starred, on: rated, scope: data.stars, metadata: {{stars: data.stars}}}}
-  - key: patient
-    name: Patient
-    conditions: {{minutes: minutes}}
-    tiers: [{{tier: bronze, at: {{minutes: 40}}}}, {{tier: silver, at: {{minutes: 120}}}}]
-ladders:
-  - metric: plays
-    steps: [{{key: plays_1, name: One, at: 1}}, {{key: plays_2, name: Two, at: 2}},
-            {{key: plays_3, name: Three, at: 3}}, {{key: plays_5, name: Five, at: 5}},
-            {{key: plays_10, name: Ten, at: 10}}]
-  - {{metric: pieces, steps: [{{key: pieces_2, name: Two pieces, at: 2}}, {{key: pieces_4, name: Four, at: 4}}]}}
-  - {{metric: days, steps: [{{key: days_2, name: Two days, at: 2}}, {{key: days_3, name: Three days, at: 3}}]}}
-  - {{metric: minutes, steps: [{{key: half_hour, name: Half an hour, at: 30}}, {{key: long, name: Long, at: 90}}]}}
-  - {{metric: listened, steps: [{{key: heard_1, name: Heard, at: 1}}, {{key: heard_3, name: Heard often, at: 3}}]}}
-"""
-
 Said = dict[str, Any]
-
-
-@lru_cache(maxsize=1)
-def program() -> Program:
-    compiled, ledger = compile_catalog(read_catalog(CATALOG, "toy.yaml"), Ledger())
-    return Program(catalogs=[compiled], ledger=ledger, derived=NAMES.derived, commands=NAMES.commands)
-
-
-@lru_cache(maxsize=1)
-def ready() -> ReadyProgram:
-    return ReadyProgram(program())
 
 
 class Publication(NamedTuple):

@@ -7,7 +7,6 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from bench import reference
@@ -28,7 +27,8 @@ from schemas.outcomes import (
 )
 from schemas.records import PlainRecord
 from schemas.state import CONTROL_KEY, decode_control, decode_state, fresh_state, metric_values
-from simulation.activity import CATALOG, NAMES, SOURCES, Publication, program, ready
+from simulation.activity import NAMES, SOURCES, Publication
+from simulation.catalogs import program, ready, said
 from simulation.world import World
 
 
@@ -39,11 +39,6 @@ def complaints(world: World) -> list[str]:
     judged = Judged(world)
     checks = (outcomes, read_models, notifications, states, positions, counts, dead_letters)
     return [f"{check.__doc__}: {told}"[:1500] for check in checks for told in check(world, judged)]
-
-
-@lru_cache(maxsize=1)
-def _catalog() -> Any:
-    return reference.read_yaml(CATALOG)
 
 
 class Judged:
@@ -58,7 +53,7 @@ class Judged:
             for number in range(world.plan.partitions):
                 for record in world.broker.partition((topic, number)).committed():
                     self._judge((topic, number, record.offset), record)
-        self.result: Result = reference.fold(self.events.values(), [_catalog()])
+        self.result: Result = reference.fold(self.events.values(), [said(())])
 
     def _judge(self, where: tuple[str, int, int], record: PlainRecord) -> None:
         publication = self._by_bytes[record.key, record.value]

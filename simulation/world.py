@@ -18,8 +18,9 @@ from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
 from schemas.program import Program
 from schemas.records import Record
-from simulation.activity import NAMES, Publication, Publishers, by_place, program, ready
+from simulation.activity import NAMES, Publication, Publishers, by_place
 from simulation.broker import Broker
+from simulation.catalogs import program, ready
 from simulation.database import Database
 from simulation.groups import Group
 from simulation.loop import OWNER, Stuck, virtual_loop
