@@ -38,8 +38,8 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Reason(msgspec.Struct, frozen=True, kw_only=True):
-    """One link of the chain that ended an award: a metric below its threshold, another award that fell, or a version
-    of the catalog that ended what others gave."""
+    """One link of the chain that ended an award: a metric below its threshold, another award that fell, or a newer
+    version of the catalog."""
 
     kind: str
     metric: str | None = None

@@ -95,7 +95,7 @@ class AwardReason(msgspec.Struct, frozen=True, kw_only=True, tag="award", tag_fi
 
 
 class CatalogReason(msgspec.Struct, frozen=True, kw_only=True, tag="catalog", tag_field="kind"):
-    """A newer version of the catalog has another rule for it, or none, and its operator chose to end the old awards."""
+    """A newer version of the catalog has another rule, or none, and its operator chose to end the old awards."""
 
     catalog_version: int
 
