@@ -79,16 +79,17 @@ class Database:
         if changed and is_told(other):
             self._tell(outcome.subject, outcome.id)
         if changed and isinstance(outcome, ReplayOutcome) and outcome.data.notify == "digest":
-            for user in self._gainers(outcome.data):
+            for user in sorted(self._gainers(outcome.data)):
                 self._tell(user, digest_id(outcome.data.replay_id, user))
         return changed
 
     def _gainers(self, ended: ReplayCompleted) -> set[str]:
         """Users of the partition to whom the replay gave something that they hold."""
-        held = [(each.subject, each.data) for each in self.awards.values() if each.id not in self.revoked]
-        levels = [(each.subject, each.data) for each in self.others.values() if isinstance(each, LevelOutcome)]
+        held = [each for each in self.awards.values() if each.id not in self.revoked]
+        levels = [each for each in self.others.values() if isinstance(each, LevelOutcome)]
+        gained: list[Award | LevelOutcome] = [*held, *levels]
         where = ended.replay_id, ended.partition
-        return {user for user, of in (*held, *levels) if (of.replay_id, of.evidence.partition) == where}
+        return {each.subject for each in gained if (each.data.replay_id, each.data.evidence.partition) == where}
 
     def _revoke(self, outcome: RevokedOutcome) -> bool:
         ended = outcome.data.award_id
