@@ -10,7 +10,7 @@ import pytest
 from cli.faults.catalogue import FAULTS
 from tests.faults.scenes import Scenes, survives
 
-pytestmark = [pytest.mark.server, pytest.mark.drawn]
+pytestmark = [pytest.mark.server, pytest.mark.faults, pytest.mark.drawn]
 
 
 @pytest.mark.parametrize("fault", [fault.name for fault in FAULTS])

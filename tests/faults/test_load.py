@@ -8,7 +8,7 @@ from cli.faults.invariants import expected_of, read_logs
 from schemas.topics import partition_of
 from tests.faults.scenes import USUAL, Scenes, assert_whole
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 EMPTY = 3  # a partition to which nothing is published
 

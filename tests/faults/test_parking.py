@@ -39,7 +39,7 @@ from tests.integration.processors import (
 )
 from tests.servers import Servers
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 MODULE = ["tests.faults.poisoned_worker"]
 PARKED = "parked: this record ends the worker, and nothing behind it is read"

@@ -7,7 +7,7 @@ import pytest
 from cli.faults.claimer import delivered
 from tests.faults.scenes import Scenes, assert_whole
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 
 def test_what_a_killed_claimer_held_is_delivered_again_by_the_other(scenes: Scenes) -> None:

@@ -21,7 +21,7 @@ from cli.stack.child import Child
 from schemas.errors import Precondition
 from tests.faults.scenes import USUAL, Scenes
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 UNREAD = 100
 WAIT_S = 120.0

@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.scenes import USUAL, Scenes, assert_whole, owned
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 PATIENCE_S = 12.0  # of the watchdog
 

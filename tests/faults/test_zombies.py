@@ -6,7 +6,7 @@ import pytest
 
 from tests.faults.scenes import USUAL, Scenes, assert_whole, owned
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 EVERYTHING = list(range(USUAL.partitions))
 
