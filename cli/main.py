@@ -61,7 +61,6 @@ VERBS = [
     Verb("replay", "cli.replays", OPERATE, "Give what people have already earned."),
     Verb("worker", "cli.worker", OPERATE, "Run one processor.", serves=True),
     Verb("projector", "cli.projector", OPERATE, "Run one projector.", serves=True),
-    Verb("replayer", "cli.replayer", OPERATE, "Carry out the replays that were started.", serves=True),
     Verb("checklist", "cli.checklist", BUILD, "What the products ask for, and the tests that hold it."),
     Verb("bench", "cli.bench", BUILD, "Measure the processor."),
     Verb("soak", "cli.soak", BUILD, "Run everything under random faults, and check the invariants."),

@@ -14,7 +14,6 @@ from broker.connections import producer
 from processor.replay.ports import Addressed
 from schemas.replays import encode_order
 
-RATE = 5_000  # orders a second for a partition: its owner folds events meanwhile
 AT_ONCE = 500
 
 
@@ -54,6 +53,7 @@ class Orders:
 
 
 @asynccontextmanager
-async def orders(bootstrap: str, topic: str, rate: float = RATE) -> AsyncIterator[Orders]:
+async def orders(bootstrap: str, topic: str, rate: float) -> AsyncIterator[Orders]:
+    """Units: rate, orders a second for a partition: its owner folds events meanwhile."""
     async with producer(bootstrap) as client:
         yield Orders(client, topic, rate)
