@@ -11,7 +11,9 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from broker.connections import producer
+from broker.failpoints import reach
 from processor.replay.ports import Addressed
+from replays.steps import step_of
 from schemas.replays import encode_order
 
 AT_ONCE = 500
@@ -29,6 +31,8 @@ class Orders:
         for start in range(0, len(orders), AT_ONCE):
             some = orders[start : start + AT_ONCE]
             await self._await_turn(partition, len(some))
+            for step in dict.fromkeys(step_of(each.order) for each in some):
+                reach(f"replay.{step}")
             for batch in self._batches(some):
                 await (await self._client.send_batch(batch, self._topic, partition=partition))
 
