@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple
 
 from broker.catalogs import read_records, standing
+from broker.controls import read_controls
 from broker.topics import missing, partition_counts, places_of
 from processor.evaluator.compile import compile_catalog
 from processor.replay.changes import Changes, changes, unfinished_in
 from replays.history import Begin, lost_beginnings
-from replays.notes import read_controls
 from schemas.catalog import read_catalog
 from schemas.errors import Precondition
 from schemas.program import CatalogProgram, CatalogRecord, Program

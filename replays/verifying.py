@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 from psycopg import Connection
 
 from broker.catalogs import read_records
+from broker.controls import read_controls
 from broker.positions import Positions
 from broker.topics import partition_counts
 from projections.statements import statements
 from replays.exemptions import Exempt, Past, Replayed, exempt
 from replays.history import lost_beginnings
-from replays.notes import read_controls
 from replays.recomputation import Award, Held, Recomputation, Values
 from schemas.errors import Precondition
 from schemas.program import CatalogRecord, Program
