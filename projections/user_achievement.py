@@ -101,6 +101,9 @@ class UserAchievementProjection:
         for statement in (SQL["create_incoming"], SQL["create_appeared"], NOTIFICATION_SQL["create_incoming"]):
             await connection.execute(statement)
 
+    async def resume(self, connection: AsyncConnection, partitions: Sequence[int]) -> None:
+        """A record says all that its rows need."""
+
     async def decode(self, batches: Sequence[Batch]) -> OutcomeRows:
         rows = OutcomeRows()
         for batch in batches:

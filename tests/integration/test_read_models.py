@@ -35,7 +35,6 @@ from schemas.program import (
     Ledger,
     LevelsSpec,
     MetricSpec,
-    Program,
     Texts,
     WindowSpec,
     encode_catalog_record,
@@ -140,26 +139,18 @@ class Models:
     def __init__(self, settings: ProjectorSettings, connection: given.AsyncConnection) -> None:
         self._settings, self._connection = settings, connection
         self._outcomes = UserAchievementProjection(settings.names)
-        self._progress = UserProgressProjection(settings.names, self._read_program)
+        self._progress = UserProgressProjection(settings.names, self._read_catalogs, given.no_controls)
         self._catalogs = AchievementProjection(settings.names)
 
-    async def _read_program(self) -> Program:
-        return Program(catalogs=[program()], ledger=LEDGER, derived="derived")
+    async def _read_catalogs(self) -> list[CatalogRecord]:
+        return [given.record_of(program(), LEDGER)]
 
     async def prepare(self) -> None:
         await self._outcomes.prepare(self._connection)
         await self._progress.prepare(self._connection)
 
     async def publish(self, published: CatalogProgram, at: datetime = APPENDED_AT) -> None:
-        record = CatalogRecord(
-            catalog=published.catalog,
-            version=published.version,
-            sha256=published.sha256,
-            file="trackflow.yaml",
-            source="",
-            program=published,
-            ledger=LEDGER,
-        )
+        record = given.record_of(published, LEDGER)
         await self._write(self._catalogs, [(b"trackflow", encode_catalog_record(record))], at)
 
     async def tell(self, *outcomes: AnyOutcome) -> None:
