@@ -36,7 +36,7 @@ DJANGO = "By the names of a Django project"
 
 VERBS = [
     Verb("demo", "cli.demo", START, "See the whole path work, and checked against a reference."),
-    Verb("dev", "cli.dev", START, "Run Kafka, Postgres, processor and projector until Ctrl-C."),
+    Verb("dev", "cli.dev", START, "Run Kafka, Postgres and everything of Laurel until Ctrl-C."),
     Verb("test", "cli.testing", START, "Run every check and test."),
     Verb("publish", "cli.publish", PUBLISH, "Publish a file of events."),
     Verb("simulate", "cli.simulate", PUBLISH, "Write a seeded year of a product's events."),
@@ -61,6 +61,7 @@ VERBS = [
     Verb("replay", "cli.replays", OPERATE, "Give what people have already earned."),
     Verb("worker", "cli.worker", OPERATE, "Run one processor.", serves=True),
     Verb("projector", "cli.projector", OPERATE, "Run one projector.", serves=True),
+    Verb("replayer", "cli.replayer", OPERATE, "Carry out the replays that were started.", serves=True),
     Verb("checklist", "cli.checklist", BUILD, "What the products ask for, and the tests that hold it."),
     Verb("bench", "cli.bench", BUILD, "Measure the processor."),
     Verb("soak", "cli.soak", BUILD, "Run everything under random faults, and check the invariants."),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from broker.catalogs import submit
 from processor.evaluator.compile import compile_catalog
 from replays.intent import Intent, intend, refuse
+from replays.planning import refuse_outdated
 from replays.registry import Dates, Policy, Registration, Registry, Replay, registry_of
 from replays.settings import ReplaySettings
 from schemas.catalog import read_catalog
@@ -30,6 +31,9 @@ class Wish(NamedTuple):
     dates: Dates = "exact"
     accept_truncated: bool = False
     wanted: Sequence[Named] | None = None
+    plan: dict[str, Any] | None = (
+        None  # as `laurel replay plan --json` told it, to be started as it is or not at all
+    )
 
 
 async def start(settings: ReplaySettings, wish: Wish) -> Replay:
@@ -48,10 +52,19 @@ async def start(settings: ReplaySettings, wish: Wish) -> Replay:
 async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wish) -> Replay:
     intent = await intend(settings.kafka, settings.names, wish.text, wish.file_name, wish.wanted)
     refuse(intent, wish.accept_truncated)
+    refuse_approximate(wish)
+    if wish.plan is not None:
+        refuse_outdated(wish.plan, intent)
     registration = registration_of(id, intent, wish)
     await registry.refuse_taken(id, registration.names)
     await submit(settings.kafka, settings.names, wish.text, wish.file_name, compile_catalog, from_now=True)
     return await registry.start(registration)
+
+
+def refuse_approximate(wish: Wish) -> None:
+    """Raises: Precondition."""
+    if wish.dates == "approximate":
+        raise Precondition("dates are exact in this version of Laurel: leave --dates approximate out")
 
 
 def usual_id(wish: Wish) -> str:

@@ -76,6 +76,7 @@ def test_dev_survives_its_processors_death_and_leaves_nothing_when_it_is_killed(
             "the catalog's 80 achievements",
         )
 
+    assert "replayer" in dev.children()
     processor = dev.children()["processor"]
     os.kill(processor[0], signal.SIGKILL)
     until(lambda: dev.children().get("processor", processor) != processor, "the processor's restart")
