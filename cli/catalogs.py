@@ -134,7 +134,7 @@ def published_before(records: Sequence[CatalogRecord], new: Catalog) -> Catalog 
         return None
     newest = max(versions, key=lambda record: record.version)
     try:
-        return read_catalog(newest.source, newest.file, whole=True)
+        return read_catalog(newest.source, newest.file)
     except RefusedCatalog:
         return None
 

@@ -17,6 +17,7 @@ from processor.agents import add_agent
 from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
 from processor.kafka.exit import EX_SOFTWARE, exit_now
+from processor.kafka.following import FollowingAssignor
 from processor.kafka.kafka_log import KafkaLog
 from processor.kafka.ownership import Ownership
 from processor.kafka.pace import Pace
@@ -165,6 +166,7 @@ def faust_options(settings: ProcessorSettings, partitions: int) -> dict[str, Any
     return {
         "broker": [f"kafka://{server.strip()}" for server in settings.kafka.split(",")],
         "TableManager": RecoveringTableManager,
+        "PartitionAssignor": FollowingAssignor,
         "Table": UserStateTable,
         "agent_supervisor": "mode.CrashingSupervisor",
         "processing_guarantee": "at_least_once",  # its exactly_once leaves outputs outside of the transaction

@@ -100,7 +100,7 @@ async def check(bootstrap: str, names: Names) -> Plan:
     """The program and the topics it needs. Raises: Precondition naming everything that does not fit."""
     program = await read_program(bootstrap, names)
     partitions = await state_partitions(bootstrap, names)
-    faults = await check_topics(bootstrap, needed_topics(names, program, partitions))
+    faults = await check_topics(bootstrap, needed_topics(names, program, partitions), program.repartitioned)
     if faults:
         raise Precondition("\n".join(fault.message for fault in faults))
     return Plan(program, partitions)

@@ -86,16 +86,16 @@ class Plans:
         self._specs = event_specs(program)
         for catalog in program.catalogs:
             self.boards[catalog.catalog] = Board(catalog, len(self.templates))
-            self._add(catalog, self.boards[catalog.catalog], program.derived)
+            self._add(catalog, self.boards[catalog.catalog], program)
         for key in self._specs.keys() - self.by_event.keys():  # the command, of no catalog
             self.by_event[key] = Plan(self._specs[key].window, [Move(None, ClaimStep(self._specs[key]))], [])
 
-    def _add(self, catalog: CatalogProgram, board: Board, derived: str) -> None:
+    def _add(self, catalog: CatalogProgram, board: Board, program: Program) -> None:
         self.templates += [UnlockTemplate(catalog, entry.spec) for entry in board.entries]
         fragile = falling(entry for entry in board.entries if entry.spec.revocable != "no")
         direct = [(entry, feed) for entry in board.entries for feed in entry.spec.on]
         for spec in catalog.events:
-            key = event_key(catalog, spec, derived)
+            key = event_key(catalog, spec, program)
             plan = self.by_event.setdefault(key, Plan(spec.window, [], []))
             united = self._specs[key]
             plan.moves.extend(_moves(catalog, spec.type, united, board, fragile))

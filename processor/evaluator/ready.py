@@ -30,6 +30,7 @@ class ReadyProgram:
         self.templates = plans.templates
         self.fresh = fresh_state(program.ledger)
         self.readers = readers(program)
+        self.repartitioned = program.repartitioned
         self.marks = {topic: program.mark_of(topic) for topic in self.readers}
         self.runs = {topic: _runs(reader, plans, topic) for topic, reader in self.readers.items()}
         self.books = None if all(map(is_plain, program.catalogs)) else _books(program, plans, self.readers)
@@ -52,7 +53,7 @@ def _books(program: Program, plans: Plans, topics: Mapping[str, EventReader]) ->
     offers: dict[str, Offer] = {}
     for catalog in program.catalogs:
         board = plans.boards[catalog.catalog]
-        keys = ((event_key(catalog, event, program.derived), event) for event in catalog.events)
+        keys = ((event_key(catalog, event, program), event) for event in catalog.events)
         declared = {structs[key]: {field.name for field in event.fields} for key, event in keys}
         rules[board] = Rules(catalog, board, Fields(as_read, declared))
         if catalog.challenges is not None:

@@ -12,6 +12,7 @@ import structlog
 from processor.kafka.checkpoint import Checkpoints
 from processor.kafka.exit import EX_SOFTWARE
 from processor.kafka.fetch import Chunk
+from processor.kafka.following import in_lane
 from processor.kafka.log import Log
 from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, is_due, until_next
 from processor.kafka.parking import ParkingLot, pieces_of, skipped, split
@@ -19,6 +20,7 @@ from processor.kafka.partition import Evaluator, OwnedPartition, Raised, slices
 from processor.kafka.restore import changelog_reader
 from processor.telemetry import Telemetry
 from schemas.errors import LaurelError, Precondition
+from schemas.lanes import place_of
 from schemas.notes import Suspect
 from schemas.program import Program
 from schemas.records import Record
@@ -167,6 +169,7 @@ class Ownership:
 
     async def fold(self, chunk: Chunk) -> None:
         """Fold a chunk. Any error is the end of the process: memory can no longer be trusted."""
+        chunk = in_lane(chunk, self._count)
         partition = self.partitions.get(chunk.partition)
         try:
             if partition is not None and partition.begin(chunk):
@@ -183,8 +186,8 @@ class Ownership:
         partition.distrust()
         await self.parking_lot.note(partition, raised)
         places = [
-            f"{topic}-{partition.number} between {start} and {end}"
-            for topic, (start, end) in raised.stretches.items()
+            f"{'-'.join(map(str, place_of(lane, partition.number)))} between {start} and {end}"
+            for lane, (start, end) in raised.stretches.items()
         ]
         self._leave(f"the {raised.step} of {', '.join(places)} raised {raised.error}")
 

@@ -13,6 +13,7 @@ from processor.evaluator.partition import Cut, Folded
 from processor.kafka.fetch import Chunk
 from processor.kafka.log import Writer
 from schemas.errors import BadRecord, LaurelError
+from schemas.lanes import place_of
 from schemas.notes import Step, Suspect
 from schemas.records import Record
 from schemas.state import Control
@@ -64,7 +65,8 @@ class Raised(Exception):  # noqa: N818 - what happened
 
 
 class OwnedPartition:
-    """A partition of the user table, and of every source topic.
+    """A partition of the user table, and its lanes: the partitions of source topics that belong to it. Where it
+    says topic, a lane is meant (schemas/lanes.py), which is a topic unless that is repartitioned.
 
     It is open from the moment its positions are known until its release; only then records are folded. Its
     memory outlives a release, and is true up to `log_position` of the changelog.
@@ -112,7 +114,7 @@ class OwnedPartition:
             return False
         if chunk.start != self.positions[chunk.topic]:
             raise LaurelError(
-                f"{chunk.topic}-{self.number} was read up to {self.positions[chunk.topic]}, but the next chunk "
+                f"{self._named(chunk.topic)} was read up to {self.positions[chunk.topic]}, but the next chunk "
                 f"begins at {chunk.start}: records in between were deleted by retention, or came twice. "
                 "A restart reads on from the last checkpoint"
             )
@@ -154,8 +156,9 @@ class OwnedPartition:
 
     def refuse(self, topic: str, record: Record, bad: BadRecord, end: int, now: float) -> None:
         """Make a dead letter of a record that is not folded at all."""
-        self._tally[topic, "dead_letter"] += 1
-        self._refusals.append(Refusal(topic, self.number, record, bad))
+        place = place_of(topic, self.number)
+        self._tally[place[0], "dead_letter"] += 1
+        self._refusals.append(Refusal(*place, record, bad))
         self._move(topic, 1, end, now)
 
     def _move(self, topic: str, records: int, end: int, now: float) -> None:
@@ -168,14 +171,21 @@ class OwnedPartition:
         self.is_open = False
         self._forget_pending()
 
-    def _count(self, topic: str, folded: Folded) -> None:
+    def _named(self, lane: str) -> str:
+        topic, partition = place_of(lane, self.number)
+        return f"{topic}-{partition}"
+
+    def _count(self, lane: str, folded: Folded) -> None:
+        topic, partition = place_of(lane, self.number)
         self._tally[topic, "applied"] += folded.applied
         self._tally[topic, "duplicate"] += folded.duplicate
         self._tally[topic, "skipped"] += folded.skipped
         self._tally[topic, "dead_letter"] += len(folded.refused)
+        if folded.copied:
+            self._tally[topic, "copied"] += folded.copied
         self._unlocked += folded.unlocked
         self._derived_skipped += folded.derived_skipped
-        self._refusals += [Refusal(topic, self.number, record, bad) for record, bad in folded.refused]
+        self._refusals += [Refusal(topic, partition, record, bad) for record, bad in folded.refused]
 
     def snapshot(self) -> Snapshot | None:
         """Cut what is to be committed, synchronously; nothing when no position moved since the last one.

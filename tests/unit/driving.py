@@ -192,7 +192,7 @@ class Driver:
 def compiled(texts: Sequence[str]) -> Program:
     programs, ledger = [], Ledger()
     for text in texts:
-        program, ledger = compile_catalog(read_catalog(text, "catalog", whole=True), ledger)
+        program, ledger = compile_catalog(read_catalog(text, "catalog"), ledger)
         programs.append(program)
     return Program(catalogs=programs, ledger=ledger, derived=DERIVED, commands=COMMANDS)
 
