@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import typer
 
-from cli.replay import status, verdicts
+from cli.replay import diff, plan, start, status, verdicts
 
 app = typer.Typer(no_args_is_help=True, help="Give what people have already earned: online, exactly, unnoticed.")
 
+app.command("plan")(plan.plan)
+app.command("start")(start.start)
 app.command("status")(status.status)
 app.command("pause")(verdicts.pause)
 app.command("resume")(verdicts.resume)
 app.command("cancel")(verdicts.cancel)
+app.command("diff")(diff.diff)
