@@ -16,6 +16,7 @@ from cli.postgres import read_models
 from cli.settings import Settings
 from cli.standings import CatalogOption, JsonOption
 from cli.visibility import wait_until_visible
+from replays.recomputation import Award
 from replays.verifying import LeftOut, Verdict, Verification, replayed, rules_of_partitions, sample
 from schemas.errors import Precondition
 
@@ -83,9 +84,15 @@ def told(verdict: Verdict) -> list[str]:
     lines += [str(each) for each in verdict.differences[:TOLD_MAX]]
     if len(verdict.differences) > TOLD_MAX:
         lines.append(f"… and {len(verdict.differences) - TOLD_MAX} more: --json has them all")
+    if verdict.due:
+        lines += [*due_told(verdict.due[:TOLD_MAX]), f"due in all: {len(verdict.due):,} awards; {REMEDY}"]
     if verdict.unsettled:
         lines.append(f"new events at every look, so not judged: {', '.join(verdict.unsettled)}")
     return lines + list(left_out_told(verdict.left_out))
+
+
+def due_told(due: list[Award]) -> list[str]:
+    return [f"{user}: {catalog}/{key}{f' ({scope})' if scope else ''} is due" for user, catalog, key, scope in due]
 
 
 def _outcome(verdict: Verdict) -> str:
@@ -101,6 +108,7 @@ def left_out_told(left_out: list[LeftOut]) -> list[str]:
     ]
 
 
+REMEDY = "their rule came later, and `laurel award_retroactive_achievements` gives them"
 SAID_OF = {
     "metric": "not compared:",
     "achievement": "not compared:",

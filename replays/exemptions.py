@@ -6,7 +6,7 @@ alone. The two are the same for what never changed, and for what a replay has fi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -45,13 +45,15 @@ class Exempt(NamedTuple):
     """Of one catalog what is not compared, and why.
 
     Shapes: metrics and achievements (by reference) -> why; undated, achievements compared without their dates;
-    since, the version whose rule an achievement has: awards of an earlier version were kept.
+    since, the version whose rule an achievement has: awards of an earlier version were kept; due, those left out only
+    because nobody has replayed their rule.
     """
 
     metrics: dict[str, str]
     achievements: dict[str, str]
     undated: dict[str, str]
     since: dict[str, int]
+    due: frozenset[str]
 
 
 def exempt(program: CatalogProgram, past: Past, names: Names) -> Exempt:
@@ -79,6 +81,7 @@ class Exemption:
         since = {entry.reference: self._changed_in(entry) for entry in self._program.achievements}
         self.metrics |= dict(self._metrics())
         self.achievements |= dict(self._own(since))
+        due = frozenset(self._due(since))
         while fresh := self._hanging() | self._xp_hanging():
             self.achievements |= fresh
         undated = {
@@ -86,7 +89,7 @@ class Exemption:
             for entry in self._program.achievements
             if entry.reference not in self.achievements and len(self._topics.of_entry(entry)) > 1
         }
-        return Exempt(self.metrics, self.achievements, undated, since)
+        return Exempt(self.metrics, self.achievements, undated, since, due)
 
     # --- metrics ---
 
@@ -161,6 +164,18 @@ class Exemption:
         if any(each.version >= since and entry.reference in each.achievements for each in self._replays()):
             return None
         return f"its rule is of version {since}, and nobody has replayed it"
+
+    def _due(self, since: Mapping[str, int]) -> Iterator[str]:
+        """What it waits for is there from the beginning, and only its rule came later."""
+        for entry in self._program.achievements:
+            topics = {topic for feed in entry.on for topic in self._topics.of_type(feed.type)}
+            late = self._not_replayed(entry, since[entry.reference], topics)
+            if (
+                late
+                and self.achievements[entry.reference] == late
+                and not metrics_in(entry.when) & self.metrics.keys()
+            ):
+                yield entry.reference
 
     def _unordered(self, entry: AchievementSpec) -> str | None:
         """What can also be lost depends on an order that several topics do not have."""

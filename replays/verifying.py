@@ -66,13 +66,16 @@ class LeftOut(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """Shapes: unsettled, users who had new events at every look; awards and metrics count what was compared."""
+    """Shapes: unsettled, users who had new events at every look; awards and metrics count what was compared; due,
+    awards that the log gives by a rule that nobody has replayed, and that are not held.
+    """
 
     users: int
     records: int
     awards: int
     metrics: int
     differences: list[Difference]
+    due: list[Award]
     left_out: list[LeftOut]
     unsettled: list[str]
 
@@ -162,6 +165,7 @@ class Comparison:
     def __init__(self, rules: Mapping[int, Rules], recomputation: Recomputation) -> None:
         self._rules, self._recomputation = rules, recomputation
         self._compared: dict[str, set[tuple[str, ...]]] = {"award": set(), "metric": set()}
+        self.due: set[Award] = set()
 
     def compared(self, what: str) -> int:
         """How many awards or metrics were looked at."""
@@ -188,10 +192,13 @@ class Comparison:
         for award in sorted(shown.keys() | folded.keys()):
             _, catalog, reference, scope = award
             there, version = shown.get(award, (None, None))
-            if not _is_compared(rules.exempt.get(catalog), reference, version):
+            left_out = rules.exempt.get(catalog)
+            if left_out is not None and there is None and reference in left_out.due:
+                self.due.add(award)
+            if left_out is None or not _is_compared(left_out, reference, version):
                 continue
             self._compared["award"].add(award)
-            is_dated = reference not in rules.exempt[catalog].undated
+            is_dated = reference not in left_out.undated
             if _plain(there, is_dated) != _plain(folded.get(award), is_dated):
                 yield Difference(user, catalog, "award", reference, scope, *map(_told, (there, folded.get(award))))
 
@@ -221,9 +228,9 @@ def _by_user(awards: Any) -> dict[str, dict[Award, Any]]:
     return found
 
 
-def _is_compared(left_out: Exempt | None, reference: str, version: int | None) -> bool:
+def _is_compared(left_out: Exempt, reference: str, version: int | None) -> bool:
     """An award of an achievement that is not there any more, or that an earlier rule gave, was kept."""
-    if left_out is None or reference not in left_out.since or reference in left_out.achievements:
+    if reference not in left_out.since or reference in left_out.achievements:
         return False
     return version is None or version >= left_out.since[reference]
 
@@ -290,6 +297,7 @@ class Verification:
             awards=self._comparison.compared("award"),
             metrics=self._comparison.compared("metric"),
             differences=sorted(confirmed, key=lambda each: each[:5]),
+            due=sorted(self._comparison.due),
             left_out=left_out(self._rules),
             unsettled=unsettled,
         )

@@ -79,6 +79,7 @@ def test_a_metric_that_began_later_is_left_out_with_all_that_hangs_on_it():
     assert told.metrics["artists"] == "it counts only what came since version 2"
     assert told.achievements["famous"].startswith("its rule is of version 2")
     assert {"one", "two", "busy"}.isdisjoint(told.achievements)
+    assert told.due == frozenset(), "the log alone does not say what famous is given for"
 
 
 def test_what_a_replay_has_filled_and_given_is_compared():
@@ -106,6 +107,7 @@ def test_a_new_achievement_over_an_old_metric_is_left_out_until_it_is_replayed()
     versions = published(FIRST, version(2, THREE))
 
     assert exempt_in(Past(versions)).achievements["three"].startswith("its rule is of version 2")
+    assert exempt_in(Past(versions)).due == {"three"}
     assert "three" not in exempt_in(Past(versions, [Replayed("songs", 2, (), {"three"})])).achievements
 
 
