@@ -45,7 +45,7 @@ class Exempt(NamedTuple):
     """Of one catalog what is not compared, and why.
 
     Shapes: metrics and achievements (by reference) -> why; undated, achievements compared without their dates;
-    since, the version whose rule an achievement has: awards of an earlier version were kept; due, those left out only
+    since, the version whose rule an achievement has (awards of an earlier one were kept); due, those left out only
     because nobody has replayed their rule.
     """
 
