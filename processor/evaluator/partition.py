@@ -102,6 +102,26 @@ class PartitionEvaluator:
         state = self._users.get(user)
         return encode_state(state) if isinstance(state, list) else state
 
+    def change(self, program: ReadyProgram) -> None:
+        """Fold by this program from here on. Its ledger has grown out of that of the one before."""
+        self._program, self._fresh = program, program.fresh
+        for topic in program.readers:
+            self._evidence.setdefault(topic, evidence_of(topic, self._partition))
+        self._outcomes.change(program.templates)
+        grown = (state for state in self._users.values() if type(state) is list)
+        for state in grown:
+            state += self._fresh[len(state) :]
+
+    def user(self, key: bytes) -> State:
+        """A user's state, to be changed: the next cut has it. Raises: BadRecord for who may not be, or not here."""
+        kept = self._users.get(key)
+        self._dirty[key] = state = kept if type(kept) is list else self._touch(key, kept)
+        return state
+
+    def tell(self, outcomes: Rows) -> None:
+        """Outcomes of what is no record of a source."""
+        self._outcomes.write(outcomes)
+
     def cut(self) -> Cut:
         """Everything dirty since the last cut; folding may go on at once."""
         states = [(user, encode_state(state)) for user, state in self._dirty.items()]
@@ -138,6 +158,8 @@ class PartitionEvaluator:
         """
         if place_of(topic, self._partition)[0] in self._program.repartitioned:
             return self._copy(topic, records)
+        if topic not in self._program.readers:
+            return Folded(0, 0, len(records), [], 0, 0)  # of a version that does not run here yet
         reader, runs = self._program.readers[topic], self._program.runs[topic]
         decode, read = reader.decode, reader.read
         mark, books = self._program.marks[topic], self._program.books

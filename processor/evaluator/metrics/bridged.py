@@ -88,12 +88,18 @@ def _note_edge(state: State, metric: MetricSpec, day: int, at: datetime, zone: s
     offset = local_minutes_ahead(at, zone)
     if EDGE_WEST < offset < EDGE_EAST:
         return False
-    edges = {edge[0]: edge[1:] for edge in edges_of(state, metric)}
-    west, east = edges.get(day, (offset, offset))
-    edges[day] = min(west, offset), max(east, offset)
-    packed = b"".join(EDGE.pack(each, *edges[each]) for each in sorted(edges)[-EDGES_MAX:])
-    known, state[metric.edges] = state[metric.edges], packed
-    return bool(known != packed)
+    known: bytes = state[metric.edges]
+    state[metric.edges] = packed = united_edges(known, EDGE.pack(day, offset, offset))
+    return known != packed
+
+
+def united_edges(one: bytes, other: bytes) -> bytes:
+    """The edge days of both, the latest EDGES_MAX of them."""
+    edges: dict[int, tuple[int, int]] = {}
+    for day, west, east in (*EDGE.iter_unpack(one), *EDGE.iter_unpack(other)):
+        known = edges.get(day, (west, east))
+        edges[day] = min(known[0], west), max(known[1], east)
+    return b"".join(EDGE.pack(day, *edges[day]) for day in sorted(edges)[-EDGES_MAX:])
 
 
 def reckon(state: State, metric: MetricSpec, thresholds: Thresholds, zone: str) -> Crossed | None:
