@@ -82,7 +82,7 @@ def test_dev_survives_its_processors_death_and_leaves_nothing_when_it_is_killed(
     until(lambda: dev.children().get("processor", processor) != processor, "the processor's restart")
 
     children = dev.children().values()
-    assert len(children) == 4
+    assert len(children) == 5
     dev.end(signal.SIGKILL)
     until(lambda: not any(still_runs(*child) for child in children), "the end of all processes")
 
