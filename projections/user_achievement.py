@@ -115,10 +115,9 @@ class UserAchievementProjection:
     async def write(self, connection: AsyncConnection, rows: OutcomeRows) -> int:
         async with connection.cursor() as cursor:
             notified = await self._write_awards(cursor, rows) if rows.records else 0
-            told = await write_others(cursor, rows.others)
-            if replayed := rows.replayed + told.replayed:
-                await pace(cursor, replayed, self._replay_notices_per_s)
-            return notified + told.made
+            if rows.replayed:
+                await pace(cursor, rows.replayed, self._replay_notices_per_s)
+            return notified + await write_others(cursor, rows.others, self._replay_notices_per_s)
 
     async def _write_awards(self, cursor: AsyncCursor, rows: OutcomeRows) -> int:
         if self._all_new:
