@@ -65,6 +65,11 @@ class PartitionFold:
             del self.awards[award_of(said.subject, said.data)]
 
 
+def folded_topics(program: Program) -> list[str]:
+    """The topics whose records move states; of a repartitioned one these are its copies."""
+    return [topic for topic in program.sources if topic not in program.repartitioned]
+
+
 def award_of(user: str, data: Unlocked | Revoked) -> Award:
     return user, data.catalog, "/".join(filter(None, (data.achievement, data.tier))), data.scope
 
@@ -84,7 +89,7 @@ class Recomputation:
         self.records = 0
 
     def places(self) -> list[Place]:
-        return [(topic, number) for number, fold in self._folds.items() for topic in fold.program.sources]
+        return [(topic, number) for number, fold in self._folds.items() for topic in folded_topics(fold.program)]
 
     async def read_on(self) -> set[str]:
         """Fold up to where the log ends now. Returns who had a record in it."""

@@ -19,7 +19,7 @@ from broker.topics import partition_counts
 from projections.statements import statements
 from replays.exemptions import Exempt, Past, Replayed, exempt
 from replays.history import lost_beginnings
-from replays.recomputation import Award, Held, Recomputation, Values
+from replays.recomputation import Award, Held, Recomputation, Values, folded_topics
 from schemas.errors import Precondition
 from schemas.program import CatalogRecord, Program
 from schemas.replays import Named
@@ -144,7 +144,7 @@ def unfinished(controls: Mapping[int, Control]) -> set[Named]:
 
 
 async def _truncated(bootstrap: str, programs: Mapping[int, Program]) -> dict[str, str]:
-    places = [(topic, number) for number, program in programs.items() for topic in program.sources]
+    places = [(topic, number) for number, program in programs.items() for topic in folded_topics(program)]
     return {begin.topic: str(begin) for begin in await lost_beginnings(bootstrap, places)}
 
 

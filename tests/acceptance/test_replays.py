@@ -1,4 +1,4 @@
-"""What is shown against the log folded anew, and what somebody gets for what was done before."""
+"""Before a replay and beside it: what one would come to, and what is shown against the log folded anew."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.acceptance.scene import MONDAY, Scene, Step, some
+from schemas.catalog import read_catalog
+from tests.acceptance.scene import MONDAY, Scene, Step, some, topic_of
 
 pytestmark = pytest.mark.server
 
@@ -38,6 +39,48 @@ STORIES = {
         "R/four": some(4, "song_released"),
     }
 }
+
+
+SECOND = (
+    CATALOGS[CATALOG]
+    .replace("version: 1", "version: 2")
+    .replace(
+        "achievements:",
+        """  artists: {distinct: song_released, by: data.artist}
+achievements:
+  - {key: third_release, name: Third Release, points: 20, when: released >= 3}
+  - {key: varied, name: Varied, points: 30, when: {all: [released >= 4, artists >= 3]}}""",
+    )
+)
+
+
+# --- plan ---
+
+
+def test_a_plan_says_who_would_gain_what_and_changes_nothing(scene, laurel, tmp_path):
+    file = catalog_file(scene, tmp_path, SECOND)
+
+    said = laurel("replay", "plan", "--catalog", f"{file}", "--json")
+
+    assert said.code == 0, said.err
+    told = said.json
+    assert (told["kind"], told["filling"]) == ("fold_and_merge", [[CATALOG, "artists"]])
+    assert {each["achievement"]: (each["users"], each["points"]) for each in told["gains"]} == {
+        "third_release": (2, 40),
+        "varied": (1, 30),
+    }
+    assert (told["users"], told["awards"], told["points"]) == (2, 3, 70)
+    assert told["notices"] == {"none": 0, "digest": 2, "all": 3}
+    assert told["points_now"] == 30
+    assert told["truncated"] == []
+    assert laurel("replay", "plan", "--catalog", f"{file}", "--json").json["plan"] == told["plan"]
+    assert scene.row("select count(*) as rows from replay where catalog = 'retro'")["rows"] == 0
+
+
+def catalog_file(scene: Scene, folder: Path, text: str) -> Path:
+    file = folder / f"retro-{read_catalog(text, 'retro').version}.yaml"
+    file.write_text(text.replace("retro.activity", topic_of(scene.settings.namespace, CATALOG)))
+    return file
 
 
 # --- verify ---
