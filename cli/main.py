@@ -68,13 +68,17 @@ VERBS = [
     Verb("model", "cli.model", BUILD, "Check the model of replay with TLC."),
     Verb("schema", "cli.schema", BUILD, "Export the contract as JSON Schema and AsyncAPI."),
     *(
-        Verb(name, "cli.achievements", DJANGO, help, function=name)
-        for name, help in [
-            ("load_achievements", "Publish catalogs."),
-            ("award_retroactive_achievements", "Give what was earned before an achievement was there: not yet."),
-            ("recalculate_achievements", "Fold a user's events anew: not yet."),
-            ("check_achievements", "What a user has unlocked."),
-            ("debug_achievements", "All that decides one achievement of one user."),
+        Verb(name, f"cli.{module}", DJANGO, help, function=name)
+        for module, name, help in [
+            ("achievements", "load_achievements", "Publish catalogs."),
+            (
+                "retroactive",
+                "award_retroactive_achievements",
+                "Give what was earned before an achievement was there.",
+            ),
+            ("retroactive", "recalculate_achievements", "Fold a user's events anew, and compare."),
+            ("achievements", "check_achievements", "What a user has unlocked."),
+            ("achievements", "debug_achievements", "All that decides one achievement of one user."),
         ]
     ),
 ]

@@ -146,3 +146,38 @@ def write(scene: Scene, user: str, achievement: str, metrics: dict[str, Any]) ->
     execute = scene.connection.execute
     execute("update user_achievement set achievement = %s where user_id = %s", [achievement, user])
     execute("update user_progress set metrics = %s where user_id = %s", [Jsonb(metrics), user])
+
+
+# --- by the names of a Django project ---
+
+
+def test_who_holds_what_was_earned_gains_nothing_by_looking_again(laurel):
+    said = laurel("award_retroactive_achievements", "--catalog", CATALOG, "--dry-run", "--json")
+
+    assert (said.code, said.json["kind"]) == (0, "sweep")
+    assert {each["achievement"]: each["users"] for each in said.json["gains"]} == {
+        "first_release": 0,
+        "tenth_release": 0,
+    }
+
+
+def test_one_user_is_folded_anew(laurel):
+    said = laurel("recalculate_achievements", "--user=R/four", "--catalog", CATALOG)
+
+    assert said.code == 0
+    assert said.out == "1 users, 4 records of theirs: 1 awards and 1 metrics compared, all equal\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "told"),
+    [
+        (["award_retroactive_achievements", "--catalog", "retros"], 4, "did you mean `retro`"),
+        (["award_retroactive_achievements", "--achievement", "gold"], 1, "no catalog that runs has gold"),
+        (["recalculate_achievements", "--user=R/nobody"], 1, "user 'R/nobody' is not known"),
+    ],
+    ids=["catalog", "achievement", "user"],
+)
+def test_what_is_not_there_is_said(laurel, arguments, code, told):
+    said = laurel(*arguments)
+
+    assert (said.code, told in said.err) == (code, True), said.err
