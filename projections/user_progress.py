@@ -108,6 +108,7 @@ class KnownCatalogs:
     def __init__(self, read: ReadCatalogs) -> None:
         self._read = read
         self._programs: dict[tuple[str, int], CatalogProgram] = {}
+        self._newest: dict[str, int] = {}
         self._fresh: State = []
         self._shown: dict[View | None, list[Shown]] = {}
 
@@ -119,6 +120,7 @@ class KnownCatalogs:
                 "the processor runs a catalog, and none is published: was the catalogs topic recreated?"
             )
         self._programs = {(record.catalog, record.version): record.program for record in records}
+        self._newest = dict(sorted((record.catalog, record.version) for record in records if record.announced))
         self._fresh = fresh_state(records[-1].ledger)
         self._shown = {}
 
@@ -134,8 +136,7 @@ class KnownCatalogs:
 
     def _make(self, view: View | None) -> list[Shown]:
         if view is None:  # no owner has said what it runs
-            newest = dict(sorted(self._programs))
-            return [Shown(self._programs[each]) for each in newest.items()]
+            return [Shown(self._programs[each]) for each in self._newest.items()]
         if not self._knows(view):
             raise LaurelError(
                 f"the processor runs {dict(view.catalogs)}, which the catalogs topic does not have all"

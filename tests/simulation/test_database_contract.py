@@ -127,11 +127,14 @@ def progress(side: Side) -> UserProgressProjection:
     return progress_of(side)
 
 
-def progress_of(side: Side, newest: Mapping[int, Control] = {}) -> UserProgressProjection:
-    """Shapes: newest, partition -> its newest control record in the log."""
+def progress_of(
+    side: Side, newest: Mapping[int, Control] = {}, *, announced: bool = True
+) -> UserProgressProjection:
+    """Shapes: newest, partition -> its newest control record in the log; announced, whether version 2 is."""
 
     async def read_catalogs() -> list[CatalogRecord]:
-        return [given.catalog_record(), given.catalog_record(2, wider=True)]
+        second = msgspec.structs.replace(given.catalog_record(2, wider=True), announced=announced)
+        return [given.catalog_record(), second]
 
     async def read_controls() -> Mapping[int, Control]:
         return newest
@@ -449,6 +452,16 @@ async def test_a_projector_without_a_past_goes_by_the_newest_control_record(side
     )
 
     assert await shown_stars(side) == {"u0": "hidden", "u1": 1}
+
+
+async def test_where_nobody_says_what_runs_a_version_that_only_a_replay_brings_is_not_shown(side: Side) -> None:
+    progress = progress_of(side, announced=False)
+    session = await side.open(progress)
+    await session.positions({0: 0})
+
+    await project(session, progress, batch(progress.topic, 0, 0, [(b"ann", given.state(1))]))
+
+    assert await shown_stars(side) == {"ann": "hidden"}
 
 
 async def test_a_version_that_a_partition_does_not_run_yet_is_not_shown_there(
