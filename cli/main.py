@@ -71,11 +71,7 @@ VERBS = [
         Verb(name, f"cli.{module}", DJANGO, help, function=name)
         for module, name, help in [
             ("achievements", "load_achievements", "Publish catalogs."),
-            (
-                "retroactive",
-                "award_retroactive_achievements",
-                "Give what was earned before an achievement was there.",
-            ),
+            ("retroactive", "award_retroactive_achievements", "Give what was earned before it was there."),
             ("retroactive", "recalculate_achievements", "Fold a user's events anew, and compare."),
             ("achievements", "check_achievements", "What a user has unlocked."),
             ("achievements", "debug_achievements", "All that decides one achievement of one user."),
