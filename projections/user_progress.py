@@ -122,7 +122,7 @@ class KnownCatalogs:
         self._programs = {(record.catalog, record.version): record.program for record in records}
         self._newest = dict(sorted((record.catalog, record.version) for record in records if record.announced))
         self._fresh = fresh_state(records[-1].ledger)
-        self._shown = {}
+        self._shown = {view: self._make(view) for view in self._shown}
 
     async def learn(self, views: Iterable[View | None]) -> None:
         """Know how to show these. Raises: LaurelError when one names a version that nobody has published."""
@@ -139,7 +139,8 @@ class KnownCatalogs:
             return [Shown(self._programs[each]) for each in self._newest.items()]
         if not self._knows(view):
             raise LaurelError(
-                f"the processor runs {dict(view.catalogs)}, which the catalogs topic does not have all"
+                f"the processor runs {dict(view.catalogs)}, and not all of them are published: was the catalogs topic "
+                "recreated?"
             )
         return [Shown(self._programs[each], hidden_of(view, each[0])) for each in view.catalogs]
 
@@ -149,7 +150,6 @@ class KnownCatalogs:
             return self._row(latest)
         except NewerState:
             await self.reread()
-            await self.learn([latest.view])
             return self._row(latest)
 
     def _row(self, latest: Latest) -> Progress:

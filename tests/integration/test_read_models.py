@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from psycopg.types.json import Jsonb
 
 from broker.reading import Batch
 from cli.awards import Award, read_awards
@@ -128,6 +129,18 @@ on conflict do nothing
 """
 
 
+MUTE = b"""
+insert into replay (
+    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
+    partitions, who
+)
+values (
+    %(id)s, %(status)s, 'sweep', 'trackflow', 2, '', 'digest', 'keep', 'exact', '{}', %(muted)s, '[]', '{}', 1, 'me'
+)
+on conflict (id) do update set status = excluded.status
+"""
+
+
 def program(version: int = 1, entries: Iterable[AchievementSpec] = ENTRIES) -> CatalogProgram:
     return CatalogProgram(
         catalog="trackflow",
@@ -204,6 +217,11 @@ class Models:
         await self._connection.execute(
             b"insert into award_policy values ('trackflow', %s, %s, 2, %s, 'r')", [achievement, tier, policy]
         )
+
+    async def mute(self, replay: str, status: str, achievement: str) -> None:
+        """A replay in this status, the latest, that muted an entry."""
+        told = {"id": replay, "status": status, "muted": Jsonb([["trackflow", achievement]])}
+        await self._connection.execute(MUTE, told)
 
     async def decide(self) -> None:
         await self._connection.execute(b"update replay set status = 'activating', decided_at = now()")
@@ -395,6 +413,24 @@ async def test_a_category_is_complete_when_all_that_counts_is_held(models: Model
         ("ada", "music", 1, 1, True, DAY_0),
         ("bob", "music", 1, 1, True, DAY_0),
     ]
+
+
+async def test_a_category_waits_for_no_entry_that_a_replay_has_not_given_yet(models: Models):
+    """What a cancelled replay muted stays muted until another one that names it is done."""
+    await models.tell(unlock("ada", "first"), writer("ada", "bronze"))
+    later = AchievementSpec(key="later", number=9, name="Later", category="music")
+    await models.publish(program(2, [*ENTRIES, later]))
+    complete = "select category, earned, total, is_complete from user_category"
+    assert await models.rows(complete) == [("music", 2, 3, False)]
+
+    for status in ("running", "activating", "cancelled", "failed"):
+        await models.mute("r", status, "later")
+        assert await models.rows(complete) == [("music", 2, 2, True)], status
+
+    await models.mute("s", "running", "later")
+    assert await models.rows(complete) == [("music", 2, 2, True)]
+    await models.mute("s", "done", "later")
+    assert await models.rows(complete) == [("music", 2, 3, False)]
 
 
 async def test_an_entry_says_what_season_it_has_and_whether_it_is_a_set(models: Models):
