@@ -1,15 +1,15 @@
 """The job of a replay, over its ports: any number of processes may run it, and each may die and begin anew.
 
 What it does next follows from the registry's row and the notes of the partitions; what it sends, from the log. So
-it keeps nothing for itself, and whatever is sent twice is the same twice. History is folded twice where something
-is filled: once up to the cut for the bases, and once up to where it was activated for the facts, which are too many
-to be kept in between.
+what it keeps is only to go on faster, and whatever is sent twice is the same twice. History up to the cut is folded
+before it is decided, so that little is left between that and the facts: meanwhile live awards without knowing them.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from processor.replay.excerpt import Aim
 from processor.replay.interleaving import interleaved
 from processor.replay.past import Past, Told
 from processor.replay.ports import Addressed, Ports, Report, Status, Stretch
+from processor.replay.spool import Spool
 from schemas.program import Program
 from schemas.replays import (
     Activate,
@@ -79,6 +80,15 @@ class Task(NamedTuple):
         return [name for name in self.revoked if name in known]
 
 
+class Aside(NamedTuple):
+    """A partition as far as it is folded. Shapes: found is what was crossed; positions, where to go on."""
+
+    partition: int
+    past: Past
+    found: Spool
+    positions: dict[str, int]
+
+
 class Turned(Exception):  # noqa: N818 - what happened
     """The registry's row says something else than what is being done."""
 
@@ -94,6 +104,7 @@ class Job:
     def __init__(self, task: Task, ports: Ports) -> None:
         self._task, self._ports = task, ports
         self._watch = Watch(ports)
+        self._folds: dict[int, Aside] = {}
         self._steps: dict[Status, Callable[[], Awaitable[None]]] = {
             "running": self._fill,
             "paused": self._fill,
@@ -113,30 +124,29 @@ class Job:
 
     async def _fill(self) -> None:
         self._watch.expected = GOING_ON
-        task = self._task
-        prepare = Prepare(
-            replay=task.replay,
-            catalogs=task.catalogs,
-            muted=list(task.muted),
-            filling=list(task.filling),
-            notify=task.notify,
-        )
         notes = await self._notes()
-        await self._tell(prepare, (each for each in range(task.partitions) if each not in notes))
+        await self._tell([self._prepare()], (each for each in range(self._task.partitions) if each not in notes))
         notes = await self._until({"filling", "ready"})
         await self._in_each(self._send_bases, notes, "filling")
         await self._until({"ready"})
         await self._watch.look()
         await self._ports.registry.decide()
 
+    def _prepare(self) -> Prepare:
+        task = self._task
+        return Prepare(
+            replay=task.replay,
+            catalogs=task.catalogs,
+            muted=list(task.muted),
+            filling=list(task.filling),
+            notify=task.notify,
+        )
+
     async def _send_bases(self, partition: int, note: ReplayNote) -> None:
-        users = 0
-        if self._task.filling:
-            past = self._past(Aim(self._task.filling), partition)
-            async for _ in self._folded(past, partition, note.cut, "filling"):
-                pass
-            bases = (Addressed(user, Base(replay=self._task.replay, slots=slots)) for user, slots in past.bases())
-            users = await self._send(partition, bases)
+        aside = self._aside(partition)
+        await self._fold(aside, note.cut, "filling")
+        bases = (Addressed(user, Base(replay=self._task.replay, slots=slots)) for user, slots in aside.past.bases())
+        users = await self._send(partition, bases)
         await self._send(partition, [Addressed(None, End(replay=self._task.replay, users=users))])
 
     # --- when it is decided ---
@@ -145,22 +155,24 @@ class Job:
         self._watch.expected = ("activating",)
         notes = await self._notes()
         ready = [partition for partition, note in notes.items() if note.phase == "ready"]
-        await self._tell(Activate(replay=self._task.replay), ready)
+        await self._tell([Activate(replay=self._task.replay)], ready)
         notes = await self._until({"active", "done"})
         await self._in_each(self._send_facts, notes, "active")
         await self._until({"done"})
         await self._ports.registry.end("done")
 
     async def _send_facts(self, partition: int, note: ReplayNote) -> None:
-        task = self._task
-        past, told = self._past(Aim(task.filling, task.awards, task.judged), partition), set[bytes]()
-        async for found in self._folded(past, partition, note.active_at, "active"):
+        task, aside = self._task, self._aside(partition)
+        await self._fold(aside, note.active_at, "active")
+        told = set[bytes]()
+        for found in aside.found:
             told.update(user for user, _ in found)
             await self._send(partition, self._facts(found))
-        unsaid = (user for user, _ in past.bases() if user not in told)
+        unsaid = (user for user, _ in aside.past.bases() if user not in told)
         await self._send(partition, (Addressed(user, Facts(replay=task.replay)) for user in unsaid))
-        await self._revoke(past, partition)
+        await self._revoke(aside.past, partition)
         await self._send(partition, [Addressed(None, Done(replay=task.replay))])
+        del self._folds[partition]
 
     def _facts(self, found: Iterable[Told]) -> Iterable[Addressed]:
         by_user: dict[bytes, list[Fact]] = {}
@@ -189,38 +201,53 @@ class Job:
     # --- when it is called off ---
 
     async def _cancel(self) -> None:
+        """Who was not told to prepare is told now: every partition is left with the same versions, and the same
+        muted and half filled."""
         self._watch.expected = ("cancelling",)
         notes = await self._notes()
-        left = [
-            each for each in range(self._task.partitions) if each not in notes or notes[each].phase != "cancelled"
-        ]
-        await self._tell(Cancel(replay=self._task.replay), left)
+        cancel = Cancel(replay=self._task.replay)
+        await self._tell(
+            [self._prepare(), cancel], (each for each in range(self._task.partitions) if each not in notes)
+        )
+        await self._tell([cancel], (each for each, note in notes.items() if note.phase != "cancelled"))
         await self._until({"cancelled"})
         await self._ports.registry.end("cancelled")
 
     # --- what all of it is made of ---
 
-    def _past(self, aim: Aim, partition: int) -> Past:
-        return Past(self._task.program, aim, partition, self._task.partitions)
+    def _aside(self, partition: int) -> Aside:
+        """What this process has folded of a partition: nothing yet, when another one began the replay."""
+        if partition not in self._folds:
+            task = self._task
+            aim = Aim(task.filling, task.awards, task.judged)
+            past = Past(task.program, aim, partition, task.partitions)
+            self._folds[partition] = Aside(partition, past, Spool(), {})
+        return self._folds[partition]
 
-    async def _folded(
-        self, past: Past, partition: int, cut: Mapping[str, int], phase: Phase
-    ) -> AsyncIterator[list[Told]]:
-        """Fold everything before the cut; what was crossed, as it is found."""
-        history = self._ports.history
-        stretches = [
-            Stretch(topic, partition, await history.begin(topic, partition), cut.get(topic, 0))
-            for topic in past.excerpt.types
-        ]
-        stretches = [each for each in stretches if each.start < each.cut]
-        meter = Meter(self._ports, partition, phase, stretches)
-        scans = {each.topic: history.scan(each, past.excerpt.types[each.topic]) for each in stretches}
-        async for chunk in interleaved(scans):
-            past.fold(chunk.topic, chunk.records)
-            yield past.facts()
-            await meter.show(chunk.topic, chunk.end, len(past))
-            await self._watch.go_on()
-        await meter.finish(len(past))
+    async def _fold(self, aside: Aside, cut: Mapping[str, int], phase: Phase) -> None:
+        """On from where it stands, up to the cut."""
+        history, types = self._ports.history, aside.past.excerpt.types
+        stretches = [await self._left(aside, topic, cut.get(topic, 0)) for topic in types]
+        meter = Meter(self._ports, aside.partition, phase, stretches)
+        async with AsyncExitStack() as stack:
+            scans = {
+                each.topic: await stack.enter_async_context(aclosing(history.scan(each, types[each.topic])))
+                for each in stretches
+                if each.start < each.cut
+            }
+            async for chunk in interleaved(scans):
+                aside.past.fold(chunk.topic, chunk.records)
+                aside.found.append(aside.past.facts())
+                await meter.show(chunk.topic, chunk.end, len(aside.past))
+                await self._watch.go_on()
+        aside.positions.update({each.topic: each.cut for each in stretches})
+        await meter.finish(len(aside.past))
+
+    async def _left(self, aside: Aside, topic: str, cut: int) -> Stretch:
+        start = aside.positions.get(topic)
+        if start is None:
+            start = await self._ports.history.begin(topic, aside.partition)
+        return Stretch(topic, aside.partition, start, max(start, cut))
 
     async def _send(self, partition: int, orders: Iterable[Addressed]) -> int:
         """Returns how many."""
@@ -231,9 +258,9 @@ class Job:
             sent += len(some)
         return sent
 
-    async def _tell(self, order: ReplayOrder, partitions: Iterable[int]) -> None:
+    async def _tell(self, orders: Sequence[ReplayOrder], partitions: Iterable[int]) -> None:
         for partition in partitions:
-            await self._ports.orders.send(partition, [Addressed(None, order)])
+            await self._ports.orders.send(partition, [Addressed(None, order) for order in orders])
 
     async def _notes(self) -> dict[int, ReplayNote]:
         """What the partitions have committed of this replay."""

@@ -50,8 +50,8 @@ class Recorder(Books):
 
     A threshold for which something of the aim, or a level, waits: of a metric that does not only grow the first
     time, unless a compound remembers when it was last crossed. An event that is an award, or a period's threshold,
-    while its scope is free. And every award of the aim that hangs on more than one threshold, when it is given: what
-    values of now cannot tell.
+    while its scope is free. And every award of the aim that hangs on more than one threshold, when it is given: the
+    values of now cannot tell that.
     """
 
     def __init__(self, ready: ReadyProgram, excerpt: Excerpt, aim: Aim) -> None:
