@@ -139,7 +139,7 @@ class KnownCatalogs:
             return [Shown(self._programs[each]) for each in self._newest.items()]
         if not self._knows(view):
             raise LaurelError(
-                f"the processor runs {dict(view.catalogs)}, and not all of them are published: was the catalogs topic "
+                f"the processor runs {dict(view.catalogs)}, not all of which are published: was the catalogs topic "
                 "recreated?"
             )
         return [Shown(self._programs[each], hidden_of(view, each[0])) for each in view.catalogs]
