@@ -17,7 +17,10 @@ from replays.settings import ReplaySettings
 from schemas.catalog import read_catalog
 from schemas.catalog.meaning import catalog_hash
 from schemas.errors import Precondition
+from schemas.program import CatalogProgram
 from schemas.replays import Named, Notify
+
+ENDED = ("done", "cancelled")
 
 
 class Wish(NamedTuple):
@@ -51,6 +54,8 @@ async def start(settings: ReplaySettings, wish: Wish) -> Replay:
 
 async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wish) -> Replay:
     intent = await intend(settings.kafka, settings.names, wish.text, wish.file_name, wish.wanted)
+    if wish.wanted is None:
+        await refuse_repeated(registry, intent.catalog)
     refuse(intent, wish.accept_truncated)
     refuse_approximate(wish)
     if wish.plan is not None:
@@ -59,6 +64,16 @@ async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wi
     await registry.refuse_taken(id, registration.names)
     await submit(settings.kafka, settings.names, wish.text, wish.file_name, compile_catalog, from_now=True)
     return await registry.start(registration)
+
+
+async def refuse_repeated(registry: Registry, catalog: CatalogProgram) -> None:
+    """Raises: Precondition when another replay brings this very version, and has not ended."""
+    for each in await registry.listed():
+        if each.sha256 == catalog.sha256 and (each.muted or each.filling) and each.status not in ENDED:
+            raise Precondition(
+                f"version {catalog.version} of catalog '{catalog.catalog}' is being replayed by '{each.id}': wait for "
+                f"it (`laurel replay status {each.id} --watch`), or cancel it (`laurel replay cancel {each.id}`)"
+            )
 
 
 def refuse_approximate(wish: Wish) -> None:
