@@ -16,7 +16,7 @@ from replays.registry import Dates, Policy, Registration, Registry, Replay, regi
 from replays.settings import ReplaySettings
 from schemas.catalog import read_catalog
 from schemas.catalog.meaning import catalog_hash
-from schemas.errors import Precondition
+from schemas.errors import LaurelError, Precondition
 from schemas.program import CatalogProgram
 from schemas.replays import Named, Notify
 
@@ -49,7 +49,13 @@ async def start(settings: ReplaySettings, wish: Wish) -> Replay:
         found = await registry.find(id)
         if found is not None:
             return _same(found, wish)
-        return await _start(settings, registry, id, wish)
+        try:
+            return await _start(settings, registry, id, wish)
+        except LaurelError:
+            found = await registry.find(id)  # somebody else may have started it meanwhile, which is the same
+            if found is None:
+                raise
+            return _same(found, wish)
 
 
 async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wish) -> Replay:
