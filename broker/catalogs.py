@@ -56,7 +56,11 @@ class Submission(NamedTuple):
 
 async def read_program(bootstrap: str, names: Names) -> Program:
     """What to run now: the highest version of every catalog. Raises: Precondition when nothing is published."""
-    records = await read_records(bootstrap, names)
+    return newest_program(await read_records(bootstrap, names), names)
+
+
+def newest_program(records: Sequence[CatalogRecord], names: Names) -> Program:
+    """The highest version of every catalog. Raises: Precondition when there are none."""
     if not records:
         raise Precondition(
             f"topic {names.catalogs} holds no catalog: publish one with `laurel catalog publish FILE`"

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from broker import failpoints
 from broker.failpoints import InjectedFault
 from processor.evaluator.partition import Cut, Folded, PartitionEvaluator
+from processor.evaluator.programs import Programs
 from processor.kafka.batches import Place
 from projections.projection import Projection
 from projections.user_achievement import UserAchievementProjection
@@ -215,7 +216,8 @@ class World:
             self.broker,
             self._workers_group,
             NAMES,
-            program(),
+            Programs(program()),
+            read_catalogs,
             partitions,
             lambda number: Told(process.name, number, self.plan, self._cuts),
             self.plan.pace,

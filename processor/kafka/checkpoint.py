@@ -37,7 +37,7 @@ class Checkpoints:
 
         1. Cut a snapshot of dirty states, outcomes, refusals and positions. Folding goes on from here.
         2. Begin a transaction.
-        3. Send one changelog record per dirty user, and the control record.
+        3. Send the control record, and one changelog record per dirty user.
         4. Send outcomes, derived events, copies and dead letters.
         5. Wait until the broker has acknowledged all of them.
         6. Send the positions of all source topics of the partition.
@@ -111,4 +111,5 @@ class Checkpoints:
 
 
 def _changelog(snapshot: Snapshot) -> Iterable[Row]:
-    return chain(snapshot.cut.states, [(CONTROL_KEY, encode_control(snapshot.control))])
+    """The control record comes first, so that it tells readers what the states behind it were made by."""
+    return chain([(CONTROL_KEY, encode_control(snapshot.control))], snapshot.cut.states)
