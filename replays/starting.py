@@ -77,8 +77,8 @@ async def refuse_repeated(registry: Registry, catalog: CatalogProgram) -> None:
     for each in await registry.listed():
         if each.sha256 == catalog.sha256 and (each.muted or each.filling) and each.status not in ENDED:
             raise Precondition(
-                f"version {catalog.version} of catalog '{catalog.catalog}' is being replayed by '{each.id}': wait for "
-                f"it (`laurel replay status {each.id} --watch`), or cancel it (`laurel replay cancel {each.id}`)"
+                f"version {catalog.version} of catalog '{catalog.catalog}' is being replayed by '{each.id}': wait "
+                f"for it (`laurel replay status {each.id} --watch`), or cancel it (`laurel replay cancel {each.id}`)"
             )
 
 
