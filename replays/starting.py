@@ -78,7 +78,8 @@ async def refuse_repeated(registry: Registry, catalog: CatalogProgram) -> None:
         if each.sha256 == catalog.sha256 and (each.muted or each.filling) and each.status not in ENDED:
             raise Precondition(
                 f"version {catalog.version} of catalog '{catalog.catalog}' is being replayed by '{each.id}': wait "
-                f"for it (`laurel replay status {each.id} --watch`), or cancel it (`laurel replay cancel {each.id}`)"
+                f"for it (`laurel replay status {each.id} --watch`), or take it back (`laurel replay cancel "
+                f"{each.id}`)"
             )
 
 

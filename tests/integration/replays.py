@@ -26,13 +26,14 @@ from cli.settings import Settings
 from cli.stack.pipeline import prepare
 from cli.visibility import wait_until_visible
 from projections.database import connect
+from replays.steps import ACTIVATE, BASE, CLOSE, DECIDE, DONE, END, FACTS, PREPARE
 from tests.integration.demos import Laurel, laurel, wait_until
 from tests.servers import Servers
 
 PARTITIONS = 2
 USERS = 40
-STEPS = range(1, 9)
-"""Of a job that is not cancelled: see replays/steps.py. Nothing is revoked."""
+FATAL = [(PREPARE, 2), (BASE, 2), (END, 2), (DECIDE, 1), (ACTIVATE, 2), (FACTS, 2), (DONE, 2), (CLOSE, 1)]
+"""The steps of a job that nobody cancels, and how often each comes: once in a partition, or once in all."""
 KILLED = -signal.SIGKILL
 
 BEGINNING = """
