@@ -22,8 +22,8 @@ class Begin(NamedTuple):
     since: datetime | None
 
     def __str__(self) -> str:
-        left = f"since {self.since:%Y-%m-%d %H:%M} UTC" if self.since else "nothing of it"
-        return f"the log holds {left} of {self.topic}-{self.partition}, from offset {self.offset} on"
+        first = f", of {self.since:%Y-%m-%d %H:%M} UTC" if self.since else ", and has nothing behind it"
+        return f"{self.topic}-{self.partition} has lost all before offset {self.offset}{first}"
 
 
 async def lost_beginnings(bootstrap: str, places: Iterable[Place]) -> list[Begin]:

@@ -132,22 +132,27 @@ def refuse_outdated(told: dict[str, Any], intent: Intent) -> None:
     """Hold a plan, as `laurel replay plan --json` told it, against what is now. Raises: Precondition."""
     if told.get("plan") == hash_of(intent):
         return
-    now = {
-        "sha256": intent.catalog.sha256,
-        "from_versions": intent.from_versions,
-        "partitions": intent.partitions,
-    }
-    changed = [
-        f"{SAID_OF[name]} {told.get(name)} and is {value}" for name, value in now.items() if told.get(name) != value
-    ]
+    then, now = _goes_by(told), _goes_by(_now(intent))
+    changed = [f"{what} was {then[what]} and is {value}" for what, value in now.items() if then[what] != value]
     raise Precondition(
         f"the plan is not of this any more: {'; '.join(changed) or 'what it takes is another'}. Plan again with "
         "`laurel replay plan`, and look at it"
     )
 
 
-SAID_OF = {
-    "sha256": "the catalog's hash was",
-    "from_versions": "what runs was",
-    "partitions": "the number of partitions was",
-}
+def _now(intent: Intent) -> dict[str, Any]:
+    return {
+        "sha256": intent.catalog.sha256,
+        "from_versions": intent.from_versions,
+        "partitions": intent.partitions,
+    }
+
+
+def _goes_by(told: dict[str, Any]) -> dict[str, str]:
+    """In words, of a plan that was told, or of what is now."""
+    versions = told.get("from_versions") or {}
+    return {
+        "the catalog's hash": f"{told.get('sha256')}"[:HASH_CHARS],
+        "what runs": ", ".join(f"{catalog} {version}" for catalog, version in sorted(versions.items())),
+        "the number of partitions": f"{told.get('partitions')}",
+    }

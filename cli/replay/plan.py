@@ -106,4 +106,4 @@ def _gains_told(plan: Plan) -> Iterator[str]:
     )
     share = f" ({plan.points / plan.points_now:+.1%})" if plan.points_now else ""
     yield f"{plan.points:,} points more in '{plan.catalog}', where users have {plan.points_now:,}{share}"
-    yield f"about {plan.minutes:g} minutes; {plan.records:,} records of the past were read for this plan"
+    yield f"about {plan.minutes:g} minutes; {plan.records:,} records of its event types were read for this plan"
