@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from broker.catalogs import submit
+from broker.catalogs import submit_record
 from processor.evaluator.compile import compile_catalog
 from replays.intent import Intent, intend, refuse
 from replays.planning import refuse_outdated
@@ -68,7 +68,7 @@ async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wi
         refuse_outdated(wish.plan, intent)
     registration = registration_of(id, intent, wish)
     await registry.refuse_taken(id, registration.names)
-    await submit(settings.kafka, settings.names, wish.text, wish.file_name, compile_catalog, from_now=True)
+    await submit_record(settings.kafka, settings.names, wish.text, wish.file_name, compile_catalog)
     return await registry.start(registration)
 
 
