@@ -1,6 +1,7 @@
 """The catalogs topic: the only source of the rules that a process runs.
 
-One partition, compacted, a record for every version of every catalog. A record carries the numbering after it,
+One partition, compacted, a record for every version of every catalog. With a further version every partition is
+told, in the same transaction, to run it. A record carries the numbering after it,
 so publishing is a chain: each new version is compiled against the ledger of the latest record. The transactional
 id keeps the chain single-file: whoever begins to publish fences everybody else, and only then reads.
 """
@@ -29,6 +30,7 @@ from schemas.program import (
     decode_catalog_record,
     encode_catalog_record,
 )
+from schemas.replays import Publish, encode_order
 from schemas.topics import Names
 
 FENCED_ATTEMPTS_MAX = 5
@@ -45,6 +47,7 @@ class Draft(NamedTuple):
     file_name: str
     compile_catalog: Compile
     from_now: bool
+    announced: bool
 
 
 class Submission(NamedTuple):
@@ -56,7 +59,11 @@ class Submission(NamedTuple):
 
 async def read_program(bootstrap: str, names: Names) -> Program:
     """What to run now: the highest version of every catalog. Raises: Precondition when nothing is published."""
-    records = await read_records(bootstrap, names)
+    return newest_program(await read_records(bootstrap, names), names)
+
+
+def newest_program(records: Sequence[CatalogRecord], names: Names) -> Program:
+    """The highest version of every catalog. Raises: Precondition when there are none."""
     if not records:
         raise Precondition(
             f"topic {names.catalogs} holds no catalog: publish one with `laurel catalog publish FILE`"
@@ -91,20 +98,34 @@ async def publish(
 async def submit(
     bootstrap: str, names: Names, text: str, file_name: str, compile_catalog: Compile, from_now: bool = False
 ) -> Submission:
-    """Publish a catalog unless this version with this content is there.
+    """Publish a catalog unless this version with this content is there; partitions run it from now on.
 
     Raises: BadCatalog on a text that fails the check, a version that sank, other content under a published
-    version, or an event that another catalog declares differently; Precondition when the topic is missing, or a
+    version, or an event that another catalog declares differently; Precondition when a topic is missing, or a
     new metric would start without its past.
     """
-    draft = Draft(read_catalog(text, file_name), text, file_name, compile_catalog, from_now)
+    return await _submit(
+        bootstrap, names, Draft(read_catalog(text, file_name), text, file_name, compile_catalog, from_now, True)
+    )
+
+
+async def submit_record(
+    bootstrap: str, names: Names, text: str, file_name: str, compile_catalog: Compile
+) -> Submission:
+    """Publish a catalog for a replay, which tells the partitions to run it. Raises: as `submit`."""
+    return await _submit(
+        bootstrap, names, Draft(read_catalog(text, file_name), text, file_name, compile_catalog, True, False)
+    )
+
+
+async def _submit(bootstrap: str, names: Names, draft: Draft) -> Submission:
     for attempt in range(FENCED_ATTEMPTS_MAX):
         try:
             return await _submit_once(bootstrap, names, draft)
         except (ProducerFenced, InvalidProducerEpoch):  # somebody began after us; what they wrote comes first
             await asyncio.sleep(FENCED_PAUSE_S * attempt)
     raise LaurelError(
-        f"{file_name}: other publishers of namespace '{names.namespace}' came in between "
+        f"{draft.file_name}: other publishers of namespace '{names.namespace}' came in between "
         f"{FENCED_ATTEMPTS_MAX} times: publish again when they are done"
     )
 
@@ -123,8 +144,23 @@ async def _submit_once(bootstrap: str, names: Names, draft: Draft) -> Submission
             await _refuse_a_past_nobody_fills(bootstrap, names, program, new_metrics(program, before, after))
         record = _record(draft, program, after)
         event_specs(program_of([*records, record], names))  # raises when it contradicts a catalog that runs
-        await _append(client, names, record)
+        await _append(client, names, record, await _heard_by(bootstrap, names, records, program))
     return Submission(record, fresh=True)
+
+
+async def _heard_by(bootstrap: str, names: Names, records: Sequence[CatalogRecord], program: CatalogProgram) -> int:
+    """How many partitions may run older versions, and are to be told of this one.
+
+    Raises: Precondition when users have states, and their workers could not hear of it, or would end for a topic
+    that is not there.
+    """
+    if not records:
+        return 0
+    if await has_states(bootstrap, names):
+        read = program_of(records, names).sources
+        topics = {event.topic for event in program.events if event.topic is not None}
+        await places_of(bootstrap, [names.replay_assignments, *sorted(topics.difference(read))])
+    return (await partition_counts(bootstrap, [names.replay_assignments]))[names.replay_assignments]
 
 
 def _record(draft: Draft, program: CatalogProgram, ledger: Ledger) -> CatalogRecord:
@@ -136,12 +172,17 @@ def _record(draft: Draft, program: CatalogProgram, ledger: Ledger) -> CatalogRec
         source=draft.text,
         program=program,
         ledger=ledger,
+        announced=draft.announced,
     )
 
 
-async def _append(client: AIOKafkaProducer, names: Names, record: CatalogRecord) -> None:
+async def _append(client: AIOKafkaProducer, names: Names, record: CatalogRecord, partitions: int) -> None:
+    """The record, and word of it to so many partitions."""
     key = f"{record.catalog}/{record.version}".encode()
     await client.send_and_wait(names.catalogs, encode_catalog_record(record), key=key, partition=0)
+    order = encode_order(Publish(catalogs={record.catalog: record.version}))
+    for partition in range(partitions if record.announced else 0):
+        await client.send_and_wait(names.replay_assignments, order, partition=partition)
     await client.commit_transaction()
 
 
@@ -173,8 +214,8 @@ async def _refuse_a_past_nobody_fills(
     if added and await has_states(bootstrap, names):
         raise Precondition(
             f"version {program.version} of catalog '{program.catalog}' counts something new ({', '.join(added)}), "
-            f"and what users of namespace '{names.namespace}' did so far would be missing in it, since replays do "
-            "not exist yet: publish with --from-now to let it start at 0 for everybody"
+            f"and what users of namespace '{names.namespace}' did so far would be missing in it: fill it with "
+            "`laurel replay start --catalog FILE`, or publish with --from-now to let it start at 0 for everybody"
         )
 
 

@@ -2,7 +2,8 @@
 
 LAUREL_FAILPOINT=<point>=<action>[@<time>] arms one of them: `checkpoint.5=kill@3` kills the worker when it reaches
 step 5 of its third checkpoint. The points are the numbered steps of the processor's checkpoint
-(processor/kafka/checkpoint.py) and of the projector's (projections/lane.py). Unset, a point is an empty call.
+(processor/kafka/checkpoint.py), of the projector's (projections/lane.py) and of a replay's job (replays/steps.py).
+Unset, a point is an empty call.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from schemas.errors import LaurelError
 
 VARIABLE = "LAUREL_FAILPOINT"
 WRITTEN = re.compile(r"(?P<point>[a-z]+\.\d+)=(?P<action>[a-z]+)(?:@(?P<time>[1-9]\d*))?")
-POINTS = {"checkpoint": range(1, 8), "projection": range(1, 7)}
+POINTS = {"checkpoint": range(1, 8), "projection": range(1, 7), "replay": range(1, 11)}
 
 
 class InjectedFault(Exception):  # noqa: N818 - what it is

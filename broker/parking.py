@@ -8,6 +8,7 @@ from typing import NamedTuple
 from broker.notes import note_in
 from broker.positions import Place
 from broker.reading import read_to_end
+from schemas.lanes import place_of
 from schemas.notes import SkipOrder, Suspect
 from schemas.records import Record
 from schemas.topics import Names
@@ -40,11 +41,11 @@ async def read_parking(bootstrap: str, names: Names, partitions: Iterable[int]) 
     async for batch in read_to_end(bootstrap, [(names.control, number) for number in partitions]):
         for record in batch.records:
             take_note(found, batch.partition, record)
-    return found
+    return {place_of(*lane): parking for lane, parking in found.items()}
 
 
 def take_note(found: dict[Place, Parking], partition: int, record: Record) -> None:
-    """Put a record of the control topic over what was found before it. Raises: Precondition.
+    """Put a record of the control topic over what was found before it of its lane. Raises: Precondition.
 
     An order is about what was noted before it; an exit after it makes it void.
     """

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, NamedTuple
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
@@ -101,10 +101,16 @@ def missing(topic: str) -> Precondition:
     return Precondition(f"topic {topic} does not exist: create it with `laurel topics create --catalog FILE`")
 
 
-async def check_topics(bootstrap: str, specs: Iterable[TopicSpec]) -> list[Fault]:
-    """What would keep Laurel from running on these topics, or make it lose data."""
+async def check_topics(
+    bootstrap: str, specs: Iterable[TopicSpec], repartitioned: Collection[str] = ()
+) -> list[Fault]:
+    """What would keep Laurel from running on these topics, or make it lose data.
+
+    Those that are repartitioned may have any number of partitions.
+    """
     specs = list(specs)
     counts = await partition_counts(bootstrap, [spec.name for spec in specs])
+    specs = [spec._replace(partitions=counts[spec.name]) if spec.name in repartitioned else spec for spec in specs]
     present = [spec for spec in specs if counts[spec.name]]
     configs = await topic_configs(bootstrap, [spec.name for spec in present])
     absent = [Fault(spec.name, str(missing(spec.name))) for spec in specs if spec not in present]
@@ -131,7 +137,9 @@ def topic_faults(spec: TopicSpec, partitions: int, config: Mapping[str, str]) ->
     if partitions != spec.partitions:
         faults.append(
             f"topic {spec.name} has {partitions} partitions, not {spec.partitions}: sources, state and outcomes "
-            f"are split alike. Set LAUREL_PARTITIONS={partitions} if all have as many, else recreate the topic"
+            f"are split alike. Set LAUREL_PARTITIONS={partitions} if all have as many, else recreate the topic. A "
+            f"publisher's own topic may differ when its catalog says so: `topics: {{{spec.name}: {{repartition: "
+            "true}}}}`"
         )
     for name in CHECKED_CONFIG:
         if name in spec.config and config.get(name) != spec.config[name]:

@@ -18,7 +18,6 @@ from cli.settings import Settings
 from cli.standings import CatalogOption, JsonOption, every_standing, read_standings
 from progress.achievements import Progress, progress_of_all
 from progress.standing import Standing
-from schemas.errors import Precondition
 
 DEFAULT_CATALOG = "platform"
 
@@ -31,22 +30,6 @@ Files = Annotated[
 def load_achievements(files: Files = None, as_json: JsonOption = False) -> None:
     """Publish catalogs, `platform` unless others are named: as `laurel catalog publish`."""
     catalogs.publish(files or [DEFAULT_CATALOG], as_json=as_json)
-
-
-def award_retroactive_achievements() -> None:
-    """Give all users what they would have earned before an achievement was there: not yet, for want of replays."""
-    raise Precondition(
-        "replays do not exist yet: a new achievement is earned by whoever reaches it from now on; "
-        "who was past its threshold before, by a metric old or new, gets it with a replay only"
-    )
-
-
-def recalculate_achievements(user: UserOption) -> None:
-    """Fold a user's events anew: not yet, for want of replays."""
-    raise Precondition(
-        f"replays do not exist yet, so nothing of user '{user}' is recalculated: what is shown is folded from all "
-        f"events already; `laurel check_achievements --user={user}` tells it"
-    )
 
 
 def check_achievements(user: UserOption, catalog: CatalogOption = None, as_json: JsonOption = False) -> None:

@@ -134,7 +134,7 @@ def published_before(records: Sequence[CatalogRecord], new: Catalog) -> Catalog 
         return None
     newest = max(versions, key=lambda record: record.version)
     try:
-        return read_catalog(newest.source, newest.file, whole=True)
+        return read_catalog(newest.source, newest.file)
     except RefusedCatalog:
         return None
 
@@ -199,7 +199,14 @@ def _line(published: Published) -> str:
         return f"{said} was published before, with this content"
     topics = ", ".join(published.new_sources)
     create = f" It reads {topics} too: `laurel topics create` makes what is missing." if topics else ""
-    restart = (
-        " Workers read catalogs when they start: restart them one after the other." if published.others else ""
-    )
-    return f"{said} is published.{create}{restart}"
+    return f"{said} is published.{create}{_from_when(published)}"
+
+
+def _from_when(published: Published) -> str:
+    if not published.others:
+        return ""
+    if published.new_sources:
+        return (
+            " Running workers read other topics: each ends when it hears of it, and reads them once started again."
+        )
+    return " Running workers change to it within a second."

@@ -24,7 +24,7 @@ def compare(connection: Connection, reference: Result) -> list[str]:
         for differences in (
             _of_awards(connection, reference),
             _of_mapping("points", _points(connection), _reference_points(reference)),
-            _of_mapping("metrics", _metrics(connection), reference.metrics),
+            _of_mapping("metrics", _moved(_metrics(connection)), _moved(reference.metrics)),
         )
         for line in islice(differences, TOLD_MAX)
     ]
@@ -65,3 +65,11 @@ def _reference_points(reference: Result) -> dict[tuple[str, str], int]:
 
 def _metrics(connection: Connection) -> dict[str, Any]:
     return dict(iter(connection.execute(METRICS)))
+
+
+def _moved(metrics: Mapping[str, Mapping[str, Mapping[str, int | None]]]) -> dict[str, Any]:
+    """Without what nothing has moved: who had no event since a metric came is not shown it as 0."""
+    return {
+        user: {catalog: {key: value for key, value in of.items() if value} for catalog, of in catalogs.items()}
+        for user, catalogs in metrics.items()
+    }

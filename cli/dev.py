@@ -14,7 +14,8 @@ import typer
 from cli.catalog_files import catalog_file
 from cli.output import print_json
 from cli.stack import LocalStack
-from cli.stack.pipeline import CHECKOUT, Pipeline, Process, refuse_final_exit, running
+from cli.stack.child import Child
+from cli.stack.pipeline import CHECKOUT, Pipeline, refuse_final_exit, running, start_replayer
 from cli.stack.postgres import NOBODY, reachable
 
 LOOK_SECONDS = 0.5
@@ -35,15 +36,16 @@ def command(
     ephemeral: Annotated[bool, typer.Option("--ephemeral", help="Keep nothing after the run.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON line once everything is ready.")] = False,
 ) -> None:
-    """Run Kafka, Postgres, a processor and a projector until Ctrl-C, and print their addresses.
+    """Run Kafka, Postgres, a processor, a projector and a replayer until Ctrl-C, and print their addresses.
 
     LAUREL_KAFKA and LAUREL_POSTGRES are used when set: nothing is started in their place.
     """
     files = [catalog_file(named) for named in catalog or ["trackflow"]]
     stack = LocalStack(data_dir or default_data_dir(), ephemeral=ephemeral)
     with running(stack, files) as pipeline:
+        replayer = start_replayer(stack, pipeline.settings)
         tell(addresses(stack, pipeline), as_json)
-        watch(pipeline.processes)
+        watch([*(process.child for process in pipeline.processes), replayer])
 
 
 def default_data_dir() -> Path:
@@ -74,11 +76,11 @@ Ctrl-C stops everything.""",
     )
 
 
-def watch(processes: Sequence[Process]) -> None:
+def watch(children: Sequence[Child]) -> None:
     """Until Ctrl-C; says when a process fell and was started again."""
-    seen = {process.child.name: 0 for process in processes}
+    seen = {child.name: 0 for child in children}
     while True:
-        for child in (process.child for process in processes):
+        for child in children:
             refuse_final_exit(child)
             if child.restarts > seen[child.name]:
                 seen[child.name] = child.restarts

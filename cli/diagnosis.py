@@ -109,7 +109,7 @@ async def _on_kafka(settings: Settings) -> list[Finding]:
 async def _topics(deployment: Deployment) -> list[Finding]:
     settings, program, partitions = deployment
     wanted = needed_topics(settings.names, program, partitions)
-    faults = await check_topics(settings.kafka, wanted)
+    faults = await check_topics(settings.kafka, wanted, program.repartitioned)
     found = [Finding("fail", "topics", fault.message) for fault in faults]
     return found or [Finding("ok", "topics", f"{counted(len(wanted), 'topic')} fit")]
 

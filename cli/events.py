@@ -77,7 +77,7 @@ class Judge:
     def __init__(self, program: Program, now_ms: int) -> None:
         self._program = program
         self._now_ms = now_ms
-        self._readers = readers(program)
+        self._readers = readers(program.as_published())
         self._stranger = EventReader({})  # for what no catalog declares: it must be a CloudEvent all the same
 
     def judge(self, number: int, value: bytes) -> LineVerdict:

@@ -36,7 +36,7 @@ DJANGO = "By the names of a Django project"
 
 VERBS = [
     Verb("demo", "cli.demo", START, "See the whole path work, and checked against a reference."),
-    Verb("dev", "cli.dev", START, "Run Kafka, Postgres, processor and projector until Ctrl-C."),
+    Verb("dev", "cli.dev", START, "Run Kafka, Postgres and everything of Laurel until Ctrl-C."),
     Verb("test", "cli.testing", START, "Run every check and test."),
     Verb("publish", "cli.publish", PUBLISH, "Publish a file of events."),
     Verb("simulate", "cli.simulate", PUBLISH, "Write a seeded year of a product's events."),
@@ -53,25 +53,28 @@ VERBS = [
     Verb("stats", "cli.stats", LOOK, "A user in numbers, or how well the catalogs do."),
     Verb("dlq", "cli.dead_letters", LOOK, "List and show dead letters."),
     Verb("doctor", "cli.doctor", OPERATE, "Say what is wrong and what to do."),
+    Verb("verify", "cli.verify", OPERATE, "Fold users anew from the log and compare with what is shown."),
     Verb("queue", "cli.queue", OPERATE, "Claim and acknowledge notifications, without any library."),
     Verb("db", "cli.database", OPERATE, "Upgrade the read models' schema, and show its state."),
     Verb("topics", "cli.topics", OPERATE, "Create and check topics."),
     Verb("skip", "cli.skip", OPERATE, "Let a partition go on that is parked at a record."),
+    Verb("replay", "cli.replays", OPERATE, "Give what people have already earned."),
     Verb("worker", "cli.worker", OPERATE, "Run one processor.", serves=True),
     Verb("projector", "cli.projector", OPERATE, "Run one projector.", serves=True),
+    Verb("replayer", "cli.replayer", OPERATE, "Carry out the replays that were started.", serves=True),
     Verb("checklist", "cli.checklist", BUILD, "What the products ask for, and the tests that hold it."),
     Verb("bench", "cli.bench", BUILD, "Measure the processor."),
     Verb("soak", "cli.soak", BUILD, "Run everything under random faults, and check the invariants."),
     Verb("model", "cli.model", BUILD, "Check the model of replay with TLC."),
     Verb("schema", "cli.schema", BUILD, "Export the contract as JSON Schema and AsyncAPI."),
     *(
-        Verb(name, "cli.achievements", DJANGO, help, function=name)
-        for name, help in [
-            ("load_achievements", "Publish catalogs."),
-            ("award_retroactive_achievements", "Give what was earned before an achievement was there: not yet."),
-            ("recalculate_achievements", "Fold a user's events anew: not yet."),
-            ("check_achievements", "What a user has unlocked."),
-            ("debug_achievements", "All that decides one achievement of one user."),
+        Verb(name, f"cli.{module}", DJANGO, help, function=name)
+        for module, name, help in [
+            ("achievements", "load_achievements", "Publish catalogs."),
+            ("retroactive", "award_retroactive_achievements", "Give what was earned before it was there."),
+            ("retroactive", "recalculate_achievements", "Fold a user's events anew, and compare."),
+            ("achievements", "check_achievements", "What a user has unlocked."),
+            ("achievements", "debug_achievements", "All that decides one achievement of one user."),
         ]
     ),
 ]

@@ -17,6 +17,7 @@ from broker.topics import partition_counts
 from cli.kafka import run
 from cli.settings import Settings
 from schemas.errors import LaurelError
+from schemas.lanes import lane_of
 from schemas.notes import Note, SkipOrder, Suspect
 
 WAIT_S = 30.0
@@ -26,10 +27,12 @@ POLL_S = 0.2
 class Skip(NamedTuple):
     """A record that is to be skipped, and where its partition stands.
 
-    Shapes: behind counts the offsets after it; `passed` when it was skipped before.
+    Shapes: behind counts the offsets after it; `passed` when it was skipped before; owner is the partition of the
+    states that it belongs to.
     """
 
     place: Place
+    owner: int
     offset: int
     passed: bool
     behind: int
@@ -78,7 +81,7 @@ def explained(skip: Skip, retry: bool) -> str:
 
 def result(skip: Skip, retry: bool, done: bool) -> str:
     if not done:
-        return f"ordered: the worker that owns partition {skip.place[1]} will do it, once there is one"
+        return f"ordered: the worker that owns partition {skip.owner} will do it, once there is one"
     return "folded" if retry else f"skipped: see `laurel dlq list --class skipped --topic {skip.place[0]}`"
 
 
@@ -86,7 +89,7 @@ async def _look(settings: Settings, place: Place, offset: int) -> Skip:
     """Raises: LaurelError unless the partition is parked at this record, or has passed it."""
     topic, partition = place
     counts = await partition_counts(settings.kafka, [settings.names.control, topic])
-    if partition >= min(counts.values()):
+    if partition >= counts[topic]:
         raise LaurelError(
             f"there is no partition {partition} of {topic} in namespace '{settings.namespace}': `laurel doctor` "
             "lists what is parked"
@@ -98,7 +101,8 @@ async def _look(settings: Settings, place: Place, offset: int) -> Skip:
     known = parking.get(place, Parking())
     if known.suspect is None or not known.is_parked or known.suspect.start != offset:
         raise LaurelError(_refused(place, offset, parking, position))
-    return Skip(place, offset, position > offset, max(0, end - offset - 1), known.suspect)
+    _, owner = lane_of(*place, counts[settings.names.control])
+    return Skip(place, owner, offset, position > offset, max(0, end - offset - 1), known.suspect)
 
 
 def _refused(place: Place, offset: int, parking: Mapping[Place, Parking], position: int) -> str:
@@ -113,9 +117,9 @@ def _refused(place: Place, offset: int, parking: Mapping[Place, Parking], positi
 
 async def _order(settings: Settings, skip: Skip, retry: bool, wait_s: float) -> bool:
     """Leave word for the partition's owner. Returns whether it got past the record while we waited."""
-    topic, partition = skip.place
-    order: Note = replace(skip.suspect, exits=0) if retry else SkipOrder(topic=topic, offset=skip.offset)
-    await write_note(settings.kafka, settings.names, partition, order)
+    suspect = skip.suspect
+    order: Note = replace(suspect, exits=0) if retry else SkipOrder(topic=suspect.topic, offset=skip.offset)
+    await write_note(settings.kafka, settings.names, skip.owner, order)
     deadline = time.monotonic() + wait_s
     async with group_positions(settings.kafka, settings.names.processor) as group:
         while (await group.committed([skip.place]))[skip.place] <= skip.offset:

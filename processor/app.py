@@ -8,15 +8,17 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NoReturn
 
 import faust
 import structlog
 
+from broker.catalogs import read_records
 from processor.agents import add_agent
 from processor.evaluator.partition import PartitionEvaluator
-from processor.evaluator.ready import ReadyProgram
 from processor.kafka.exit import EX_SOFTWARE, exit_now
+from processor.kafka.following import FollowingAssignor
 from processor.kafka.kafka_log import KafkaLog
 from processor.kafka.ownership import Ownership
 from processor.kafka.pace import Pace
@@ -48,17 +50,19 @@ class AchievementsApp(faust.App):  # type: ignore[misc]
 
     def __init__(self, settings: ProcessorSettings, plan: Plan, evaluator: Callable[[int], Evaluator]) -> None:
         names = Names(settings.namespace)
-        self.settings, self.sources, self.partitions = settings, plan.program.sources, plan.partitions
+        self.settings, self.partitions = settings, plan.partitions
+        self.sources = [*plan.program.sources, names.replay_assignments]
         self.telemetry = Telemetry(Profile(settings.profile))
         self.ownership = Ownership(
             KafkaLog(settings.kafka),
             names,
-            plan.program,
+            plan.programs,
             plan.partitions,
             evaluator,
             pace_of(settings),
             self.telemetry,
             self.leave,
+            partial(read_records, settings.kafka, names),
         )
         self.telemetry.show(lambda: [*self.ownership.partitions.values()])
         super().__init__(names.processor, **faust_options(settings, plan.partitions))
@@ -132,7 +136,7 @@ def run_worker(settings: ProcessorSettings) -> NoReturn:
 
 def evaluators(plan: Plan, settings: ProcessorSettings) -> Callable[[int], PartitionEvaluator]:
     """What makes the evaluator of a partition, with its share of the states that may be decoded."""
-    ready, share = ReadyProgram(plan.program), max(1, settings.states_decoded // plan.partitions)
+    ready, share = plan.programs.ready(plan.programs.first), max(1, settings.states_decoded // plan.partitions)
     return lambda number: PartitionEvaluator(ready, number, plan.partitions, share)
 
 
@@ -165,6 +169,7 @@ def faust_options(settings: ProcessorSettings, partitions: int) -> dict[str, Any
     return {
         "broker": [f"kafka://{server.strip()}" for server in settings.kafka.split(",")],
         "TableManager": RecoveringTableManager,
+        "PartitionAssignor": FollowingAssignor,
         "Table": UserStateTable,
         "agent_supervisor": "mode.CrashingSupervisor",
         "processing_guarantee": "at_least_once",  # its exactly_once leaves outputs outside of the transaction

@@ -9,10 +9,11 @@ from typing import NamedTuple
 import structlog
 from aiokafka.errors import KafkaError
 
-from broker.catalogs import read_program
+from broker.catalogs import newest_program, read_records
 from broker.connections import admin
 from broker.notes import LAYOUT_PARTITION, read_layout, write_note
 from broker.topics import check_topics, missing, partition_counts
+from processor.evaluator.programs import Programs
 from schemas.errors import Precondition
 from schemas.notes import Layout
 from schemas.program import Program
@@ -26,8 +27,13 @@ log = structlog.get_logger(__name__)
 class Plan(NamedTuple):
     """What to run, and over how many partitions the users are spread."""
 
-    program: Program
+    programs: Programs
     partitions: int
+
+    @property
+    def program(self) -> Program:
+        """The newest version of every catalog."""
+        return self.programs.newest
 
 
 async def prepare(bootstrap: str, names: Names, timeout_s: float) -> Plan:
@@ -98,12 +104,13 @@ def refuse_changed(names: Names, before: Layout, plan: Plan) -> None:
 
 async def check(bootstrap: str, names: Names) -> Plan:
     """The program and the topics it needs. Raises: Precondition naming everything that does not fit."""
-    program = await read_program(bootstrap, names)
+    records = await read_records(bootstrap, names)
+    program = newest_program(records, names)
     partitions = await state_partitions(bootstrap, names)
-    faults = await check_topics(bootstrap, needed_topics(names, program, partitions))
+    faults = await check_topics(bootstrap, needed_topics(names, program, partitions), program.repartitioned)
     if faults:
         raise Precondition("\n".join(fault.message for fault in faults))
-    return Plan(program, partitions)
+    return Plan(Programs(program, records), partitions)
 
 
 async def state_partitions(bootstrap: str, names: Names) -> int:

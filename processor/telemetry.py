@@ -12,6 +12,7 @@ from prometheus_client.registry import Collector
 from processor.kafka.partition import Snapshot
 from processor.profile import Profile
 from schemas.errors import Precondition
+from schemas.lanes import place_of
 
 CHECKPOINT_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 RESTORE_SECONDS = (0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
@@ -123,8 +124,13 @@ class PartitionGauges(Collector):
             restored.add_metric([number], partition.restored)
             to_restore.add_metric([number], partition.to_restore)
             users.add_metric([number], partition.users)
-            for topic, behind in partition.behind.items():
-                lag.add_metric([topic, number], behind)
-            for topic, offset in [*partition.parked.items()]:
-                parked.add_metric([topic, number], offset)
+            for lane, behind in partition.behind.items():
+                lag.add_metric(labels(lane, partition.number), behind)
+            for lane, offset in [*partition.parked.items()]:
+                parked.add_metric(labels(lane, partition.number), offset)
         yield from (lag, users, parked, restored, to_restore)
+
+
+def labels(lane: str, number: int) -> list[str]:
+    topic, partition = place_of(lane, number)
+    return [topic, str(partition)]

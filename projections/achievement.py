@@ -58,6 +58,9 @@ class AchievementProjection:
     async def prepare(self, connection: AsyncConnection) -> None:
         """Catalogs are few: they need no temporary table."""
 
+    async def resume(self, connection: AsyncConnection, partitions: Sequence[int]) -> None:
+        """A record says all that its rows need."""
+
     async def decode(self, batches: Sequence[Batch]) -> list[Published]:
         return [
             Published(decode(record, decode_catalog_record, place(batch)), appended_at(record))

@@ -6,7 +6,7 @@ a replay announces may reach a notification service.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 
@@ -16,12 +16,12 @@ from psycopg.rows import class_row
 
 from projections.notification import Notice, notification_id, notify
 from projections.statements import statements
-from schemas.outcomes import REPLAY_COMPLETED, ReplayCompleted, ReplayOutcome, outcome_id
+from schemas.outcomes import REPLAY_COMPLETED, ReplayOutcome, outcome_id
 
 SQL = statements("digest.sql")
 
 NOTICES_PER_S = 100.0  # a million within three hours
-NOTICES_PER_STATEMENT = 5_000
+USERS_PER_TURN = 2_000
 TITLE = "Earned by what you did before"
 
 
@@ -36,27 +36,18 @@ class Gain(NamedTuple):
     link: str | None
 
 
-class Told(NamedTuple):
-    """How many notifications were made, and of which outcomes of a replay there may be one."""
+async def tell_digest(cursor: AsyncCursor, ended: ReplayOutcome, at: datetime, per_s: float) -> int:
+    """Returns how many were told. Everybody who was told of this replay before is not told again.
 
-    made: int
-    replayed: list[str]
-
-
-async def tell_digest(cursor: AsyncCursor, ended: ReplayOutcome, at: datetime) -> Told:
-    """Everybody who was told of this replay before, by whatever record, is not told again."""
-    replay = ended.data
-    notices = [digest(ended, gain, at) for gain in await read_gains(cursor, replay)]
-    made = 0
-    for start in range(0, len(notices), NOTICES_PER_STATEMENT):
-        made += await notify(cursor, notices[start : start + NOTICES_PER_STATEMENT])
-    return Told(made, [digest_id(replay.replay_id, each.user_id) for each in notices])
-
-
-async def read_gains(cursor: AsyncCursor, replay: ReplayCompleted) -> Sequence[Gain]:
-    async with cursor.connection.cursor(row_factory=class_row(Gain)) as gains:
-        await gains.execute(SQL["gained"], msgspec.structs.asdict(replay), prepare=False)
-        return await gains.fetchall()
+    Some at a time, so that a replay that reaches everybody does not need memory for everybody.
+    """
+    told = 0
+    async with cursor.connection.cursor("gains", row_factory=class_row(Gain)) as gains:
+        await gains.execute(SQL["gained"], msgspec.structs.asdict(ended.data))
+        while some := await gains.fetchmany(USERS_PER_TURN):
+            told += await notify(cursor, [digest(ended, gain, at) for gain in some])
+            await pace(cursor, [digest_id(ended.data.replay_id, gain.user_id) for gain in some], per_s)
+    return told
 
 
 def digest_id(replay: str, user: str) -> str:

@@ -14,7 +14,7 @@ from psycopg import AsyncCursor
 
 from projections.award import decode_award
 from projections.columns import bigint, encode_json
-from projections.digest import Told, tell_digest
+from projections.digest import pace, tell_digest
 from projections.notification import Notice, notification_id, notify
 from projections.statements import statements
 from schemas.outcomes import (
@@ -85,24 +85,26 @@ def decode_other(value: bytes) -> OtherOutcome:
     return outcome
 
 
-async def write_others(cursor: AsyncCursor, others: Sequence[Other]) -> Told:
+async def write_others(cursor: AsyncCursor, others: Sequence[Other], replay_notices_per_s: float) -> int:
+    """Returns how many notifications that made."""
     changed: set[str] = set()
     for kind, statement in WRITTEN_BY.items():
         if rows := [row(each) for each in others if each.outcome.type == kind]:
             await cursor.execute(statement, [encode_json(rows).decode()], prepare=False)
             changed |= {outcome_id for (outcome_id,) in await cursor.fetchall()}
-    return await tell(cursor, [each for each in others if each.outcome.id in changed])
-
-
-async def tell(cursor: AsyncCursor, appeared: Sequence[Other]) -> Told:
-    told = [each for each in appeared if is_told(each)]
-    made = await notify(cursor, [notice(each) for each in told])
-    replayed = [each.outcome.id for each in told if is_replayed(each)]
+    appeared = [each for each in others if each.outcome.id in changed]
+    told = await tell(cursor, [each for each in appeared if is_told(each)], replay_notices_per_s)
     for each in appeared:
         if isinstance(each.outcome, ReplayOutcome) and each.outcome.data.notify == "digest":
-            digested = await tell_digest(cursor, each.outcome, each.awarded_at)
-            made, replayed = made + digested.made, replayed + digested.replayed
-    return Told(made, replayed)
+            told += await tell_digest(cursor, each.outcome, each.awarded_at, replay_notices_per_s)
+    return told
+
+
+async def tell(cursor: AsyncCursor, announced: Sequence[Other], replay_notices_per_s: float) -> int:
+    told = await notify(cursor, [notice(each) for each in announced])
+    if replayed := [each.outcome.id for each in announced if is_replayed(each)]:
+        await pace(cursor, replayed, replay_notices_per_s)
+    return told
 
 
 def row(other: Other) -> dict[str, Any]:

@@ -26,6 +26,9 @@ class Projection(Protocol):
     async def prepare(self, connection: AsyncConnection) -> None:
         """Make the temporary tables of a new session."""
 
+    async def resume(self, connection: AsyncConnection, partitions: Sequence[int]) -> None:
+        """Look up what is kept beside the positions of these, which are read from there on."""
+
     async def decode(self, batches: Sequence[Batch]) -> Any:
         """The rows of these records. Raises: Undecodable."""
 

@@ -23,7 +23,10 @@ class Session(Protocol):
     """One session of one projection. What goes wrong on the way is an OperationalError of psycopg's."""
 
     async def positions(self, beginnings: Mapping[int, int]) -> dict[int, int]:
-        """Partition -> next position; a partition that is new here begins at the beginning of its log."""
+        """Partition -> next position; a partition that is new here begins at the beginning of its log.
+
+        The projection resumes there.
+        """
 
     def transaction(self) -> AbstractAsyncContextManager[object]:
         """All that happens within is there when it is left, or nothing of it when it is left by an error."""
@@ -48,7 +51,9 @@ class PostgresSession:
         wanted = self._arguments(partitions=list(beginnings), beginnings=list(beginnings.values()))
         await self._connection.execute(SQL["create_positions"], wanted)
         cursor = await self._connection.execute(SQL["read_positions"], wanted)
-        return dict(await cursor.fetchall())
+        positions: dict[int, int] = dict(await cursor.fetchall())
+        await self._projection.resume(self._connection, list(positions))
+        return positions
 
     def transaction(self) -> AbstractAsyncContextManager[object]:
         return self._connection.transaction()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -58,15 +58,16 @@ class Moves(NamedTuple):
 
 
 class Shown:
-    """How a catalog is read out of a state: made once, used for every user."""
+    """How a catalog is read out of a state: made once, used for every user. Shapes: hidden, keys of metrics."""
 
-    def __init__(self, catalog: CatalogProgram) -> None:
-        plain = [metric for metric in catalog.metrics if metric.every is None]
+    def __init__(self, catalog: CatalogProgram, hidden: Collection[str] = ()) -> None:
+        metrics = [metric for metric in catalog.metrics if metric.key not in hidden]
+        plain = [metric for metric in metrics if metric.every is None]
         timed = [metric for metric in plain if metric.kind != "streak"]
         self.catalog = catalog.catalog
         self._named = reads([metric for metric in plain if HIDDEN_MARK not in metric.key])
         self._seasons = reads([metric for metric in plain if HIDDEN_MARK in metric.key])
-        self._repeating = [metric for metric in catalog.metrics if metric.every is not None]
+        self._repeating = [metric for metric in metrics if metric.every is not None]
         self.has_windows = bool(self._seasons or self._repeating)
         self._streaks = [metric for metric in plain if metric.kind == "streak"]
         self._timed = [metric.key for metric in timed]

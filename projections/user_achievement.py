@@ -101,6 +101,9 @@ class UserAchievementProjection:
         for statement in (SQL["create_incoming"], SQL["create_appeared"], NOTIFICATION_SQL["create_incoming"]):
             await connection.execute(statement)
 
+    async def resume(self, connection: AsyncConnection, partitions: Sequence[int]) -> None:
+        """A record says all that its rows need."""
+
     async def decode(self, batches: Sequence[Batch]) -> OutcomeRows:
         rows = OutcomeRows()
         for batch in batches:
@@ -112,10 +115,9 @@ class UserAchievementProjection:
     async def write(self, connection: AsyncConnection, rows: OutcomeRows) -> int:
         async with connection.cursor() as cursor:
             notified = await self._write_awards(cursor, rows) if rows.records else 0
-            told = await write_others(cursor, rows.others)
-            if replayed := rows.replayed + told.replayed:
-                await pace(cursor, replayed, self._replay_notices_per_s)
-            return notified + told.made
+            if rows.replayed:
+                await pace(cursor, rows.replayed, self._replay_notices_per_s)
+            return notified + await write_others(cursor, rows.others, self._replay_notices_per_s)
 
     async def _write_awards(self, cursor: AsyncCursor, rows: OutcomeRows) -> int:
         if self._all_new:

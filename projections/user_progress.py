@@ -8,8 +8,10 @@ metric moves on a new day, which is seldom: a row that has these days already is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from struct import Struct
 from typing import Any, NamedTuple
 
@@ -18,14 +20,16 @@ from psycopg import AsyncConnection, AsyncCursor
 
 from broker.reading import Batch
 from projections.columns import NULL, append_moment, copied, encode_json, jsonb, moment_at, nullable, text
-from projections.decoding import decode, undecodable
+from projections.decoding import undecodable
 from projections.pace import Pace, follow
+from projections.progress_view import ReadControls, Stage, View, Views, read_views, write_views
 from projections.projection import place
 from projections.shown import Moves, Shown
 from projections.statements import statements
-from schemas.program import Program
+from schemas.errors import LaurelError, Precondition
+from schemas.program import CatalogProgram, CatalogRecord
 from schemas.records import Record
-from schemas.state import CONTROL_KEY, ZONE, NewerState, State, decode_control, decode_state, fresh_state
+from schemas.state import CONTROL_KEY, ZONE, NewerState, State, decode_state, fresh_state
 from schemas.topics import Names
 
 SQL = statements("user_progress.sql")
@@ -33,9 +37,22 @@ SQL = statements("user_progress.sql")
 USERS_PER_TURN = 200  # decoded before the other projections of this process get their turn
 REMEMBERED_MAX = 100_000  # users whose row is known to have the paces of certain days
 
-ReadProgram = Callable[[], Awaitable[Program]]
+ReadCatalogs = Callable[[], Awaitable[Sequence[CatalogRecord]]]
 
+offset_of = attrgetter("offset")
 _begin_progress = Struct(">hiq").pack
+
+
+class Followed(NamedTuple):
+    """A batch, and how its records are seen."""
+
+    batch: Batch
+    stages: list[Stage]
+
+    def view_at(self, offset: int) -> View | None:
+        if len(self.stages) == 1:
+            return self.stages[0].view
+        return self.stages[bisect_left(self.stages, offset, key=offset_of) - 1].view
 
 
 class Latest(NamedTuple):
@@ -44,6 +61,7 @@ class Latest(NamedTuple):
     user: str
     record: Record
     place: str
+    view: View | None
 
 
 class Progress(NamedTuple):
@@ -64,10 +82,11 @@ class Progress(NamedTuple):
 
 
 class ProgressRows(NamedTuple):
-    """Users to write, and users whose state was erased."""
+    """Users to write, users whose state was erased, and partitions that are seen in another way from now on."""
 
     rows: list[Progress]
     erased: list[str]
+    views: dict[int, View]
 
 
 class Past(msgspec.Struct, gc=False, frozen=True, array_like=True):
@@ -83,40 +102,65 @@ NO_PAST = Past()
 decode_past = msgspec.json.Decoder(Past).decode
 
 
-class KnownProgram:
-    """The catalogs that states are read with, read again when the processor runs newer ones."""
+class KnownCatalogs:
+    """Every version of every catalog, read again when a state or a control record knows more of them."""
 
-    def __init__(self, read: ReadProgram) -> None:
+    def __init__(self, read: ReadCatalogs) -> None:
         self._read = read
-        self._program: Program | None = None
+        self._programs: dict[tuple[str, int], CatalogProgram] = {}
+        self._newest: dict[str, int] = {}
         self._fresh: State = []
-        self._shown: list[Shown] = []
-
-    async def follow(self, versions: dict[str, int]) -> None:
-        """Know at least these versions, which some processor runs."""
-        if self._program is None or not self._knows(versions):
-            await self.reread()
+        self._shown: dict[View | None, list[Shown]] = {}
 
     async def reread(self) -> None:
-        self._program = await self._read()
-        self._fresh = fresh_state(self._program.ledger)
-        self._shown = [Shown(catalog) for catalog in self._program.catalogs]
+        """Raises: Precondition when nothing is published."""
+        records = await self._read()
+        if not records:
+            raise Precondition(
+                "the processor runs a catalog, and none is published: was the catalogs topic recreated?"
+            )
+        self._programs = {(record.catalog, record.version): record.program for record in records}
+        self._newest = dict(sorted((record.catalog, record.version) for record in records if record.announced))
+        self._fresh = fresh_state(records[-1].ledger)
+        self._shown = {view: self._make(view) for view in self._shown}
 
-    def _knows(self, versions: dict[str, int]) -> bool:
-        assert self._program is not None
-        known = {catalog.catalog: catalog.version for catalog in self._program.catalogs}
-        return all(known.get(catalog, -1) >= version for catalog, version in versions.items())
+    async def learn(self, views: Iterable[View | None]) -> None:
+        """Know how to show these. Raises: LaurelError when one names a version that nobody has published."""
+        for view in {*views} - self._shown.keys():
+            if not self._programs or not self._knows(view):
+                await self.reread()
+            self._shown[view] = self._make(view)
 
-    def row(self, latest: Latest) -> Progress:
+    def _knows(self, view: View | None) -> bool:
+        return view is None or self._programs.keys() >= set(view.catalogs)
+
+    def _make(self, view: View | None) -> list[Shown]:
+        if view is None:  # no owner has said what it runs
+            return [Shown(self._programs[each]) for each in self._newest.items()]
+        if not self._knows(view):
+            raise LaurelError(
+                f"the processor runs {dict(view.catalogs)}, not all of which are published: was the catalogs topic "
+                "recreated?"
+            )
+        return [Shown(self._programs[each], hidden_of(view, each[0])) for each in view.catalogs]
+
+    async def row(self, latest: Latest) -> Progress:
         """Raises: NewerState."""
+        try:
+            return self._row(latest)
+        except NewerState:
+            await self.reread()
+            return self._row(latest)
+
+    def _row(self, latest: Latest) -> Progress:
         assert latest.record.value is not None
-        state = decode_state(latest.record.value, self._fresh)
-        moves = {of.catalog: of.moves(state) for of in self._shown}
+        state, shown = decode_state(latest.record.value, self._fresh), self._shown[latest.view]
+        moves = {of.catalog: of.moves(state) for of in shown}
         return Progress(
             latest.user,
-            encode_json({of.catalog: of.metrics(state) for of in self._shown}),
-            encode_json({of.catalog: of.streaks(state) for of in self._shown}),
-            encode_json({of.catalog: of.windows(state) for of in self._shown if of.has_windows}),
+            encode_json({of.catalog: of.metrics(state) for of in shown}),
+            encode_json({of.catalog: of.streaks(state) for of in shown}),
+            encode_json({of.catalog: of.windows(state) for of in shown if of.has_windows}),
             state[ZONE],
             append_moment(latest.record),
             moves,
@@ -124,27 +168,37 @@ class KnownProgram:
         )
 
 
+def hidden_of(view: View, catalog: str) -> set[str]:
+    return {key for of, key in view.hidden if of == catalog}
+
+
 class UserProgressProjection:
     name = "user_progress"
     window_s = 0.25  # the longer, the fewer rows: only the last state of a user is written
 
-    def __init__(self, names: Names, read_program: ReadProgram) -> None:
+    def __init__(self, names: Names, read_catalogs: ReadCatalogs, read_controls: ReadControls) -> None:
         self.topic = names.changelog
-        self._known = KnownProgram(read_program)
+        self._known = KnownCatalogs(read_catalogs)
+        self._views = Views(read_controls)
         self._days: dict[str, int] = {}  # user -> hash of the days of the paces in the row
 
     async def prepare(self, connection: AsyncConnection) -> None:
         self._days.clear()  # the last transaction of the session before may not have been committed
         await connection.execute(SQL["create_incoming"])
 
+    async def resume(self, connection: AsyncConnection, partitions: Sequence[int]) -> None:
+        await self.resume_with(partitions, await read_views(connection, partitions))
+
+    async def resume_with(self, partitions: Sequence[int], kept: Mapping[int, View]) -> None:
+        await self._views.resume(partitions, kept)
+
     async def decode(self, batches: Sequence[Batch]) -> ProgressRows:
-        latest = latest_states(batches)
-        if not latest:
-            return ProgressRows([], [])
-        await self._known.follow(running_versions(batches))
+        followed = [Followed(batch, self._views.follow(batch)) for batch in batches]
+        latest = latest_states(followed)
+        await self._known.learn({each.view for each in latest})
         present = [each for each in latest if each.record.value is not None]
         erased = [each.user for each in latest if each.record.value is None]
-        return ProgressRows(await self._rows(present), erased)
+        return ProgressRows(await self._rows(present), erased, changed_views(followed))
 
     async def _rows(self, present: list[Latest]) -> list[Progress]:
         rows = []
@@ -155,11 +209,7 @@ class UserProgressProjection:
 
     async def _row(self, latest: Latest) -> Progress:
         try:
-            try:
-                return self._known.row(latest)
-            except NewerState:
-                await self._known.reread()
-                return self._known.row(latest)
+            return await self._known.row(latest)
         except (NewerState, msgspec.MsgspecError, ValueError, IndexError, TypeError) as error:
             raise undecodable(latest.record, latest.place, error) from error
 
@@ -169,6 +219,8 @@ class UserProgressProjection:
                 await self._write_rows(cursor, rows.rows)
             if rows.erased:
                 await cursor.execute(SQL["delete_progress"], {"users": rows.erased})
+        if rows.views:
+            await write_views(connection, rows.views)
         for user in rows.erased:
             self._days.pop(user, None)
         return 0
@@ -228,11 +280,16 @@ def known_since(row: Progress, past: Past) -> Iterator[tuple[str, datetime]]:
             yield catalog, moves.since or moment_at(row.updated_at)
 
 
-def latest_states(batches: Sequence[Batch]) -> list[Latest]:
+def latest_states(batches: Sequence[Followed]) -> list[Latest]:
     """The last record of every user, the control records aside. Raises: Undecodable."""
-    last = {record.key: (record, batch) for batch in batches for record in batch.records}
+    last = {record.key: (record, followed) for followed in batches for record in followed.batch.records}
     last.pop(CONTROL_KEY, None)
-    return [Latest(user_of(record, place(batch)), record, place(batch)) for record, batch in last.values()]
+    return [latest_state(record, followed) for record, followed in last.values()]
+
+
+def latest_state(record: Record, followed: Followed) -> Latest:
+    where = place(followed.batch)
+    return Latest(user_of(record, where), record, where, followed.view_at(record.offset))
 
 
 def user_of(record: Record, where: str) -> str:
@@ -242,12 +299,7 @@ def user_of(record: Record, where: str) -> str:
         raise undecodable(record, where, error) from error
 
 
-def running_versions(batches: Sequence[Batch]) -> dict[str, int]:
-    """The newest version of each catalog that the control records of these batches name."""
-    versions: dict[str, int] = {}
-    for batch in batches:
-        controls = [record for record in batch.records if record.key == CONTROL_KEY]
-        for record in controls[-1:]:
-            for catalog, version in decode(record, decode_control, place(batch)).catalogs.items():
-                versions[catalog] = max(version, versions.get(catalog, version))
-    return versions
+def changed_views(batches: Sequence[Followed]) -> dict[int, View]:
+    """Partition -> how it is seen from now on, where that is another way than before."""
+    last = {followed.batch.partition: followed.stages for followed in batches}
+    return {partition: stages[-1].view for partition, stages in last.items() if len(stages) > 1 and stages[-1].view}

@@ -12,8 +12,9 @@ from typing import Any
 
 from psycopg import OperationalError
 
-from broker.catalogs import read_program
+from broker.catalogs import read_records
 from broker.connections import Unreachable
+from broker.controls import read_controls
 from broker.topics import places_of
 from projections import notification_queue
 from projections.achievement import AchievementProjection
@@ -104,7 +105,9 @@ def projections(settings: ProjectorSettings) -> list[Projection]:
     return [
         AchievementProjection(names),
         UserAchievementProjection(names, settings.replay_notices_per_s),
-        UserProgressProjection(names, partial(read_program, settings.kafka, names)),
+        UserProgressProjection(
+            names, partial(read_records, settings.kafka, names), partial(read_controls, settings.kafka, names)
+        ),
     ]
 
 

@@ -11,10 +11,11 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 from broker.connections import producer
+from broker.failpoints import reach
 from processor.replay.ports import Addressed
+from replays.steps import step_of
 from schemas.replays import encode_order
 
-RATE = 5_000  # orders a second for a partition: its owner folds events meanwhile
 AT_ONCE = 500
 
 
@@ -30,6 +31,8 @@ class Orders:
         for start in range(0, len(orders), AT_ONCE):
             some = orders[start : start + AT_ONCE]
             await self._await_turn(partition, len(some))
+            for step in dict.fromkeys(step_of(each.order) for each in some):
+                reach(f"replay.{step}")
             for batch in self._batches(some):
                 await (await self._client.send_batch(batch, self._topic, partition=partition))
 
@@ -54,6 +57,7 @@ class Orders:
 
 
 @asynccontextmanager
-async def orders(bootstrap: str, topic: str, rate: float = RATE) -> AsyncIterator[Orders]:
+async def orders(bootstrap: str, topic: str, rate: float) -> AsyncIterator[Orders]:
+    """Units: rate, orders a second for a partition: its owner folds events meanwhile."""
     async with producer(bootstrap) as client:
         yield Orders(client, topic, rate)

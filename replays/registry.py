@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -15,6 +16,8 @@ from psycopg import AsyncConnection, errors
 from psycopg.types.json import Jsonb
 
 from processor.replay.ports import Report, Status
+from projections.database import connect_async
+from projections.settings import DatabaseSettings
 from projections.statements import statements
 from schemas.errors import Precondition
 from schemas.replays import Named, Notify
@@ -94,6 +97,11 @@ class PartitionProgress(NamedTuple):
     users: int
     rate: float | None
     updated_at: datetime
+
+
+class Word(NamedTuple):
+    who: str
+    at: datetime
 
 
 class Step(NamedTuple):
@@ -204,6 +212,11 @@ class Registry:
     async def progress(self, id: str) -> list[PartitionProgress]:
         return [PartitionProgress(*row) for row in await self._rows("progress", {"id": id})]
 
+    async def last_word(self, id: str, verb: str) -> Word | None:
+        """Who gave this command last, and when."""
+        rows = await self._rows("last_word", {"id": id, "verb": verb})
+        return Word(*rows[0]) if rows else None
+
     async def _ordered(self, verb: str, id: str) -> Replay:
         """An operator's change; one that is there already changes nothing."""
         changed, replay = await self._change(verb, id), await self.get(id)
@@ -249,6 +262,12 @@ class Registry:
         except errors.UndefinedTable:
             raise Precondition("Postgres has no registry of replays: make it with `laurel db upgrade`") from None
         return await cursor.fetchall()
+
+
+@asynccontextmanager
+async def registry_of(settings: DatabaseSettings) -> AsyncIterator[Registry]:
+    async with await connect_async(settings, f"{settings.namespace} replay") as connection:
+        yield Registry(connection)
 
 
 def who() -> str:

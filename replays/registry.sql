@@ -80,3 +80,6 @@ order by partition;
 -- name: note
 insert into replay_audit (who, verb, replay_id, catalog, sha256, details)
 values (%(who)s, %(verb)s, %(id)s, %(catalog)s, %(sha256)s, %(details)s);
+
+-- name: last_word
+select who, at from replay_audit where replay_id = %(id)s and verb = %(verb)s order by id desc limit 1;

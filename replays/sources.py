@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
 
 from broker.connections import consumer
 from broker.positions import as_partitions
@@ -22,7 +22,7 @@ class SourceLog:
             (begin,) = (await client.beginning_offsets(as_partitions([(topic, partition)]))).values()
         return int(begin)
 
-    async def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncIterator[Part]:
+    async def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncGenerator[Part, None]:
         async for batch in scan(self._bootstrap, stretch, types, _unseen):
             yield Part(batch.end, batch.records)
 

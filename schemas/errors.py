@@ -20,6 +20,7 @@ Cause = Literal[
     "wrong_key",
     "wrong_partition",
     "skipped",
+    "bad_order",
 ]
 
 

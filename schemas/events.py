@@ -18,6 +18,7 @@ import msgspec
 
 from schemas.challenges import CLAIM, claim_spec
 from schemas.errors import BadCatalog, BadRecord, Cause
+from schemas.origins import origin_of
 from schemas.program import CLAIMS_WINDOW, CatalogProgram, EventSpec, FieldSpec, Program
 from schemas.records import Record
 from schemas.zones import EPOCH, find_zone
@@ -181,8 +182,9 @@ class EventReader:
     does not take another; its caller looks at what no decoder can know, such as the record's key. `read` goes step
     by step: it reads what `decode` does not, binary mode among it, and gives the reason for what it refuses.
 
-    Shapes: `specs` maps (source, type) to its spec; the source is empty but on the derived topic, whose events
-    `decode` never takes, since there a type alone does not tell what an event is.
+    Shapes: `specs` maps (home, type) to its spec; the home is empty but on the derived topic, whose events `decode`
+    never takes, since there a type alone does not tell what an event is: it is the source of a derived event, and
+    of a copy the topic that it was published on.
     """
 
     def __init__(self, specs: Mapping[tuple[str, str], EventSpec], *, derived: bool = False) -> None:
@@ -196,34 +198,31 @@ class EventReader:
 
     def read(self, record: Record) -> Reading | None:
         """An event, or None when no catalog declares its type. Raises: BadRecord."""
-        value = structured(record) if record.headers and is_binary(record) else record.value
-        envelope = self._envelope(value, record.key)
-        kind = self._kinds.get((envelope.source, envelope.type) if self._derived else envelope.type)
+        value, envelope = envelope_of(record)
+        check_key(envelope.subject, record.key)
+        kind, timestamp = self._kind(envelope, record)
         if kind is None:
             return None
-        if not EPOCH <= envelope.time <= latest_time(record.timestamp):
+        if not EPOCH <= envelope.time <= latest_time(timestamp):
             raise _bad_time(envelope)
-        moment = in_utc(envelope.time, value)  # type: ignore[arg-type]
+        moment = in_utc(envelope.time, value)
         if envelope.timezone is not None:
             check_zone(envelope.timezone)
         if envelope.schemaversion != kind.schemaversion:
             raise _unknown_schemaversion(envelope, kind)
         data = self._data(kind, envelope)
-        if len(value) > EVENT_BYTES_MAX:  # type: ignore[arg-type]
-            raise too_large(value)  # type: ignore[arg-type]
+        if len(value) > EVENT_BYTES_MAX:
+            raise too_large(value)
         return kind.place, envelope, data, moment
 
-    def _envelope(self, value: bytes | None, key: bytes | None) -> Envelope:
-        try:
-            if not value.isascii():  # type: ignore[union-attr]
-                value.decode()  # type: ignore[union-attr]
-            envelope = decode_envelope(value)  # type: ignore[arg-type]
-        except (msgspec.MsgspecError, AttributeError, ValueError, RecursionError) as error:
-            raise refusal_of_bytes(value, error) from None
-        if envelope.subject.encode() != key:
-            raise _wrong_key(envelope.subject, key)
-        check_user(key)
-        return envelope
+    def _kind(self, envelope: Envelope, record: Record) -> tuple[EventKind | None, int]:
+        """What the event is, and when its record was appended where it was published."""
+        if not self._derived:
+            return self._kinds.get(envelope.type), record.timestamp
+        origin = origin_of(record.headers)
+        if origin is None:
+            return self._kinds.get((envelope.source, envelope.type)), record.timestamp
+        return self._kinds.get((origin.topic, envelope.type)), origin.timestamp
 
     def _data(self, kind: EventKind, envelope: Envelope) -> Any:
         try:
@@ -233,6 +232,24 @@ class EventReader:
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             return _data_of_null(kind, envelope, error)
         return data
+
+
+def envelope_of(record: Record) -> tuple[bytes, Envelope]:
+    """The structured form of an event, and its attributes. Raises: BadRecord when these bytes are no CloudEvent."""
+    value = structured(record) if record.headers and is_binary(record) else record.value
+    try:
+        if not value.isascii():  # type: ignore[union-attr]
+            value.decode()  # type: ignore[union-attr]
+        return value, decode_envelope(value)  # type: ignore[arg-type, return-value]
+    except (msgspec.MsgspecError, AttributeError, ValueError, RecursionError) as error:
+        raise refusal_of_bytes(value, error) from None
+
+
+def check_key(subject: str, key: bytes | None) -> None:
+    """Raises: BadRecord when the record is not its subject's, or the key could be taken for one of Laurel's own."""
+    if subject.encode() != key:
+        raise _wrong_key(subject, key)
+    check_user(key)
 
 
 def _decoder_of_any(kinds: Iterable[EventKind]) -> Callable[[bytes], Any]:
@@ -364,11 +381,15 @@ def _bad_time(envelope: Envelope) -> BadRecord:
 EventKey = tuple[str, str, str]
 
 
-def event_key(catalog: CatalogProgram, spec: EventSpec, derived: str) -> EventKey:
-    """What tells event types apart: (topic, CloudEvent source where it is ours, type)."""
+def event_key(catalog: CatalogProgram, spec: EventSpec, program: Program) -> EventKey:
+    """What tells event types apart: (topic, CloudEvent source where it is ours, type).
+
+    Of a repartitioned topic the events are copies on the derived topic: (derived topic, their own topic, type).
+    """
     if spec.topic is None:
-        return derived, DERIVED_SOURCE + catalog.catalog, spec.type
-    return spec.topic, "", spec.type
+        return program.derived, DERIVED_SOURCE + catalog.catalog, spec.type
+    home = program.home_of(spec.topic)
+    return home, "" if home == spec.topic else spec.topic, spec.type
 
 
 def event_specs(program: Program) -> dict[EventKey, EventSpec]:
@@ -379,7 +400,7 @@ def event_specs(program: Program) -> dict[EventKey, EventSpec]:
     specs: dict[EventKey, EventSpec] = {}
     for catalog in program.catalogs:
         for spec in catalog.events:
-            key = event_key(catalog, spec, program.derived)
+            key = event_key(catalog, spec, program)
             specs[key] = united(specs[key], spec, catalog.catalog) if key in specs else spec
     return specs | commands(program)
 
@@ -412,8 +433,10 @@ def _contradiction(spec: EventSpec, catalog: str, what: str) -> BadCatalog:
 
 
 def readers(program: Program) -> dict[str, EventReader]:
-    """A reader for each source topic of a program. Raises: BadCatalog as `event_specs` does."""
-    specs: dict[str, dict[tuple[str, str], EventSpec]] = {topic: {} for topic in program.sources}
+    """A reader for each source topic that is folded. Raises: BadCatalog as `event_specs` does."""
+    specs: dict[str, dict[tuple[str, str], EventSpec]] = {
+        topic: {} for topic in program.sources if program.home_of(topic) == topic
+    }
     for (topic, source, name), spec in event_specs(program).items():
         specs[topic][source, name] = spec
     return {topic: EventReader(found, derived=topic == program.derived) for topic, found in specs.items()}

@@ -282,7 +282,7 @@ class CatalogProgram(msgspec.Struct, frozen=True, kw_only=True):
     Shapes: `metrics` has the author's in listing order, then the hidden ones and, last, `xp`; `achievements` are in
     listing order with tiers in place, low before high; `tiers` is the catalog's whole ladder of tiers, rising;
     `category_titles` is category -> language tag -> title; `repartition` are the topics whose publishers partition
-    in another way, so that their records go through the derived topic.
+    in another way, so that their events are folded from copies on the derived topic.
     """
 
     catalog: str
@@ -345,9 +345,23 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
         """Source topics in order of their names, then the derived and the commands topic where they are needed."""
         events = [event for catalog in self.catalogs for event in catalog.events]
         topics = sorted({event.topic for event in events if event.topic is not None})
-        derived = [self.derived] if any(event.derive for event in events) else []
+        derived = [self.derived] if self.repartitioned or any(event.derive for event in events) else []
         commands = [self.commands] if any(catalog.challenges for catalog in self.catalogs) else []
         return [*topics, *derived, *commands]
+
+    @property
+    def repartitioned(self) -> set[str]:
+        """Source topics whose publishers partition in another way: their events are folded from copies."""
+        return {topic for catalog in self.catalogs for topic in catalog.repartition}
+
+    def home_of(self, topic: str) -> str:
+        """The topic from which events published on this one are folded."""
+        return self.derived if topic in self.repartitioned else topic
+
+    def as_published(self) -> Program:
+        """The program as publishers see it: every event is on the topic where they put it."""
+        catalogs = [msgspec.structs.replace(catalog, repartition=[]) for catalog in self.catalogs]
+        return msgspec.structs.replace(self, catalogs=catalogs)
 
     def mark_of(self, topic: str) -> int:
         """The slot that holds the last applied offset of a source topic."""
@@ -355,7 +369,10 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CatalogRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """Value of a record of the catalogs topic, key `catalog/version`: every version, for ever."""
+    """Value of a record of the catalogs topic, key `catalog/version`: every version, for ever.
+
+    One that is not announced runs only where a replay brings it.
+    """
 
     catalog: str
     version: int
@@ -364,6 +381,7 @@ class CatalogRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: str  # the YAML text
     program: CatalogProgram
     ledger: Ledger  # the numbering after this catalog
+    announced: bool = True
 
 
 encode_catalog_record = msgspec.json.Encoder().encode

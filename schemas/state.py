@@ -103,13 +103,15 @@ class NewerState(Precondition):
 class Control(msgspec.Struct, kw_only=True):
     """The control record of a changelog partition: what was running, and how far it had read.
 
-    Shapes: catalogs name -> version; positions source topic -> next offset; replays id -> what is known of it.
+    Shapes: catalogs name -> version; positions source topic -> next offset; replays id -> what is known of it;
+    furthest has the topics whose position an operator set back, and how far they had been folded.
     """
 
     format: int = CONTROL_FORMAT
     catalogs: dict[str, int] = {}
     positions: dict[str, int] = {}
     replays: dict[str, ReplayNote] = {}
+    furthest: dict[str, int] = {}
 
 
 encode_control: Callable[[Control], bytes] = msgspec.json.Encoder().encode

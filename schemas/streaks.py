@@ -28,20 +28,21 @@ def chains(runs: Iterable[Run], grace: int, freezes: Sequence[int], joined: Coll
     Shapes: runs and freezes (days) in order; joined are the days behind which one was skipped.
     """
     found: list[Chain] = []
-    used = 0
+    used = before = 0
     for run in runs:
-        needed = _needed(found[-1][-1][1], run[0], grace, joined) if found else 0
-        if not found or needed > bisect_left(freezes, run[0]) - used:
+        needed = _needed(before, run[0], grace, joined) if found else 0
+        if not found or (needed and needed > bisect_left(freezes, run[0]) - used):
             found.append([run])
         else:
             used += needed
             found[-1].append(run)
+        before = run[1]
     return found
 
 
 def _needed(last: int, first: int, grace: int, joined: Collection[int]) -> int:
     missed = first - last - 1
-    return 0 if missed == 1 and last in joined else max(0, missed - grace)
+    return 0 if missed <= grace or (missed == 1 and last in joined) else missed - grace
 
 
 def freezes_left(found: Iterable[Chain], grace: int, freezes: Sequence[int], joined: Collection[int]) -> int:

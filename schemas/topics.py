@@ -76,13 +76,14 @@ class Names:
             "retention.ms": str(30 * DAY_MS),
             "message.timestamp.type": "LogAppendTime",
         }
+        assignments = {**SOURCE_CONFIG, "max.message.bytes": str(DEAD_LETTER_BYTES_MAX)}  # they carry records whole
         catalogs = {"cleanup.policy": "compact", "max.message.bytes": str(4 * 1024 * 1024)}
         return [
             TopicSpec(self.changelog, None, CHANGELOG_CONFIG),
             TopicSpec(self.outcomes, None, SOURCE_CONFIG),
             TopicSpec(self.derived, None, SOURCE_CONFIG),
             TopicSpec(self.commands, None, commands),
-            TopicSpec(self.replay_assignments, None, SOURCE_CONFIG),
+            TopicSpec(self.replay_assignments, None, assignments),
             TopicSpec(self.dead_letters, None, dead_letters),
             TopicSpec(self.control, None, {"cleanup.policy": "compact"}),
             TopicSpec(self.catalogs, 1, catalogs),

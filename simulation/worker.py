@@ -6,17 +6,18 @@ import asyncio
 from collections.abc import Callable, Iterable
 from random import Random
 
+from processor.evaluator.programs import Programs
 from processor.kafka.batches import Place
 from processor.kafka.fetch import Chunk
 from processor.kafka.ownership import Ownership
 from processor.kafka.pace import SLICE_S, Pace
 from processor.kafka.partition import Evaluator, OwnedPartition
 from processor.kafka.positions import Bounds, starting_positions
+from processor.kafka.versions import ReadRecords
 from processor.kafka.watchdog import Judge, Look
 from processor.profile import Profile
 from processor.telemetry import Telemetry
 from schemas.errors import LaurelError
-from schemas.program import Program
 from schemas.topics import Names
 from simulation.broker import Broker
 from simulation.groups import Group, Member
@@ -62,7 +63,8 @@ class Worker:
         broker: Broker,
         group: Group,
         names: Names,
-        program: Program,
+        programs: Programs,
+        read_records: ReadRecords,
         partitions: int,
         evaluator: Callable[[int], Evaluator],
         pace: Pace,
@@ -70,17 +72,18 @@ class Worker:
         chance: Random,
     ) -> None:
         self.process, self._loop, self._line, self._broker = process, loop, line, broker
-        self._names, self._sources = names, program.sources
+        self._names, self._sources = names, [*programs.newest.sources, names.replay_assignments]
         self._transport, self._chance, self._group = transport, chance, group
         self.ownership = Ownership(
             MemoryLog(broker, line),
             names,
-            program,
+            programs,
             partitions,
             evaluator,
             pace,
             Telemetry(SteadyProfile()),
             process.leave,
+            read_records,
         )
         self._member = Member(group, process)
         self._chunks: asyncio.Queue[tuple[int, Chunk]] = asyncio.Queue(CHUNKS_QUEUED_MAX)

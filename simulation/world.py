@@ -12,15 +12,17 @@ from typing import Any, Protocol
 from broker import failpoints
 from broker.failpoints import InjectedFault
 from processor.evaluator.partition import Cut, Folded, PartitionEvaluator
+from processor.evaluator.programs import Programs
 from processor.kafka.batches import Place
 from projections.projection import Projection
 from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
-from schemas.program import Program
-from schemas.records import Record
+from schemas.program import CatalogRecord
+from schemas.records import PlainRecord, Record
+from schemas.state import CONTROL_KEY, Control, decode_control
 from simulation.activity import NAMES, Publication, Publishers, by_place
 from simulation.broker import Broker
-from simulation.catalogs import program, ready
+from simulation.catalogs import program, ready, records
 from simulation.database import Database
 from simulation.groups import Group
 from simulation.loop import OWNER, Stuck, virtual_loop
@@ -37,7 +39,7 @@ BEFORE_WRITING = (
     *("checkpoint.1", "checkpoint.2", "checkpoint.5", "checkpoint.6"),
     *("projection.1", "projection.1", "projection.1", "projection.1", "projection.2"),
 )
-STEPS = [f"{name}.{step}" for name, steps in failpoints.POINTS.items() for step in steps]
+STEPS = [f"{name}.{step}" for name in ("checkpoint", "projection") for step in failpoints.POINTS[name]]
 
 
 class Tally(Counter[str]):
@@ -214,7 +216,8 @@ class World:
             self.broker,
             self._workers_group,
             NAMES,
-            program(),
+            Programs(program()),
+            read_catalogs,
             partitions,
             lambda number: Told(process.name, number, self.plan, self._cuts),
             self.plan.pace,
@@ -224,11 +227,21 @@ class World:
 
     def _projector(self, process: Process, line: Line) -> Projector:
         def projections() -> list[Projection]:
-            return [UserAchievementProjection(NAMES), UserProgressProjection(NAMES, read_program)]
+            return [
+                UserAchievementProjection(NAMES),
+                UserProgressProjection(NAMES, read_catalogs, self._read_controls),
+            ]
 
         return Projector(
             process, self.loop, line, self.broker, self.database, self._read_groups, projections, self.chance
         )
+
+    async def _read_controls(self) -> dict[int, Control]:
+        changelogs = {
+            number: self.broker.partition((NAMES.changelog, number)) for number in range(self.plan.partitions)
+        }
+        found = {number: newest_control(log.committed()) for number, log in changelogs.items()}
+        return {number: control for number, control in found.items() if control is not None}
 
     # --- publishing ---
 
@@ -389,8 +402,13 @@ FAULTS: dict[str, Callable[[World], None]] = {
 }
 
 
-async def read_program() -> Program:
-    return program()
+async def read_catalogs() -> list[CatalogRecord]:
+    return records(())
+
+
+def newest_control(changelog: Sequence[PlainRecord]) -> Control | None:
+    values = [record.value for record in changelog if record.key == CONTROL_KEY and record.value is not None]
+    return decode_control(values[-1]) if values else None
 
 
 def _is_bug(context: dict[str, Any]) -> bool:

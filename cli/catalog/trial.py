@@ -86,7 +86,7 @@ class Trial:
         program = Program(catalogs=[catalog], ledger=ledger, derived=names.derived, commands=names.commands)
         self._catalog, self._program = catalog, program
         self._topics = {event.type: event.topic for event in catalog.events}
-        self._evaluator = PartitionEvaluator(ReadyProgram(program), 0, 1)
+        self._evaluator = PartitionEvaluator(ReadyProgram(program.as_published()), 0, 1)
         self._fresh = fresh_state(ledger)
         self._offset = -1
         self.histories: dict[str, History] = {}

@@ -97,17 +97,25 @@ def start_processes(stack: LocalStack, settings: Settings, workers: int = 1) -> 
 
 
 def _start(stack: LocalStack, settings: Settings, name: str, command: str, port: int) -> Process:
+    extra = {"LAUREL_METRICS_PORT": str(port)}
+    if "kafka" in stack.children:  # else another stack may have processes of these names in the same group
+        extra["LAUREL_MEMBER_ID"] = name  # one that fell takes its partitions up again at once
+    return Process(_run(stack, settings, name, command, extra), f"http://{LOCALHOST}:{port}/metrics")
+
+
+def start_replayer(stack: LocalStack, settings: Settings) -> Child:
+    """Nobody waits for it: it has something to do when somebody starts a replay."""
+    return _run(stack, settings, "replayer", "replayer", {})
+
+
+def _run(stack: LocalStack, settings: Settings, name: str, command: str, extra: dict[str, str]) -> Child:
     env = {
         "LAUREL_KAFKA": stack.kafka,
         "LAUREL_POSTGRES": stack.postgres,
         "LAUREL_NAMESPACE": settings.namespace,
-        "LAUREL_METRICS_PORT": str(port),
         "PYTHONPATH": str(CHECKOUT),
     }
-    if "kafka" in stack.children:  # else another stack may have processes of these names in the same group
-        env["LAUREL_MEMBER_ID"] = name  # one that fell takes its partitions up again at once
-    child = stack.run(name, [sys.executable, "-P", "-m", "cli.main", command], env)
-    return Process(child, f"http://{LOCALHOST}:{port}/metrics")
+    return stack.run(name, [sys.executable, "-P", "-m", "cli.main", command], env | extra)
 
 
 def await_ready(processes: Sequence[Process], partitions: int) -> None:

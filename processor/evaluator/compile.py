@@ -62,6 +62,8 @@ LATER_IN_METRICS = frozenset({"origin", "first_day", "end_day", "every", "grace"
 def compile_catalog(catalog: model.Catalog, ledger: Ledger) -> tuple[CatalogProgram, Ledger]:
     """The program of a catalog and the ledger with its numbers in it."""
     numbering = Numbering(ledger)
+    if catalog.repartition:
+        numbering.mark(DERIVED_MARK)
     events = [_event(catalog, name, event, numbering) for name, event in all_events(catalog).items()]
     metrics = Metrics(catalog, numbering)
     achievements = Achievements(catalog, metrics, numbering).specs()

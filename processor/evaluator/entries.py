@@ -6,11 +6,12 @@ crosses nothing costs the same with a hundred definitions and with a hundred tho
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 from operator import itemgetter
 
+from processor.evaluator.filling import NOTHING, Withheld
 from schemas.program import (
     AchievementSpec,
     All,
@@ -147,26 +148,47 @@ class Waiting:
 
 
 class Board:
-    """The achievements of one catalog, by what they wait for."""
+    """The achievements of one catalog, by what they wait for. Those that replays mute are left out."""
 
-    def __init__(self, catalog: CatalogProgram, first_place: int) -> None:
-        metrics = {metric.key: metric for metric in catalog.metrics}
-        numbers = {spec.reference: spec.number for spec in catalog.achievements}
-        active = [spec for spec in catalog.achievements if spec.is_active]
+    def __init__(self, catalog: CatalogProgram, first_place: int, withheld: Withheld = NOTHING) -> None:
+        self._catalog = catalog
+        self._metrics = metrics = {metric.key: metric for metric in catalog.metrics}
+        self._numbers = numbers = {spec.reference: spec.number for spec in catalog.achievements}
+        self.idle = {key for name, key in withheld.idle if name == catalog.catalog}
+        self._silent = withheld.silent(catalog.catalog)
+        muted = {reference for name, reference in withheld.muted if name == catalog.catalog}
+        active = [spec for spec in catalog.achievements if spec.is_active and not self._is_muted(spec, muted)]
         self.entries = [Entry(first_place + index, spec, metrics, numbers) for index, spec in enumerate(active)]
         self.waiting: dict[str, dict[int, Waiting]] = {key: {} for key in metrics}
         by_key = {entry.spec.reference: entry for entry in self.entries}
+        self._earnable, self._held = by_key, dict(by_key)
         for entry in self.entries:
             entry.board = self
             for comparison in comparisons(entry.spec.when):
                 self._wait(entry, comparison)
             for key in by_key.keys() & entry.spec.requires:
                 by_key[key].dependants.append(entry)
-        if catalog.levels is not None:
+        if catalog.levels is not None and catalog.levels.of not in self._silent:
             self._wait_for_levels(catalog.levels)
         for waiting in self.waiting.values():
             for each in waiting.values():
                 each.settle()
+
+    def entry(self, reference: str) -> Entry | None:
+        """Of an achievement that can be earned."""
+        return self._earnable.get(reference)
+
+    def held_entry(self, reference: str) -> Entry | None:
+        """Of any achievement of the catalog: what cannot be earned any more may be held."""
+        if reference not in self._held:
+            specs = (spec for spec in self._catalog.achievements if spec.reference == reference)
+            for spec in specs:
+                self._held[reference] = entry = Entry(-1, spec, self._metrics, self._numbers)
+                entry.board = self
+        return self._held.get(reference)
+
+    def _is_muted(self, spec: AchievementSpec, muted: Collection[str]) -> bool:
+        return spec.reference in muted or any(each.metric in self._silent for each in comparisons(spec.when))
 
     def _wait_for_levels(self, levels: LevelsSpec) -> None:
         for level, start in enumerate(levels.starts[1:], 2):

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -27,6 +27,17 @@ Unlock = tuple[bytes, str, int, datetime, int | None, int, str]
 GAP = "\x1a"
 QUOTE = b'"'
 ID_END = b"," + encode(["", 0])[1:]  # scope and n, behind the user
+
+
+class Occasion(NamedTuple):
+    """Why an outcome is told: as it happens, or by a replay."""
+
+    origin: Literal["live", "replay"]
+    replay_id: str | None
+    announce: bool
+
+
+LIVE = Occasion("live", None, True)
 
 
 class UnlockTemplate:
@@ -62,16 +73,23 @@ class Outcomes(Collection[tuple[bytes, bytes]]):
 
     def __init__(self, templates: Sequence[UnlockTemplate]) -> None:
         self._templates = templates
-        self._unlocks: list[tuple[Sequence[bytes], list[Unlock]]] = []
+        self._unlocks: list[tuple[Sequence[UnlockTemplate], Sequence[bytes], list[Unlock]]] = []
         self._written: list[tuple[bytes, bytes]] = []
         self._count = 0
 
+    def change(self, templates: Sequence[UnlockTemplate]) -> None:
+        """From here on unlocks are those of another program."""
+        self._templates = templates
+
     def unlock(self, evidence: Sequence[bytes], won: list[Unlock]) -> None:
-        self._unlocks.append((evidence, won))
-        self._count += len(won)
+        if won:
+            self._unlocks.append((self._templates, evidence, won))
+            self._count += len(won)
 
     def write(self, rows: list[tuple[bytes, bytes]]) -> None:
-        """Take outcomes that are rendered already."""
+        """Take outcomes that are rendered already; what was unlocked before comes before them."""
+        if self._unlocks:
+            self._written, self._unlocks = [*self], []
         self._written += rows
         self._count += len(rows)
 
@@ -80,8 +98,7 @@ class Outcomes(Collection[tuple[bytes, bytes]]):
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         yield from self._written
-        templates = self._templates
-        for evidence, unlocks in self._unlocks:
+        for templates, evidence, unlocks in self._unlocks:
             for won in unlocks:
                 yield won[0], templates[won[2]].render(won, evidence)
 
@@ -97,7 +114,7 @@ def _pieces(encoded: bytes) -> list[bytes]:
     return encoded.split(encode(GAP))
 
 
-def example_of(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
+def example_of(catalog: CatalogProgram, spec: AchievementSpec, occasion: Occasion = LIVE) -> Outcome:
     """An unlock with all that is the same for everybody."""
     return Outcome(
         id="",
@@ -129,9 +146,7 @@ def example_of(catalog: CatalogProgram, spec: AchievementSpec) -> Outcome:
             earned_at=EPOCH,
             progress_at_unlock=None,
             evidence=Evidence(topic="", partition=0, offset=0, event_id=""),
-            origin="live",
-            replay_id=None,
-            announce=True,
+            **occasion._asdict(),
         ),
     )
 

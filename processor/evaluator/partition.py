@@ -15,12 +15,14 @@ import msgspec
 from msgspec.structs import astuple
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
+from processor.evaluator.copies import Copy, copy_of
 from processor.evaluator.entries import decide
 from processor.evaluator.outcomes import Derivation, Outcomes, Unlock, evidence_of
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.telling import Cause
 from schemas.errors import BadRecord
 from schemas.events import EVENT_BYTES_MAX, Attributes, check_user, in_utc, latest_time
+from schemas.lanes import place_of
 from schemas.records import Record
 from schemas.state import ID_BYTES, WINDOW_IDS, ZONE, State, decode_state, encode_state
 from schemas.topics import partition_of
@@ -34,7 +36,7 @@ NOT_PLAIN = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, Recursi
 
 
 class Folded(NamedTuple):
-    """What became of a chunk: applied + duplicate + skipped + refused = records read.
+    """What became of a chunk: applied + duplicate + skipped + refused + copied = records read.
 
     Shapes: derived_skipped counts derived events that had nobody to go to; it is no part of the sum.
     """
@@ -45,6 +47,7 @@ class Folded(NamedTuple):
     refused: list[tuple[Record, BadRecord]]
     unlocked: int
     derived_skipped: int
+    copied: int = 0
 
 
 class Cut(NamedTuple):
@@ -53,6 +56,7 @@ class Cut(NamedTuple):
     states: Sequence[tuple[bytes, bytes | None]]
     outcomes: Collection[tuple[bytes, bytes]]
     derived: Rows
+    copies: Sequence[Copy] = ()
 
 
 class PartitionEvaluator:
@@ -73,6 +77,7 @@ class PartitionEvaluator:
         self._dirty: dict[bytes, State] = {}
         self._outcomes = Outcomes(program.templates)
         self._derived: Rows = []
+        self._copies: list[Copy] = []
 
     def __len__(self) -> int:
         return len(self._users)
@@ -97,13 +102,34 @@ class PartitionEvaluator:
         state = self._users.get(user)
         return encode_state(state) if isinstance(state, list) else state
 
+    def change(self, program: ReadyProgram) -> None:
+        """Fold by this program from here on. Its ledger has grown out of that of the one before."""
+        self._program, self._fresh = program, program.fresh
+        for topic in program.readers:
+            self._evidence.setdefault(topic, evidence_of(topic, self._partition))
+        self._outcomes.change(program.templates)
+        grown = (state for state in self._users.values() if type(state) is list)
+        for state in grown:
+            state += self._fresh[len(state) :]
+
+    def user(self, key: bytes) -> State:
+        """A user's state, to be changed: the next cut has it. Raises: BadRecord for who may not be, or not here."""
+        kept = self._users.get(key)
+        self._dirty[key] = state = kept if type(kept) is list else self._touch(key, kept)
+        return state
+
+    def tell(self, outcomes: Rows) -> None:
+        """Outcomes of what is no record of a source."""
+        self._outcomes.write(outcomes)
+
     def cut(self) -> Cut:
         """Everything dirty since the last cut; folding may go on at once."""
         states = [(user, encode_state(state)) for user, state in self._dirty.items()]
-        made = Cut(states, self._outcomes, self._derived)
+        made = Cut(states, self._outcomes, self._derived, self._copies)
         if self._decoded > self._decoded_max:
             self._shelve(states)
         self._dirty, self._outcomes, self._derived = {}, Outcomes(self._program.templates), []
+        self._copies = []
         return made
 
     def _shelve(self, cut: Rows) -> None:
@@ -114,12 +140,26 @@ class PartitionEvaluator:
         self._users.update(islice(chain(rows, cut), spare))
         self._decoded -= spare
 
+    def _copy(self, lane: str, records: Sequence[Record]) -> Folded:
+        """Take a chunk of a repartitioned topic, whose users are anybody's."""
+        refused: list[tuple[Record, BadRecord]] = []
+        for record in records:
+            try:
+                self._copies.append(copy_of(lane, self._partition, record))
+            except BadRecord as bad:
+                refused.append((record, bad))
+        return Folded(0, 0, 0, refused, 0, 0, len(records) - len(refused))
+
     def fold(self, topic: str, records: Sequence[Record]) -> Folded:  # noqa: C901
         """Apply a chunk of one source topic. The hot loop: long on purpose.
 
         Most records are read right here. What is not plain goes to the reader, which knows all else that an event
         may be, and why a record is none.
         """
+        if place_of(topic, self._partition)[0] in self._program.repartitioned:
+            return self._copy(topic, records)
+        if topic not in self._program.readers:
+            return Folded(0, 0, len(records), [], 0, 0)  # of a version that does not run here yet
         reader, runs = self._program.readers[topic], self._program.runs[topic]
         decode, read = reader.decode, reader.read
         mark, books = self._program.marks[topic], self._program.books

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from processor.evaluator.claims import ClaimStep
 from processor.evaluator.entries import Board, Entry
+from processor.evaluator.filling import NOTHING, Filling, Withheld, filled
 from processor.evaluator.metrics import KINDS, Crossed, Step, Thresholds
 from processor.evaluator.metrics.kind import FeedContext
 from processor.evaluator.metrics.window import within
@@ -17,6 +18,7 @@ from processor.evaluator.revocation import Falling, falling, watched
 from processor.evaluator.scoped import award_step
 from schemas.events import Attributes, EventKey, attribute_of, event_key, event_specs
 from schemas.program import CatalogProgram, EventSpec, Feed, MetricSpec, Program, Test
+from schemas.replays import Named
 from schemas.state import State, storage_of
 
 Where = Callable[[Any, Attributes], bool]
@@ -79,53 +81,61 @@ def together(steps: list[Step]) -> Step:
 class Plans:
     """The plans of all event types of a program, and the templates of its unlocks by place."""
 
-    def __init__(self, program: Program) -> None:
+    def __init__(
+        self, program: Program, withheld: Withheld = NOTHING, filling: Mapping[Named, Filling] | None = None
+    ) -> None:
+        self._filling = filling or {}
         self.by_event: dict[EventKey, Plan] = {}
         self.templates: list[UnlockTemplate] = []
         self.boards: dict[str, Board] = {}
         self._specs = event_specs(program)
         for catalog in program.catalogs:
-            self.boards[catalog.catalog] = Board(catalog, len(self.templates))
-            self._add(catalog, self.boards[catalog.catalog], program.derived)
+            self.boards[catalog.catalog] = Board(catalog, len(self.templates), withheld)
+            self._add(catalog, self.boards[catalog.catalog], program)
         for key in self._specs.keys() - self.by_event.keys():  # the command, of no catalog
             self.by_event[key] = Plan(self._specs[key].window, [Move(None, ClaimStep(self._specs[key]))], [])
 
-    def _add(self, catalog: CatalogProgram, board: Board, derived: str) -> None:
+    def _add(self, catalog: CatalogProgram, board: Board, program: Program) -> None:
         self.templates += [UnlockTemplate(catalog, entry.spec) for entry in board.entries]
         fragile = falling(entry for entry in board.entries if entry.spec.revocable != "no")
         direct = [(entry, feed) for entry in board.entries for feed in entry.spec.on]
         for spec in catalog.events:
-            key = event_key(catalog, spec, derived)
+            key = event_key(catalog, spec, program)
             plan = self.by_event.setdefault(key, Plan(spec.window, [], []))
             united = self._specs[key]
-            plan.moves.extend(_moves(catalog, spec.type, united, board, fragile))
+            plan.moves.extend(self._moves(catalog, spec.type, united, board, fragile))
             plan.moves.extend(_awards(spec.type, united, direct))
             plan.derivations.extend(Derivation(catalog.catalog, rule, united) for rule in spec.derive)
 
+    def _moves(
+        self,
+        catalog: CatalogProgram,
+        event_type: str,
+        event: EventSpec,
+        board: Board,
+        fragile: dict[str, list[Falling]],
+    ) -> Iterator[Move]:
+        for metric in catalog.metrics:
+            filling = self._filling.get((catalog.catalog, metric.key))
+            for feed in [*metric.feeds, *metric.freezes] if metric.key not in board.idle else []:
+                if feed.type == event_type:
+                    step = _step(catalog, metric, feed, event, board, fragile.get(metric.key))
+                    moved = step if filling is None else filled(step, filling)
+                    yield Move(where_of(event, feed.where), moved)
 
-def _moves(
-    catalog: CatalogProgram, event_type: str, event: EventSpec, board: Board, fragile: dict[str, list[Falling]]
-) -> list[Move]:
-    return [
-        _move(catalog, metric, feed, event, board, fragile.get(metric.key))
-        for metric in catalog.metrics
-        for feed in [*metric.feeds, *metric.freezes]
-        if feed.type == event_type
-    ]
 
-
-def _move(
+def _step(
     catalog: CatalogProgram,
     metric: MetricSpec,
     feed: Feed,
     event: EventSpec,
     board: Board,
     fragile: list[Falling] | None,
-) -> Move:
+) -> Step:
     thresholds = Thresholds(board.waiting[metric.key])
     context = FeedContext(metric, feed, event, thresholds, catalog.timezone)
     step = within(context, KINDS[storage_of(metric)].step(context))
-    return Move(where_of(event, feed.where), watched(step, metric, feed, fragile))
+    return watched(step, metric, feed, fragile)
 
 
 def _awards(event_type: str, event: EventSpec, direct: list[tuple[Entry, Feed]]) -> list[Move]:

@@ -7,8 +7,10 @@ from typing import Any
 
 from processor.evaluator.claims import Offer
 from processor.evaluator.entries import Board
+from processor.evaluator.facts import FactBooks
+from processor.evaluator.filling import NOTHING, Withheld, fillings
 from processor.evaluator.metrics import Step
-from processor.evaluator.outcomes import Derivation
+from processor.evaluator.outcomes import LIVE, Derivation, Occasion
 from processor.evaluator.plan import Plans
 from processor.evaluator.rules import Rules, is_plain
 from processor.evaluator.settlement import Books
@@ -23,16 +25,49 @@ decimals. No NamedTuple, which is unpacked at three times the cost."""
 
 
 class ReadyProgram:
-    """Nothing in it changes while it runs. Raises: BadCatalog when two catalogs contradict each other."""
+    """Nothing in it changes while it runs. Raises: BadCatalog when two catalogs contradict each other.
 
-    def __init__(self, program: Program) -> None:
-        plans = Plans(program)
+    What is `withheld` has no effect. `settled` asks for books also where thresholds are all there is.
+    """
+
+    def __init__(self, program: Program, withheld: Withheld = NOTHING, *, settled: bool = False) -> None:
+        self.fillings = fillings(program, withheld)
+        self._filling = {named: self.fillings[replay] for replay, metrics in withheld.filling for named in metrics}
+        plans = Plans(program, withheld, self._filling)
+        self.program, self.boards = program, plans.boards
         self.templates = plans.templates
         self.fresh = fresh_state(program.ledger)
         self.readers = readers(program)
+        self.repartitioned = program.repartitioned
         self.marks = {topic: program.mark_of(topic) for topic in self.readers}
         self.runs = {topic: _runs(reader, plans, topic) for topic, reader in self.readers.items()}
-        self.books = None if all(map(is_plain, program.catalogs)) else _books(program, plans, self.readers)
+        self._offers = {
+            catalog.catalog: Offer(catalog, catalog.challenges, self.boards[catalog.catalog])
+            for catalog in program.catalogs
+            if catalog.challenges is not None
+        }
+        self._fact_books: dict[Occasion, FactBooks] = {}
+        plain = not settled and all(map(is_plain, program.catalogs))
+        self.books = None if plain else Books(self._rules(LIVE), self._offers, self.templates)
+
+    def fact_books(self, occasion: Occasion) -> FactBooks:
+        """What a replay settles by. Made when it is first asked for."""
+        if occasion not in self._fact_books:
+            self._fact_books[occasion] = FactBooks(self.boards, self._rules(occasion))
+        return self._fact_books[occasion]
+
+    def _rules(self, occasion: Occasion) -> dict[Board, Rules]:
+        """What catalogs that have more than thresholds are settled by."""
+        specs, structs = event_specs(self.program), _structs(self.readers)
+        as_read = {struct: specs[key] for key, struct in structs.items()}
+        rules = {}
+        for catalog in self.program.catalogs:
+            board = self.boards[catalog.catalog]
+            keys = ((event_key(catalog, event, self.program), event) for event in catalog.events)
+            declared = {structs[key]: {field.name for field in event.fields} for key, event in keys}
+            filling = {key: each for (name, key), each in self._filling.items() if name == catalog.catalog}
+            rules[board] = Rules(catalog, board, Fields(as_read, declared), filling, occasion)
+        return rules
 
 
 def _runs(reader: EventReader, plans: Plans, topic: str) -> dict[Any, Run]:
@@ -42,22 +77,6 @@ def _runs(reader: EventReader, plans: Plans, topic: str) -> dict[Any, Run]:
         plan = plans.by_event[topic, *key]
         runs[kind.whole] = runs[kind.place] = (plan.window, plan.step(), plan.derivations, kind.scale)
     return runs
-
-
-def _books(program: Program, plans: Plans, topics: Mapping[str, EventReader]) -> Books:
-    """What catalogs that have more than thresholds are settled by."""
-    specs, structs = event_specs(program), _structs(topics)
-    as_read = {struct: specs[key] for key, struct in structs.items()}
-    rules: dict[Board, Rules] = {}
-    offers: dict[str, Offer] = {}
-    for catalog in program.catalogs:
-        board = plans.boards[catalog.catalog]
-        keys = ((event_key(catalog, event, program.derived), event) for event in catalog.events)
-        declared = {structs[key]: {field.name for field in event.fields} for key, event in keys}
-        rules[board] = Rules(catalog, board, Fields(as_read, declared))
-        if catalog.challenges is not None:
-            offers[catalog.catalog] = Offer(catalog, catalog.challenges, board)
-    return Books(rules, offers, plans.templates)
 
 
 def _structs(topics: Mapping[str, EventReader]) -> dict[EventKey, type]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from processor.evaluator.entries import Board, Entry, Waiting
+from processor.evaluator.filling import Filling
 from processor.evaluator.metrics import Thresholds, xp
+from processor.evaluator.outcomes import LIVE, Occasion
 from processor.evaluator.revocation import Falling, Standing, broken, falling
 from processor.evaluator.telling import AwardTeller, Fields, LevelTeller
 from schemas.program import XP, AchievementSpec, CatalogProgram, MetricSpec
@@ -24,14 +26,22 @@ def _is_plain(spec: AchievementSpec) -> bool:
 
 
 class Rules:
-    """The rules of one catalog, by its board."""
+    """The rules of one catalog, by its board. Shapes: filling maps metrics to what fills them."""
 
-    def __init__(self, catalog: CatalogProgram, board: Board, fields: Fields) -> None:
-        self._catalog, self._fields = catalog, fields
+    def __init__(
+        self,
+        catalog: CatalogProgram,
+        board: Board,
+        fields: Fields,
+        filling: Mapping[str, Filling],
+        occasion: Occasion = LIVE,
+    ) -> None:
+        self._catalog, self._fields, self._occasion = catalog, fields, occasion
         self.metrics = metrics = {metric.key: metric for metric in catalog.metrics}
         self._numbers = {spec.reference: spec.number for spec in catalog.achievements}
-        self.experience = Experience(metrics[XP], board) if XP in metrics else None
-        self.levels = Levels(catalog, metrics) if catalog.levels is not None else None
+        has_xp = XP in metrics and XP not in board.idle
+        self.experience = Experience(metrics[XP], board, filling.get(XP)) if has_xp else None
+        self.levels = Levels(catalog, metrics, occasion) if catalog.levels is not None else None
         self._standings: dict[Entry, Standing] = {}  # made when first asked for: most are never
         self._tellers: dict[Entry, AwardTeller] = {}
 
@@ -42,26 +52,30 @@ class Rules:
 
     def teller(self, entry: Entry) -> AwardTeller:
         if entry not in self._tellers:
-            self._tellers[entry] = AwardTeller(self._catalog, entry.spec, self._fields)
+            self._tellers[entry] = AwardTeller(self._catalog, entry.spec, self._fields, self._occasion)
         return self._tellers[entry]
 
 
 class Experience:
     """The XP of a catalog's users, and what hangs on it."""
 
-    def __init__(self, metric: MetricSpec, board: Board) -> None:
-        self._slot = metric.slot
+    def __init__(self, metric: MetricSpec, board: Board, filling: Filling | None) -> None:
+        self._slot, self._filling = metric.slot, filling
         self._thresholds = Thresholds(board.waiting[XP])
         self._hanging: list[Falling] = falling(board.entries).get(XP, [])
 
     def give(self, state: State, amount: int, at: datetime) -> Sequence[tuple[Waiting, datetime]]:
         """Returns what is crossed."""
+        if self._filling is not None:
+            self._filling.begin(state)
         before = xp.value_of(state, self._slot)
         xp.give(state, self._slot, amount, at)
         return self._thresholds.between(before, xp.value_of(state, self._slot), state[self._slot + 2]) or ()
 
     def take_back(self, state: State, amount: int, at: datetime) -> list[Entry]:
         """Returns what may be lost."""
+        if self._filling is not None:
+            self._filling.begin(state)
         before = xp.value_of(state, self._slot)
         xp.take_back(state, self._slot, amount, at)
         return broken(self._hanging, before, xp.value_of(state, self._slot))
@@ -70,12 +84,12 @@ class Experience:
 class Levels:
     """The levels of a catalog's users."""
 
-    def __init__(self, catalog: CatalogProgram, metrics: dict[str, MetricSpec]) -> None:
+    def __init__(self, catalog: CatalogProgram, metrics: dict[str, MetricSpec], occasion: Occasion) -> None:
         assert catalog.levels is not None
         metric = metrics[catalog.levels.of]
         self._starts, self.slot = catalog.levels.starts, catalog.levels.slot
         self._read, self._metric_slot = value_reader(metric), metric.slot
-        self.teller = LevelTeller(catalog, catalog.levels)
+        self.teller = LevelTeller(catalog, catalog.levels, occasion)
 
     def value(self, state: State) -> int:
         return self._read(state, self._metric_slot) or 0

@@ -45,6 +45,9 @@ class Settlement:
     def settle(self, crossings: Crossings) -> None:
         for crossed, at in crossings:
             TAKEN[type(crossed)](self, crossed, at)
+        self._conclude()
+
+    def _conclude(self) -> None:
         self._let_fall()
         if self._chains:
             self._forget_what_was_lost()
@@ -56,12 +59,15 @@ class Settlement:
     def _take_threshold(self, waiting: Waiting, at: datetime) -> None:
         moment = microseconds(at)
         if waiting.number is not None:
-            self._state[AWARDS] = with_award(self._state[AWARDS], waiting.number, moment)
+            self._remember(waiting.number, moment)
         if waiting.level is not None:
             self._note_level(waiting.board, waiting.level, at)
         for entry in waiting.entries:
             if entry.may_hold(self._state[AWARDS]):
                 heappush(self._wins, (entry.place, moment, None, entry, None))
+
+    def _remember(self, number: int, moment: int) -> None:
+        self._state[AWARDS] = with_award(self._state[AWARDS], number, moment)
 
     def _take_instance(self, instance: Instance, at: datetime) -> None:
         waiting = instance.waiting
@@ -97,13 +103,12 @@ class Settlement:
             _, entry = heappop(self._falls)
             if awarded_at(self._state[AWARDS], entry.spec.number) is None:
                 continue
-            if not _is_for_good(entry) and (self._lost_requirement(entry) or not self._holds(entry)):
-                self._revoke(entry)
+            if not is_for_good(entry) and (self._lost_requirement(entry) or not self._holds(entry)):
+                self._revoke(entry, self._reasons(entry, self._chains.get(entry.board, {})))
 
-    def _revoke(self, entry: Entry) -> None:
+    def _revoke(self, entry: Entry, reasons: list[Reason]) -> None:
         state, spec, rules = self._state, entry.spec, self._rules(entry)
-        chains = self._chains.setdefault(entry.board, {})
-        chains[spec.reference] = reasons = self._reasons(entry, chains)
+        self._chains.setdefault(entry.board, {})[spec.reference] = reasons
         ended = award_of(state[AWARDS], spec.number)
         assert ended is not None
         state[AWARDS] = without_award(state[AWARDS], spec.number)
@@ -193,12 +198,15 @@ class Settlement:
         ended = award_of(state[AWARDS], spec.number)
         n = 0 if ended is None else ended.revoked
         state[AWARDS] = with_award(state[AWARDS], spec.number, at)
-        earned_at, progress = moment_of(at), entry.progress_of(state)
+        earned_at, progress = moment_of(at), self._progress(entry)
         if n or spec.on or spec.context:
             self._told(self._rules(entry).teller(entry).unlocked(self._cause, earned_at, progress, "", n))
         else:
             self._told(self._books.plain_unlock(entry, self._cause, earned_at, progress))
         self._follow(entry, at, True)
+
+    def _progress(self, entry: Entry) -> int | None:
+        return entry.progress_of(self._state)
 
     def _told(self, unlocked: bytes) -> None:
         self.outcomes.append(unlocked)
@@ -247,7 +255,7 @@ class Settlement:
         return self._books.rules[entry.board]
 
 
-def _is_for_good(entry: Entry) -> bool:
+def is_for_good(entry: Entry) -> bool:
     """Whether nothing can end it: it happened, in some scope."""
     return bool(entry.spec.on) or entry.spec.scopes is not None
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import replace
 
-from processor.evaluator.outcomes import example_of, path_reader
+from processor.evaluator.outcomes import LIVE, Occasion, example_of, path_reader
 from schemas.events import Attributes
 from schemas.outcomes import (
     CHALLENGE_COMPLETED,
@@ -101,9 +101,11 @@ def _said(value: Any) -> str:
 class AwardTeller:
     """The unlocks and revocations of one achievement."""
 
-    def __init__(self, catalog: CatalogProgram, spec: AchievementSpec, fields: Fields) -> None:
+    def __init__(
+        self, catalog: CatalogProgram, spec: AchievementSpec, fields: Fields, occasion: Occasion = LIVE
+    ) -> None:
         self._spec, self._fields = spec, fields
-        self._example = example_of(catalog, spec)
+        self._example = example_of(catalog, spec, occasion)
 
     def unlocked(self, cause: Cause, earned_at: datetime, progress: int | None, scope: str, n: int) -> bytes:
         spec, example, user = self._spec, self._example, cause.event.subject
@@ -134,7 +136,7 @@ class AwardTeller:
             revoked_at=cause.at,
             reasons=list(reasons),
             evidence=cause.evidence,
-            announce=spec.revocable == "announced",
+            announce=unlocked.announce and spec.revocable == "announced",
         )
         outcome = RevokedOutcome(
             id=outcome_id(REVOKED, unlocked.catalog, spec.key, user, tier=spec.tier, n=n),
@@ -157,8 +159,8 @@ SAID_AGAIN = [
 class LevelTeller:
     """The levels of one catalog."""
 
-    def __init__(self, catalog: CatalogProgram, levels: LevelsSpec) -> None:
-        self._catalog, self._levels = catalog, levels
+    def __init__(self, catalog: CatalogProgram, levels: LevelsSpec, occasion: Occasion = LIVE) -> None:
+        self._catalog, self._levels, self._occasion = catalog, levels, occasion
 
     def reached(self, cause: Cause, level: int, value: int, at: datetime) -> bytes:
         levels, catalog, user = self._levels, self._catalog, cause.event.subject
@@ -175,9 +177,7 @@ class LevelTeller:
             next_start=levels.starts[level] if level < len(levels.starts) else None,
             earned_at=at,
             evidence=cause.evidence,
-            origin="live",
-            replay_id=None,
-            announce=True,
+            **self._occasion._asdict(),
         )
         outcome = LevelOutcome(
             id=outcome_id(LEVEL_REACHED, catalog.catalog, LEVEL_KEY, user, scope=str(level)),

@@ -10,10 +10,12 @@ from functools import lru_cache
 from itertools import chain
 
 from broker.failpoints import reach
+from processor.evaluator.copies import Copy
 from processor.kafka.batches import Place, Row
 from processor.kafka.dead_letters import dead_letter
 from processor.kafka.partition import OwnedPartition, Snapshot
 from processor.telemetry import Telemetry
+from schemas.lanes import place_of
 from schemas.state import CONTROL_KEY, encode_control
 from schemas.topics import Names, partition_of
 
@@ -35,8 +37,8 @@ class Checkpoints:
 
         1. Cut a snapshot of dirty states, outcomes, refusals and positions. Folding goes on from here.
         2. Begin a transaction.
-        3. Send one changelog record per dirty user, and the control record.
-        4. Send outcomes, derived events and dead letters.
+        3. Send the control record, and one changelog record per dirty user.
+        4. Send outcomes, derived events, copies and dead letters.
         5. Wait until the broker has acknowledged all of them.
         6. Send the positions of all source topics of the partition.
         7. Commit.
@@ -79,7 +81,7 @@ class Checkpoints:
         reach("checkpoint.5")
         self._profile.add("produce", began)
         began = time.perf_counter()
-        positions = {(topic, number): at for topic, at in snapshot.positions.items()}
+        positions = {place_of(lane, number): at for lane, at in snapshot.positions.items()}
         await writer.move(self._names.processor, positions)  # 6
         reach("checkpoint.6")
         await writer.commit()  # 7
@@ -98,10 +100,10 @@ class Checkpoints:
             (names.outcomes, number): snapshot.cut.outcomes,
             (names.dead_letters, number): map(dead_letter, snapshot.refusals),
         }
-        return rows | self._derived(snapshot.cut.derived)
+        return rows | self._derived(chain(snapshot.cut.derived, snapshot.cut.copies))
 
-    def _derived(self, events: Iterable[tuple[bytes, bytes]]) -> dict[Place, Iterable[Row]]:
-        """Derived events go where their user lives; everything else stays in the own partition."""
+    def _derived(self, events: Iterable[tuple[bytes, bytes] | Copy]) -> dict[Place, Iterable[Row]]:
+        """Derived events and copies go where their user lives; everything else stays in the own partition."""
         rows: dict[Place, list[Row]] = defaultdict(list)
         for event in events:
             rows[self._names.derived, derived_partition(event[0], self._partitions)].append(event)
@@ -109,4 +111,5 @@ class Checkpoints:
 
 
 def _changelog(snapshot: Snapshot) -> Iterable[Row]:
-    return chain(snapshot.cut.states, [(CONTROL_KEY, encode_control(snapshot.control))])
+    """The control record comes first, so that it tells readers what the states behind it were made by."""
+    return chain([(CONTROL_KEY, encode_control(snapshot.control))], snapshot.cut.states)

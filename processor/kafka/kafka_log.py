@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from broker.parsing import tolerate_header_names
 from processor.kafka.batches import Place, Row, pack, send, transactional_producer
 from processor.kafka.fetch import Chunk, fetch_chunks
 from processor.kafka.log import Extent
@@ -84,6 +85,7 @@ class KafkaLog:
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[KafkaReader]:
+        tolerate_header_names()
         consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap,
             enable_auto_commit=False,

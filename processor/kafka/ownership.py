@@ -9,18 +9,22 @@ from typing import NoReturn, Protocol
 
 import structlog
 
+from processor.evaluator.programs import Programs
+from processor.evaluator.replays import Replays
 from processor.kafka.checkpoint import Checkpoints
 from processor.kafka.exit import EX_SOFTWARE
 from processor.kafka.fetch import Chunk
+from processor.kafka.following import in_lane
 from processor.kafka.log import Log
 from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, is_due, until_next
 from processor.kafka.parking import ParkingLot, pieces_of, skipped, split
 from processor.kafka.partition import Evaluator, OwnedPartition, Raised, slices
 from processor.kafka.restore import changelog_reader
+from processor.kafka.versions import Meetings, ReadRecords
 from processor.telemetry import Telemetry
 from schemas.errors import LaurelError, Precondition
+from schemas.lanes import place_of
 from schemas.notes import Suspect
-from schemas.program import Program
 from schemas.records import Record
 from schemas.state import CONTROL_FORMAT, Control
 from schemas.topics import Names
@@ -44,15 +48,16 @@ class Ownership:
         self,
         log: Log,
         names: Names,
-        program: Program,
+        programs: Programs,
         partitions: int,
         evaluator: Callable[[int], Evaluator],
         pace: Pace,
         telemetry: Telemetry,
         leave: Leave,
+        read_records: ReadRecords,
     ) -> None:
         self._log, self._names, self._evaluator = log, names, evaluator
-        self._catalogs = {catalog.catalog: catalog.version for catalog in program.catalogs}
+        self._programs, self._meetings = programs, Meetings(programs, read_records)
         self._count, self._pace, self._telemetry = partitions, pace, telemetry
         self._leave = leave
         self._checkpoints = Checkpoints(names, partitions, telemetry)
@@ -93,12 +98,17 @@ class Ownership:
     def _keep(self, numbers: set[int]) -> list[OwnedPartition]:
         """The partitions to own now, those that memory still knows first; memory of all others goes."""
         kept = {number: self.partitions[number] for number in sorted(numbers & self.partitions.keys())}
-        new = {
-            number: OwnedPartition(number, self._evaluator(number), self._catalogs)
-            for number in sorted(numbers - kept.keys())
-        }
+        new = {number: self._new(number) for number in sorted(numbers - kept.keys())}
         self.partitions = kept | new
         return [*self.partitions.values()]
+
+    def _new(self, number: int) -> OwnedPartition:
+        def complain(what: str) -> None:
+            log.error("an order that no job should send", partition=number, what=what)
+
+        evaluator = self._evaluator(number)
+        replays = Replays(self._names.replay_assignments, number, evaluator, self._programs, complain)
+        return OwnedPartition(number, evaluator, replays)
 
     async def _fence(self, wanted: Sequence[OwnedPartition]) -> None:
         """From here on no earlier owner can commit; what it had begun is finished or aborted."""
@@ -118,24 +128,13 @@ class Ownership:
                 records += await states.restore(partition)
                 if self._abandoned:
                     return records
-                self._refuse_what_is_newer(partition.number, partition.control)
+                _refuse_what_is_newer(partition.number, partition.control)
+                await self._meetings.recall(partition.number, partition.control.catalogs)
+                partition.recall()
                 await open_partition(partition)
                 self.progress += 1
                 self._timers[partition.number] = asyncio.create_task(self._commit_in_time(partition))
         return records
-
-    def _refuse_what_is_newer(self, number: int, control: Control) -> None:
-        if control.format > CONTROL_FORMAT:
-            raise Precondition(
-                f"the control record of partition {number} has format {control.format}, this worker knows "
-                f"{CONTROL_FORMAT}: upgrade it to the version that wrote the record"
-            )
-        for catalog, version in control.catalogs.items():
-            if self._catalogs.get(catalog, version) < version:
-                raise Precondition(
-                    f"partition {number} has run version {version} of catalog '{catalog}'; when this worker "
-                    f"started, the newest was {self._catalogs[catalog]}: restart it"
-                )
 
     @property
     def is_abandoned(self) -> bool:
@@ -167,6 +166,7 @@ class Ownership:
 
     async def fold(self, chunk: Chunk) -> None:
         """Fold a chunk. Any error is the end of the process: memory can no longer be trusted."""
+        chunk = in_lane(chunk, self._count)
         partition = self.partitions.get(chunk.partition)
         try:
             if partition is not None and partition.begin(chunk):
@@ -183,12 +183,14 @@ class Ownership:
         partition.distrust()
         await self.parking_lot.note(partition, raised)
         places = [
-            f"{topic}-{partition.number} between {start} and {end}"
-            for topic, (start, end) in raised.stretches.items()
+            f"{'-'.join(map(str, place_of(lane, partition.number)))} between {start} and {end}"
+            for lane, (start, end) in raised.stretches.items()
         ]
         self._leave(f"the {raised.step} of {', '.join(places)} raised {raised.error}")
 
     async def _fold_chunk(self, partition: OwnedPartition, chunk: Chunk) -> None:
+        if chunk.topic == self._names.replay_assignments:
+            await self._meetings.hear(partition.replays.catalogs, chunk.records)
         suspect = partition.suspect_in(chunk)
         if suspect is None:
             await self._fold_slices(partition, chunk)
@@ -258,6 +260,14 @@ class Ownership:
         except Exception as error:
             self._leave(f"the checkpoint of partition {partition.number} failed: {error!r}")
         self.progress += 1
+
+
+def _refuse_what_is_newer(number: int, control: Control) -> None:
+    if control.format > CONTROL_FORMAT:
+        raise Precondition(
+            f"the control record of partition {number} has format {control.format}, this worker knows "
+            f"{CONTROL_FORMAT}: upgrade it to the version that wrote the record"
+        )
 
 
 async def is_set(event: asyncio.Event, timeout_s: float) -> bool:

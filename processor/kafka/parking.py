@@ -26,6 +26,7 @@ from processor.kafka.fetch import Chunk
 from processor.kafka.log import Log, Reader
 from processor.kafka.partition import OwnedPartition, Raised
 from schemas.errors import BadRecord
+from schemas.lanes import place_of
 from schemas.notes import Suspect, after_exit, encode_note, key_of
 
 NOTE_TIMEOUT_S = 5.0
@@ -141,11 +142,12 @@ def _suspects(partition: OwnedPartition, raised: Raised) -> Iterator[Suspect]:
 
 
 def _say(number: int, suspect: Suspect) -> None:
-    skip = f"laurel skip {suspect.topic} {number} {suspect.start}"
+    topic, partition = place_of(suspect.topic, number)
+    skip = f"laurel skip {topic} {partition} {suspect.start}"
     log.critical(
         "parked: this record ends the worker, and nothing behind it is read",
-        topic=suspect.topic,
-        partition=number,
+        topic=topic,
+        partition=partition,
         offset=suspect.start,
         error=suspect.error,
         remedy=f"upgrade to a version that can read it, then {skip} --retry; or make it a dead letter: {skip}",

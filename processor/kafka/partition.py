@@ -10,9 +10,11 @@ from typing import NamedTuple, Protocol
 
 from broker.parking import Parking
 from processor.evaluator.partition import Cut, Folded
+from processor.evaluator.replays import Replays, States
 from processor.kafka.fetch import Chunk
 from processor.kafka.log import Writer
 from schemas.errors import BadRecord, LaurelError
+from schemas.lanes import place_of
 from schemas.notes import Step, Suspect
 from schemas.records import Record
 from schemas.state import Control
@@ -23,7 +25,7 @@ Tally = Counter[tuple[str, str]]  # (topic, outcome) -> records
 TURNS = count()  # who was cut longest ago has the lowest
 
 
-class Evaluator(Protocol):
+class Evaluator(States, Protocol):
     """The user states of one partition; processor/evaluator/partition.py is the real one."""
 
     def load(self, rows: Iterable[tuple[bytes, bytes | None]]) -> None: ...
@@ -64,22 +66,24 @@ class Raised(Exception):  # noqa: N818 - what happened
 
 
 class OwnedPartition:
-    """A partition of the user table, and of every source topic.
+    """A partition of the user table, and its lanes: the partitions of source topics that belong to it. Where it
+    says topic, a lane is meant (schemas/lanes.py), which is a topic unless that is repartitioned.
 
     It is open from the moment its positions are known until its release; only then records are folded. Its
     memory outlives a release, and is true up to `log_position` of the changelog.
     """
 
-    def __init__(self, number: int, evaluator: Evaluator, catalogs: Mapping[str, int]) -> None:
+    def __init__(self, number: int, evaluator: Evaluator, replays: Replays) -> None:
         self.number = number
         self.evaluator = evaluator
-        self.catalogs = dict(catalogs)
+        self.replays = replays
         self.control = Control()  # as last written or restored
         self.log_position = 0
         self.restored = self.to_restore = 0  # offsets of the changelog, of the last restore
         self.writer: Writer | None = None
         self.is_open = False
         self.positions: dict[str, int] = {}
+        self._furthest: dict[str, int] = {}  # where the states had come to when they were restored
         self.stable_ends: dict[str, int] = {}
         self.parkings: dict[str, Parking] = {}  # what is noted of suspect records, by topic
         self.parked: dict[str, int] = {}  # topic -> offset of the record that it does not get past
@@ -98,9 +102,15 @@ class OwnedPartition:
         self._unlocked = self._derived_skipped = 0
         self.full.clear()
 
+    def recall(self) -> None:
+        """Run what the control record says."""
+        self.replays.restore(self.control.catalogs, self.control.replays)
+
     def open(self, positions: Mapping[str, int], stable_ends: Mapping[str, int]) -> None:
         """Begin to take chunks, each topic's at its position."""
         self.positions, self.stable_ends = dict(positions), dict(stable_ends)
+        recorded, known = self.control.positions, self.control.furthest
+        self._furthest = {topic: max(at, known.get(topic, 0)) for topic, at in recorded.items()}
         self.parked, self._reopened = {}, set()
         self.is_open = True
 
@@ -112,7 +122,7 @@ class OwnedPartition:
             return False
         if chunk.start != self.positions[chunk.topic]:
             raise LaurelError(
-                f"{chunk.topic}-{self.number} was read up to {self.positions[chunk.topic]}, but the next chunk "
+                f"{self._named(chunk.topic)} was read up to {self.positions[chunk.topic]}, but the next chunk "
                 f"begins at {chunk.start}: records in between were deleted by retention, or came twice. "
                 "A restart reads on from the last checkpoint"
             )
@@ -144,7 +154,8 @@ class OwnedPartition:
         if records:
             first, last = records[0].offset, records[-1].offset + 1
             try:
-                self._count(topic, self.evaluator.fold(topic, records))
+                is_order = topic == self.replays.topic
+                self._count(topic, self._obey(records) if is_order else self.evaluator.fold(topic, records))
             except LaurelError:
                 raise
             except Exception as bug:
@@ -152,10 +163,17 @@ class OwnedPartition:
             self._stretches[topic] = (self._stretches.get(topic, (first, last))[0], last)
         self._move(topic, len(records), end, now)
 
+    def _obey(self, records: Sequence[Record]) -> Folded:
+        """What was folded before a position was set back by hand lies before the order: live will not count it."""
+        places = {topic: max(at, self._furthest.get(topic, 0)) for topic, at in self.positions.items()}
+        del places[self.replays.topic]
+        return self.replays.fold(records, places)
+
     def refuse(self, topic: str, record: Record, bad: BadRecord, end: int, now: float) -> None:
         """Make a dead letter of a record that is not folded at all."""
-        self._tally[topic, "dead_letter"] += 1
-        self._refusals.append(Refusal(topic, self.number, record, bad))
+        place = place_of(topic, self.number)
+        self._tally[place[0], "dead_letter"] += 1
+        self._refusals.append(Refusal(*place, record, bad))
         self._move(topic, 1, end, now)
 
     def _move(self, topic: str, records: int, end: int, now: float) -> None:
@@ -168,14 +186,21 @@ class OwnedPartition:
         self.is_open = False
         self._forget_pending()
 
-    def _count(self, topic: str, folded: Folded) -> None:
+    def _named(self, lane: str) -> str:
+        topic, partition = place_of(lane, self.number)
+        return f"{topic}-{partition}"
+
+    def _count(self, lane: str, folded: Folded) -> None:
+        topic, partition = place_of(lane, self.number)
         self._tally[topic, "applied"] += folded.applied
         self._tally[topic, "duplicate"] += folded.duplicate
         self._tally[topic, "skipped"] += folded.skipped
         self._tally[topic, "dead_letter"] += len(folded.refused)
+        if folded.copied:
+            self._tally[topic, "copied"] += folded.copied
         self._unlocked += folded.unlocked
         self._derived_skipped += folded.derived_skipped
-        self._refusals += [Refusal(topic, self.number, record, bad) for record, bad in folded.refused]
+        self._refusals += [Refusal(topic, partition, record, bad) for record, bad in folded.refused]
 
     def snapshot(self) -> Snapshot | None:
         """Cut what is to be committed, synchronously; nothing when no position moved since the last one.
@@ -184,12 +209,10 @@ class OwnedPartition:
         """
         if self.moved_at is None:
             return None
-        # a topic that this process does not read keeps the position that was last known
-        control = Control(catalogs=self.catalogs, positions={**self.control.positions, **self.positions})
         made = Snapshot(
             self._cut(),
             self._refusals,
-            control,
+            self._present_control(),
             dict(self.positions),
             self._tally,
             self._unlocked,
@@ -197,6 +220,16 @@ class OwnedPartition:
         )
         self._forget_pending()
         return made
+
+    def _present_control(self) -> Control:
+        """A topic that this process does not read keeps the position that was last known."""
+        positions = {**self.control.positions, **self.positions}
+        return Control(
+            catalogs=self.replays.catalogs,
+            positions=positions,
+            replays=dict(self.replays.notes),
+            furthest={topic: at for topic, at in self._furthest.items() if at > positions[topic]},
+        )
 
     def _cut(self) -> Cut:
         try:

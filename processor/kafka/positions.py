@@ -8,6 +8,7 @@ from typing import NamedTuple
 import structlog
 
 from schemas.errors import Precondition
+from schemas.lanes import place_of
 from schemas.state import Control
 
 log = structlog.get_logger(__name__)
@@ -23,14 +24,15 @@ class Bounds(NamedTuple):
 
 
 def starting_positions(group: str, number: int, control: Control, bounds: Mapping[str, Bounds]) -> dict[str, int]:
-    """The position of every source topic: the group's, and the beginning where it has none.
+    """The position of every lane: the group's, and the beginning where it has none.
 
     Raises: Precondition when the control record, which is committed together with positions, contradicts them.
     """
-    return {
-        topic: Source(group, topic, number, control.positions.get(topic), *at).start()
-        for topic, at in bounds.items()
-    }
+    starts = {}
+    for lane, at in bounds.items():
+        topic, partition = place_of(lane, number)
+        starts[lane] = Source(group, topic, partition, control.positions.get(lane), *at).start()
+    return starts
 
 
 class Source(NamedTuple):

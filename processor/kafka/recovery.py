@@ -20,6 +20,7 @@ from processor.kafka.partition import OwnedPartition
 from processor.kafka.positions import Bounds, starting_positions
 from processor.memory import settle_memory
 from schemas.errors import Precondition
+from schemas.lanes import lane_of, place_of
 
 LOOK_AT_ENDS_EVERY_S = 10.0
 LOOK_AT_ENDS_TIMEOUT_S = 60.0
@@ -93,11 +94,12 @@ class Recovery(Service):  # type: ignore[misc]
 
     async def _note_ends(self) -> None:
         open_partitions = [each for each in self.app.ownership.partitions.values() if each.is_open]
-        places = [TP(topic, each.number) for each in open_partitions for topic in each.positions]
+        places = [TP(*place_of(lane, each.number)) for each in open_partitions for lane in each.positions]
         ends = await self.app.consumer._thread.ends(places) if places else {}
         for place, end in ends.items():
-            if (partition := self.app.ownership.partitions.get(place.partition)) is not None:
-                partition.stable_ends[place.topic] = max(end, partition.stable_ends.get(place.topic, 0))
+            lane, number = lane_of(place.topic, place.partition, self.app.partitions)
+            if (partition := self.app.ownership.partitions.get(number)) is not None:
+                partition.stable_ends[lane] = max(end, partition.stable_ends.get(lane, 0))
 
 
 class Opener:
@@ -105,29 +107,31 @@ class Opener:
 
     def __init__(self, app: Any, assigned: Iterable[TP]) -> None:
         self._app, self._consumer = app, app.consumer
-        self._places: dict[int, list[TP]] = {}
+        self._places: dict[int, dict[str, TP]] = {}
         for place in assigned:
             if place.topic in app.sources:
-                self._places.setdefault(place.partition, []).append(place)
+                lane, number = lane_of(place.topic, place.partition, app.partitions)
+                self._places.setdefault(number, {})[lane] = place
         self._bounds: dict[TP, Bounds] | None = None
         self._flows = False
 
     async def open(self, partition: OwnedPartition) -> None:
         """Read the committed positions, which are final since the fencing; seek, clear, resume."""
-        places = self._places.get(partition.number, [])
-        bounds = {place.topic: at for place, at in (await self._all_bounds()).items() if place in places}
+        places = self._places.get(partition.number, {})
+        all_bounds = await self._all_bounds()
+        bounds = {lane: all_bounds[place] for lane, place in places.items()}
         starts = starting_positions(self._app.conf.id, partition.number, partition.control, bounds)
         if self._app.ownership.is_abandoned:
             return
-        await self._consumer._thread.start_at({place: starts[place.topic] for place in places})
-        partition.open(starts, {topic: at.end for topic, at in bounds.items()})
+        await self._consumer._thread.start_at({place: starts[lane] for lane, place in places.items()})
+        partition.open(starts, {lane: at.end for lane, at in bounds.items()})
         await self.let_flow()
-        self._consumer.resume_partitions(set(places))
+        self._consumer.resume_partitions(set(places.values()))
 
     async def _all_bounds(self) -> dict[TP, Bounds]:
         """Asked for once, before anything is fetched: on one connection a question waits for a fetch to end."""
         if self._bounds is None:
-            places = [place for places in self._places.values() for place in places]
+            places = [place for lanes in self._places.values() for place in lanes.values()]
             self._bounds = await self._consumer._thread.bounds(places)
         return self._bounds
 

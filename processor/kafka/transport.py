@@ -27,6 +27,7 @@ from processor.kafka.fetch import Chunk, fetch_chunks
 from processor.kafka.pace import in_turn
 from processor.kafka.positions import Bounds
 from schemas.errors import Precondition
+from schemas.lanes import place_of
 
 CHUNK_RECORDS = 2_000
 POLL_S = 1.0
@@ -146,12 +147,13 @@ class ChunkConsumer(driver.Consumer):  # type: ignore[misc]
 
     def hold(self, place: tuple[str, int]) -> None:
         """No more chunks of a partition; what is fetched of it already stays where it is."""
-        self.pause_partitions({TP(*place)})
+        self.pause_partitions({TP(*place_of(*place))})
 
     async def go_on(self, place: tuple[str, int], position: int) -> None:
         """Chunks of a partition again, from this position."""
-        await self._thread.start_at({TP(*place): position})
-        self.resume_partitions({TP(*place)})
+        there = TP(*place_of(*place))
+        await self._thread.start_at({there: position})
+        self.resume_partitions({there})
 
     async def commit(self, topics: Any = None, start_new_transaction: bool = True) -> bool:
         """Nothing: positions are committed by checkpoints, in the transaction of what they stand for."""

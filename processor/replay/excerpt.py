@@ -53,9 +53,12 @@ class Span(NamedTuple):
 
 
 class Excerpt(NamedTuple):
-    """Shapes: types maps a topic to the event types that are folded; spans are those of the filling metrics."""
+    """Shapes: types maps a topic to the event types that are folded; spans are those of the filling metrics; from
+    free_number on no award and no condition has a number.
+    """
 
     program: Program
+    free_number: int
     types: dict[str, list[str]]
     spans: list[Span]
 
@@ -122,7 +125,9 @@ class Cutting:
 
     def excerpt(self) -> Excerpt:
         program = replace(self._program, catalogs=self._catalogs, ledger=self._numbering.ledger())
-        return Excerpt(program, {topic: sorted(types) for topic, types in sorted(self._types.items())}, self._spans)
+        free = 1 + max(self._program.ledger.awards.values(), default=0)
+        types = {topic: sorted(types) for topic, types in sorted(self._types.items())}
+        return Excerpt(program, free, types, self._spans)
 
     def add(self, catalog: CatalogProgram, needs: Needs, filling: Collection[str]) -> None:
         kept = [metric for metric in catalog.metrics if metric.key in needs.metrics]

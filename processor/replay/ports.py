@@ -5,7 +5,7 @@ On servers these are Kafka and Postgres, in the simulation they are in memory. E
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from schemas.records import Record
@@ -61,7 +61,7 @@ class History(Protocol):
         """The first position that the log still holds."""
         ...
 
-    def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncIterator[Part]:
+    def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncGenerator[Part, None]:
         """The records of these types; the last part ends at the cut. Raises: Precondition when it is not held."""
         ...
 

@@ -38,14 +38,12 @@ class RefusedCatalog(BadCatalog):
 class Report:
     """Collects the findings of one file.
 
-    Shapes: `lines` maps the path of every value to its line; `whole` says that nothing is refused for being of a
-    later version.
+    Shapes: `lines` maps the path of every value to its line.
     """
 
-    def __init__(self, file: str, lines: Mapping[Path, int], whole: bool = False) -> None:
+    def __init__(self, file: str, lines: Mapping[Path, int]) -> None:
         self._file = file
         self._lines = lines
-        self.whole = whole
         self.findings: list[Finding] = []
 
     def add(self, path: Path, what: str, remedy: str, *, line: int | None = None) -> None:

@@ -12,13 +12,12 @@ from schemas.catalog.events import Events, read_events, with_derived
 from schemas.catalog.findings import RefusedCatalog, Report
 from schemas.catalog.header import categories_of, check_header, read_header, repartitioned
 from schemas.catalog.ladders import read_ladders
-from schemas.catalog.language import WrittenCatalog, WrittenHeader
+from schemas.catalog.language import WrittenHeader
 from schemas.catalog.metrics import Metrics, read_metrics
 from schemas.catalog.model import LANGUAGE, POINTS_BY_RARITY, TIERS, Catalog
 from schemas.catalog.requirements import check_keys, check_requires, places_in
-from schemas.catalog.shape import refuse_word, said_in, section, shown
+from schemas.catalog.shape import said_in, section, shown
 from schemas.catalog.source import Source
-from schemas.catalog.unfinished import is_unfinished
 from schemas.catalog.xp import check_xp_reach, read_levels, read_xp, with_xp
 from schemas.program import XP
 
@@ -34,13 +33,12 @@ SECTIONS = {
 }
 
 
-def read_catalog(text: str, name: str, *, whole: bool = False) -> Catalog:
+def read_catalog(text: str, name: str) -> Catalog:
     """The catalog of a YAML text; `name` is its file's, for the findings.
 
-    With `whole`, words that this version reads and cannot do yet are not refused.
     Raises: RefusedCatalog, a BadCatalog with every finding, its line and its remedy.
     """
-    source = Source(text, name, whole)
+    source = Source(text, name)
     if not isinstance(source.data, dict):
         source.report.add((), f"the file holds {shown(source.data)}, not a catalog", "begin with `catalog: <name>`")
         raise RefusedCatalog(source.report.findings)
@@ -71,9 +69,6 @@ def assemble(data: dict[str, Any], report: Report) -> Catalog | None:
 def sections_of(data: dict[str, Any], report: Report) -> dict[str, Any]:
     """The sections that are written, each of the shape that it should have."""
     written = {name: kind for name, kind in SECTIONS.items() if data.get(name) is not None}
-    for name in written:
-        if is_unfinished(WrittenCatalog, name):
-            refuse_word(name, (name,), report)
     return {name: section(data, name, kind, report) for name, kind in written.items()}
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from schemas.catalog import language, spelling
 from schemas.catalog.findings import Path, Report, nearest
 from schemas.catalog.language import Written
-from schemas.catalog.unfinished import NOT_WRITTEN, is_unfinished
+from schemas.catalog.unfinished import NOT_WRITTEN
 
 T = TypeVar("T", bound=Written)
 Saying = tuple[str, str]  # what is wrong, and the remedy
@@ -76,38 +76,12 @@ WANTED: dict[str, Saying] = {
 def shaped(model: type[T], data: object, path: Path, report: Report) -> T | None:
     """The part as the language spells it; with findings, what can still be judged of it, or None."""
     try:
-        written = model.model_validate(data)
-        refuse_unfinished(written, path, report)
-        return written
+        return model.model_validate(data)
     except ValidationError as error:
         for detail in error.errors():
             place = tuple(step for step in detail["loc"] if step != "[key]")
             report.add((*path, *place), *saying(detail, model))
         return remainder(model, data, {str(detail["loc"][0]) for detail in error.errors() if detail["loc"]})
-
-
-def refuse_unfinished(written: Written, path: Path, report: Report) -> None:
-    """A finding for every word, at any depth, that only a later version can do."""
-    for name in sorted(written.model_fields_set):
-        word = type(written).model_fields[name].alias or name
-        place = (*path, word)
-        if is_unfinished(type(written), name):
-            refuse_word(word, place, report)
-        for where, part in parts_of(getattr(written, name)):
-            refuse_unfinished(part, (*place, *where), report)
-
-
-def refuse_word(word: str, path: Path, report: Report) -> None:
-    if not report.whole:
-        report.add(path, f"this version of Laurel does not know `{word}` here yet", NOT_YET_REMEDY)
-
-
-def parts_of(said: object) -> Iterator[tuple[Path, Written]]:
-    """What is written within a word, and where in it."""
-    if isinstance(said, Written):
-        yield (), said
-    named = said.items() if isinstance(said, dict) else enumerate(said) if isinstance(said, list) else ()
-    yield from (((place,), part) for place, part in named if isinstance(part, Written))
 
 
 def remainder(model: type[T], data: object, bad: set[str]) -> T | None:

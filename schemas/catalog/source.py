@@ -49,9 +49,9 @@ class CatalogLoader(yaml.SafeLoader):
 class Source:
     """What a file says: `data` of dict, list, str, int, Decimal, bool and None; `lines` by path."""
 
-    def __init__(self, text: str, file: str, whole: bool = False) -> None:
+    def __init__(self, text: str, file: str) -> None:
         self.lines: dict[Path, int] = {}
-        self.report = Report(file, self.lines, whole)
+        self.report = Report(file, self.lines)
         self._values = 0
         self.data = self._read(self._compose(text), ())
 

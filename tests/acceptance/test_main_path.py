@@ -103,7 +103,7 @@ async def test_a_transactional_publisher_with_aborted_transactions_gives_the_sam
 
         assert_equal(pipeline.shown("all"), shown_by(whole_result()))
         await settled(pipeline.stage, [worker])
-        await worker.shows(lags, [0] * 2 * PARTITIONS)
+        await worker.shows(lags, [0] * 3 * PARTITIONS)
         await pipeline.until(pipeline.is_projected, "the read models are at the ends of their topics")
 
 

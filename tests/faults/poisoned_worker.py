@@ -8,7 +8,6 @@ from typing import NoReturn
 
 from processor.app import AchievementsApp, run_app
 from processor.evaluator.partition import Folded, PartitionEvaluator
-from processor.evaluator.ready import ReadyProgram
 from processor.logs import configure_logs
 from processor.preflight import prepare
 from processor.settings import read_settings
@@ -31,7 +30,7 @@ def main() -> NoReturn:
     settings = read_settings()
     configure_logs(settings.log_level)
     plan = asyncio.run(prepare(settings.kafka, Names(settings.namespace), settings.start_timeout_s))
-    ready = ReadyProgram(plan.program)
+    ready = plan.programs.ready(plan.programs.first)
     run_app(AchievementsApp(settings, plan, lambda number: Poisoned(ready, number, plan.partitions)))
 
 

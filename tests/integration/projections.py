@@ -56,6 +56,7 @@ from schemas.program import (
     MetricSpec,
     encode_catalog_record,
 )
+from schemas.replays import ReplayNote
 from schemas.state import CONTROL_KEY, ZONE, Control, encode_control, encode_state, fresh_state
 from tests.servers import Servers
 
@@ -313,15 +314,24 @@ def catalog_record(version: int = 1, wider: bool = False, **changed: Any) -> Cat
         "metrics": metrics,
         "achievements": entries(),
     } | changed
+    return record_of(CatalogProgram(**told), WIDER_LEDGER if wider else LEDGER)
+
+
+def record_of(program: CatalogProgram, ledger: Ledger) -> CatalogRecord:
     return CatalogRecord(
-        catalog="trackflow",
-        version=version,
-        sha256=told["sha256"],
-        file="trackflow.yaml",
+        catalog=program.catalog,
+        version=program.version,
+        sha256=program.sha256,
+        file=f"{program.catalog}.yaml",
         source="",
-        program=CatalogProgram(**told),
-        ledger=WIDER_LEDGER if wider else LEDGER,
+        program=program,
+        ledger=ledger,
     )
+
+
+async def no_controls() -> dict[int, Control]:
+    """Of a changelog without control records."""
+    return {}
 
 
 def entries() -> list[AchievementSpec]:
@@ -360,13 +370,15 @@ async def checkpoint(
     partition: int,
     states: dict[str, bytes | None],
     versions: dict[str, int],
+    **replays: ReplayNote,
 ) -> None:
-    """What the processor writes of a partition: its users' states and the control record, in one transaction."""
+    """What the processor writes of a partition: the control record and its users' states, in one transaction."""
     topic = settings.names.changelog
+    control = encode_control(Control(catalogs=versions, replays=replays))
     async with client.transaction():
+        await client.send(topic, control, CONTROL_KEY, partition=partition)
         for user, state in states.items():
             await client.send(topic, state, user.encode(), partition=partition)
-        await client.send(topic, encode_control(Control(catalogs=versions)), CONTROL_KEY, partition=partition)
 
 
 def state(released: int, zone: str | None = None, stars: int | None = None, at: datetime = EARNED_AT) -> bytes:

@@ -7,11 +7,14 @@ from itertools import pairwise
 
 import pytest
 
-from broker.catalogs import Submission, publish, read_program, read_records, submit
+from broker.catalogs import Submission, publish, read_program, read_records, submit, submit_record
 from broker.connections import producer
+from broker.reading import read_to_end
 from broker.topics import create_topics, wanted_topics
 from processor.evaluator.compile import compile_catalog
+from processor.evaluator.programs import Programs, versions_of
 from schemas.errors import BadCatalog, Precondition
+from schemas.replays import Publish, decode_order
 from schemas.topics import Names
 
 pytestmark = pytest.mark.server
@@ -112,9 +115,51 @@ async def test_what_would_start_without_its_past_asks_for_the_word(servers, name
     await submitted(servers, names, text())
     await somebody_has_a_state(servers, names)
 
-    with pytest.raises(Precondition, match=r"counts something new \(artists\).*--from-now"):
+    with pytest.raises(Precondition, match=r"counts something new \(artists\).*laurel replay start.*--from-now"):
         await submitted(servers, names, text(version=2, more=ARTISTS))
     assert (await submitted(servers, names, text(version=2, more=ARTISTS), from_now=True)).fresh
+
+
+async def orders(servers, names: Names) -> list[tuple[int, object]]:
+    places = [(names.replay_assignments, partition) for partition in range(PARTITIONS)]
+    batches = [batch async for batch in read_to_end(servers.kafka, places)]
+    return [(batch.partition, decode_order(record.value)) for batch in batches for record in batch.records]
+
+
+async def test_every_partition_is_told_of_a_further_version_and_of_the_first_none(servers, names):
+    await submitted(servers, names, text())
+    assert await orders(servers, names) == []
+
+    await submitted(servers, names, text(version=2, at=5))
+    await submitted(servers, names, text("poems"))
+    await submitted(servers, names, text("poems"))
+
+    told = [Publish(catalogs={"songs": 2}), Publish(catalogs={"poems": 1})]
+    assert sorted(await orders(servers, names), key=str) == sorted(
+        ((partition, order) for partition in range(PARTITIONS) for order in told), key=str
+    )
+
+
+async def test_a_version_for_a_replay_is_there_for_whoever_is_told_and_nobody_is(servers, names):
+    await submitted(servers, names, text())
+    await somebody_has_a_state(servers, names)
+
+    made = await submit_record(servers.kafka, names, text(version=2, more=ARTISTS), "songs.yaml", compile_catalog)
+
+    assert (made.fresh, made.record.announced) == (True, False)
+    assert await orders(servers, names) == []
+    programs = Programs(await read_program(servers.kafka, names), await read_records(servers.kafka, names))
+    assert (programs.first, versions_of(programs.newest)) == ({"songs": 1}, {"songs": 2})
+
+
+async def test_a_version_whose_topic_is_not_there_is_refused_where_workers_would_end_for_it(servers, names):
+    await submitted(servers, names, text())
+    await somebody_has_a_state(servers, names)
+    elsewhere = text(version=2).replace("songs.activity", f"{names.namespace}.elsewhere")
+
+    with pytest.raises(Precondition, match=r"elsewhere does not exist: .*laurel topics create"):
+        await submitted(servers, names, elsewhere, from_now=True)
+    assert len(await read_records(servers.kafka, names)) == 1
 
 
 async def test_a_version_that_counts_nothing_new_needs_no_word(servers, names):

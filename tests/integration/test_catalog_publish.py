@@ -62,7 +62,7 @@ def test_a_catalog_is_published_once_and_a_new_topic_is_said(configured: str, tm
     assert (fresh["catalog"], fresh["version"], fresh["fresh"], fresh["new_sources"]) == ("shop", 1, True, [])
     assert "version 1 was published before, with this content" in again.stdout
     assert f"It reads {configured}.orders too" in wider.stdout
-    assert "restart them one after the other" in wider.stdout
+    assert "each ends when it hears of it" in wider.stdout
 
 
 @pytest.mark.server

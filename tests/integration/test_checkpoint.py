@@ -12,9 +12,11 @@ from typing import Any, NoReturn
 import pytest
 from msgspec.structs import replace
 
-from broker.catalogs import read_program
+from broker.catalogs import publish, read_program, read_records
 from broker.notes import write_note
+from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import Cut, Folded, PartitionEvaluator
+from processor.evaluator.programs import Programs
 from processor.evaluator.ready import ReadyProgram
 from processor.kafka import partition as partition_module
 from processor.kafka.fetch import Chunk
@@ -31,6 +33,7 @@ from schemas.records import PlainRecord, Record
 from schemas.state import CONTROL_FORMAT, STATE_FORMAT, Control, encode_state
 from schemas.topics import partition_of
 from tests.integration.processors import (
+    CATALOG,
     PARTITIONS,
     POLL_S,
     WAIT_S,
@@ -74,12 +77,13 @@ class Process:
         self.owned = Ownership(
             KafkaLog(stage.kafka),
             stage.names,
-            program,
+            Programs(program),
             PARTITIONS,
             lambda number: evaluator(ReadyProgram(program), number, PARTITIONS),
             NEVER,
             Telemetry(Profile()),
             leave,
+            partial(read_records, stage.kafka, stage.names),
         )
 
     @property
@@ -282,8 +286,27 @@ async def test_a_release_during_an_acquire_ends_with_nothing_owned(stage: Stage)
         assert not only.partition.is_open
 
 
-async def test_a_worker_that_knows_an_older_catalog_than_has_run_is_refused(stage: Stage) -> None:
-    """It started before the newest catalog was published; its numbering is not that of the states."""
+async def test_a_worker_that_started_with_an_older_catalog_than_has_run_reads_the_newer_one(stage: Stage) -> None:
+    """It learns of it from the control record, and its numbering is that of the states then."""
+    events = own_events(6)
+    async with process(stage) as older:
+        text = CATALOG.replace("version: 1", "version: 2").format(topic=stage.source)
+        await publish(stage.kafka, stage.names, text, "toy.yaml", compile_catalog)
+        async with process(stage) as first:
+            await first.acquire()
+            await first.play(events[:3])
+            await first.commit()
+
+        await older.acquire()
+        await older.play(events[3:])
+        await older.commit()
+
+        assert [control.catalogs for control in (await controls(stage)).values()] == [{"toy": 2}]
+        await assert_holds(stage, events)
+
+
+async def test_a_worker_that_meets_a_version_that_has_run_and_is_nowhere_is_refused(stage: Stage) -> None:
+    """The topic was recreated, and nobody has the numbering of the states any more."""
     program = await read_program(stage.kafka, stage.names)
     newer = replace(program, catalogs=[replace(program.catalogs[0], version=2)])
     async with process(stage, newer) as first, process(stage) as second:
@@ -291,7 +314,7 @@ async def test_a_worker_that_knows_an_older_catalog_than_has_run_is_refused(stag
         await first.play(own_events(3))
         await first.commit()
 
-        with pytest.raises(Precondition, match=r"has run version 2 of catalog 'toy'.*was 1: restart it"):
+        with pytest.raises(Precondition, match=r"partition 2 has run toy version 2, which .* not have"):
             await second.acquire()
 
 

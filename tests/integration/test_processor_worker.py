@@ -113,7 +113,7 @@ async def test_metrics_add_up_to_what_was_read(servers: Servers, namespace: str,
 
         totals = computed(events)
         await worker.shows(sums, (len(events), totals.outcome_ids.total(), len(totals.values)))
-        await worker.shows(lags, [0] * PARTITIONS * 2)
+        await worker.shows(lags, [0] * PARTITIONS * 3)
 
         assert await worker.stop() == 0
         restored = workers.start()

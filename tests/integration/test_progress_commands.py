@@ -435,16 +435,6 @@ def test_debug_achievements_shows_all_that_decides_secret_ones_too(laurel):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["award_retroactive_achievements"], ["recalculate_achievements", "--user=ada"]]
-)
-def test_what_needs_replays_says_so(laurel, arguments):
-    said = laurel(*arguments)
-
-    assert said.code == 4
-    assert "replays do not exist yet" in said.err
-
-
-@pytest.mark.parametrize(
     ("command_id", "code", "said"),
     [
         (ACCEPTED, 0, "accepted: 'two' of 2026-03-04 is completed"),

@@ -18,6 +18,7 @@ from projections.settings import ProjectorSettings
 from projections.subscription import OutsideLog
 from schemas.errors import Precondition
 from schemas.outcomes import Evidence, Missing
+from schemas.replays import ReplayNote
 from tests.integration import projections as given
 
 pytestmark = pytest.mark.server
@@ -246,6 +247,31 @@ async def test_a_newer_catalog_is_read_when_the_first_state_under_it_comes(setti
         (None,),
         (5,),
     ]
+
+
+async def test_what_a_replay_fills_stays_hidden_over_a_restart_and_shows_when_it_is_active(settings, database):
+    """The catalog is published while a projector runs, and a replay fills what is new in it."""
+    two, filling = {"trackflow": 2}, [("trackflow", "stars")]
+    shown = "select user_id, metrics -> 'trackflow' ? 'stars' from user_progress order by user_id"
+    await given.publish_catalog(settings, given.catalog_record())
+    async with producer(settings.kafka, transactional_id=f"{settings.namespace}-p") as client:
+        async with given.projecting(settings):
+            await given.checkpoint(settings, client, 0, {"ada": given.state(1)}, {"trackflow": 1})
+            await given.wait_for_rows(database, "user_progress", 1)
+            await given.publish_catalog(settings, given.catalog_record(2, wider=True))
+            note = ReplayNote(phase="filling", filling=filling)
+            await given.checkpoint(settings, client, 0, {"bob": given.state(1, stars=2)}, two, r=note)
+            await given.wait_for_rows(database, "user_progress", 2)
+            await given.wait_for_rows(database, "catalog where version = 2", 1)
+        async with given.projecting(settings):
+            await given.checkpoint(settings, client, 0, {"cat": given.state(1, stars=3)}, two, r=note)
+            await given.wait_for_rows(database, "user_progress", 3)
+            assert await given.rows(database, shown) == [("ada", False), ("bob", False), ("cat", False)]
+
+            note = ReplayNote(phase="active", filling=filling)
+            await given.checkpoint(settings, client, 0, {"bob": given.state(1, stars=4)}, two, r=note)
+            await given.wait_for_end(settings, database, settings.names.changelog)
+            assert await given.rows(database, shown) == [("ada", False), ("bob", True), ("cat", False)]
 
 
 async def test_a_published_catalog_becomes_the_list_of_achievements(settings, database):

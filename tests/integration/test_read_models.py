@@ -10,6 +10,7 @@ from typing import Any
 
 import msgspec
 import pytest
+from psycopg.types.json import Jsonb
 
 from broker.reading import Batch
 from cli.awards import Award, read_awards
@@ -22,7 +23,7 @@ from projections.projection import Projection
 from projections.settings import ProjectorSettings
 from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
-from schemas.outcomes import AnyOutcome, Outcome, encode_outcome
+from schemas.outcomes import AnyOutcome, Outcome, ReplayOutcome, encode_outcome, replay_completed
 from schemas.program import (
     WHOLE_CATALOG,
     AchievementSpec,
@@ -35,12 +36,12 @@ from schemas.program import (
     Ledger,
     LevelsSpec,
     MetricSpec,
-    Program,
     Texts,
     WindowSpec,
     encode_catalog_record,
 )
 from schemas.records import PlainRecord
+from schemas.replays import Notify
 from schemas.state import PERIOD_SUMS, encode_state, fresh_state
 from schemas.streaks import RUN
 from tests.integration import projections as given
@@ -118,6 +119,28 @@ ENTRIES = [
 ]
 
 
+START_REPLAY = b"""
+insert into replay (
+    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
+    partitions, who
+)
+values ('r', 'running', 'sweep', 'trackflow', 2, '', 'digest', 'legacy', 'exact', '{}', '[]', '[]', '{}', 1, 'me')
+on conflict do nothing
+"""
+
+
+MUTE = b"""
+insert into replay (
+    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
+    partitions, who
+)
+values (
+    %(id)s, %(status)s, 'sweep', 'trackflow', 2, '', 'digest', 'keep', 'exact', '{}', %(muted)s, '[]', '{}', 1, 'me'
+)
+on conflict (id) do update set status = excluded.status
+"""
+
+
 def program(version: int = 1, entries: Iterable[AchievementSpec] = ENTRIES) -> CatalogProgram:
     return CatalogProgram(
         catalog="trackflow",
@@ -140,26 +163,22 @@ class Models:
     def __init__(self, settings: ProjectorSettings, connection: given.AsyncConnection) -> None:
         self._settings, self._connection = settings, connection
         self._outcomes = UserAchievementProjection(settings.names)
-        self._progress = UserProgressProjection(settings.names, self._read_program)
+        self._progress = UserProgressProjection(settings.names, self._read_catalogs, given.no_controls)
         self._catalogs = AchievementProjection(settings.names)
 
-    async def _read_program(self) -> Program:
-        return Program(catalogs=[program()], ledger=LEDGER, derived="derived")
+    async def _read_catalogs(self) -> list[CatalogRecord]:
+        return [given.record_of(program(), LEDGER)]
+
+    def announce_at(self, per_s: float) -> None:
+        """At most so much of what replays announce becomes due from now on."""
+        self._outcomes = UserAchievementProjection(self._settings.names, per_s)
 
     async def prepare(self) -> None:
         await self._outcomes.prepare(self._connection)
         await self._progress.prepare(self._connection)
 
     async def publish(self, published: CatalogProgram, at: datetime = APPENDED_AT) -> None:
-        record = CatalogRecord(
-            catalog=published.catalog,
-            version=published.version,
-            sha256=published.sha256,
-            file="trackflow.yaml",
-            source="",
-            program=published,
-            ledger=LEDGER,
-        )
+        record = given.record_of(published, LEDGER)
         await self._write(self._catalogs, [(b"trackflow", encode_catalog_record(record))], at)
 
     async def tell(self, *outcomes: AnyOutcome) -> None:
@@ -191,6 +210,24 @@ class Models:
         """As the owner of an award does."""
         statement = f"insert into award_visibility (outcome_id, {column}) values (%s, true)"
         await self._connection.execute(statement.encode(), [award.id])
+
+    async def choose_policy(self, policy: str, achievement: str, tier: str | None) -> None:
+        """As the start of a replay of version 2 does."""
+        await self._connection.execute(START_REPLAY)
+        await self._connection.execute(
+            b"insert into award_policy values ('trackflow', %s, %s, 2, %s, 'r')", [achievement, tier, policy]
+        )
+
+    async def mute(self, replay: str, status: str, achievement: str) -> None:
+        """A replay in this status, the latest, that muted an entry."""
+        told = {"id": replay, "status": status, "muted": Jsonb([["trackflow", achievement]])}
+        await self._connection.execute(MUTE, told)
+
+    async def decide(self) -> None:
+        await self._connection.execute(b"update replay set status = 'activating', decided_at = now()")
+
+    async def forget(self, *tables: str) -> None:
+        await self._connection.execute(f"truncate {', '.join(tables)}".encode())
 
     async def unseen(self) -> set[str]:
         """Notifications of what nobody can see."""
@@ -378,6 +415,24 @@ async def test_a_category_is_complete_when_all_that_counts_is_held(models: Model
     ]
 
 
+async def test_a_category_waits_for_no_entry_that_a_replay_has_not_given_yet(models: Models):
+    """What a cancelled replay muted stays muted until another one that names it is done."""
+    await models.tell(unlock("ada", "first"), writer("ada", "bronze"))
+    later = AchievementSpec(key="later", number=9, name="Later", category="music")
+    await models.publish(program(2, [*ENTRIES, later]))
+    complete = "select category, earned, total, is_complete from user_category"
+    assert await models.rows(complete) == [("music", 2, 3, False)]
+
+    for status in ("running", "activating", "cancelled", "failed"):
+        await models.mute("r", status, "later")
+        assert await models.rows(complete) == [("music", 2, 2, True)], status
+
+    await models.mute("s", "running", "later")
+    assert await models.rows(complete) == [("music", 2, 2, True)]
+    await models.mute("s", "done", "later")
+    assert await models.rows(complete) == [("music", 2, 3, False)]
+
+
 async def test_an_entry_says_what_season_it_has_and_whether_it_is_a_set(models: Models):
     often = AchievementSpec(key="often", number=9, name="Often", window=WindowSpec(every="week"))
     everything = AchievementSpec(key="everything", number=10, name="Everything", all_of=WHOLE_CATALOG)
@@ -501,6 +556,112 @@ async def test_the_history_has_everything_and_can_be_paged(models: Models):
         at, identity, what = page[-1]
         after = f"('{at.isoformat()}'::timestamptz, '{identity}'::uuid, '{what}')"
     assert paged == sorted((at, identity, what) for at, identity, what, *_ in everything)
+
+
+def replayed(user: str, key: str = "first", **changed: Any) -> Outcome:
+    """What the replay `r` gives, in partition 1."""
+    return given.outcome(user, key, **{"origin": "replay", "replay_id": "r", "announce": False} | changed)
+
+
+def ended(notify: Notify = "digest") -> ReplayOutcome:
+    return replay_completed("r", 1, notify, {"trackflow": 2}, DAY_0)
+
+
+async def test_a_digest_counts_what_a_user_gained_and_names_what_is_worth_most(models: Models):
+    """An entry that is not in the catalog any more goes by its key; scopes of one entry are one name."""
+    gained = [
+        *(replayed("ada", "writer", tier=tier, points=points) for tier, points in [("bronze", 10), ("silver", 20)]),
+        *(replayed("ada", "module", scope=scope, points=30) for scope in ("m1", "m2")),
+        *(replayed("ada", key, points=5) for key in ("summer", "first", "gone")),
+        replayed("bob", "first", points=5),
+    ]
+    proof = {"origin": "replay", "replay_id": "r", "announce": False}
+    level = given.level_reached("ada", 3, **proof)
+
+    await models.tell(*gained, level, ended())
+
+    told = "select user_id, type, title, message, link, metadata from notification order by user_id"
+    about = {"outcome_id": ended().id, "replay_id": "r"}
+    title = "Earned by what you did before"
+    assert await models.rows(told) == [
+        (
+            "ada",
+            "replay_completed",
+            title,
+            "8 new: Module, Writer, First and 3 more",
+            None,
+            {**about, "awards": 8, "points": 105, "names": ["Module", "Writer", "First"]},
+        ),
+        (
+            "bob",
+            "replay_completed",
+            title,
+            "1 new: First",
+            "/achievements/trackflow/first",
+            {**about, "awards": 1, "points": 5, "names": ["First"]},
+        ),
+    ]
+
+
+async def test_nobody_is_told_of_a_replay_again_when_the_awards_are_built_anew(models: Models):
+    await models.tell(replayed("ada"), replayed("bob"), ended())
+    await models.forget("user_achievement", "replay_completed")
+
+    await models.tell(replayed("ada"), replayed("bob"), ended())
+
+    assert await models.rows("select count(*) from notification") == [(2,)]
+    assert await models.rows("select count(*) from notification_delivery") == [(2,)]
+
+
+@pytest.mark.parametrize(("notify", "notices"), [("none", 0), ("digest", 1), ("all", 2)])
+async def test_points_badges_and_categories_are_the_same_whatever_a_replay_announces(
+    models: Models, notify: Notify, notices: int
+):
+    announce = notify == "all"
+    await models.tell(
+        replayed("ada", announce=announce), replayed("ada", "ghost", announce=announce), ended(notify)
+    )
+
+    profile = "select points, awards, badges from user_profile where user_id = 'ada'"
+    assert await models.rows(profile) == [(20, 2, 2)]
+    assert await models.rows("select earned from user_category where user_id = 'ada'") == [(1,)]
+    assert await models.rows("select count(*) from notification") == [(notices,)]
+
+
+DUE = """
+select user_id, type, extract(epoch from visible_at - min(visible_at) over ())::float8 / 10
+from notification join notification_delivery on notification_id = id
+"""
+
+
+async def test_what_replays_announce_becomes_due_one_after_the_other_and_live_awards_at_once(models: Models):
+    """Over batches too: the second begins where the first ends. What was due stays due when it comes again."""
+    models.announce_at(0.1)  # every ten seconds
+    first = [replayed("ada", announce=True), given.outcome("live"), replayed("bob", announce=True)]
+    await models.tell(*first)
+    await models.tell(replayed("cat", announce=True), *first)
+    await models.tell(replayed("dan", "ghost"), ended())
+
+    unlocked, digest = "achievement_unlocked", "replay_completed"
+    due = {(user, kind): round(at) for user, kind, at in await models.rows(DUE)}
+    digests = [due.pop(key) for key in [*due] if key[1] == digest]
+    assert due == {("ada", unlocked): 0, ("live", unlocked): 0, ("bob", unlocked): 1, ("cat", unlocked): 2}
+    assert sorted(digests) == [3, 4, 5, 6]
+
+
+async def test_an_award_of_a_rule_that_is_no_more_is_legacy_where_the_operator_wants_it(models: Models):
+    """From the decision on; nothing but the tier that is meant, and not what the new rule gave."""
+    old, new = writer("ada", "bronze"), writer("bob", "bronze", catalog_version=2)
+    await models.tell(old, new, writer("ada", "silver"), unlock("ada"), unlock("bob"))
+    await models.choose_policy("legacy", "writer", "bronze")
+    await models.choose_policy("keep", "first", None)
+    legacy = "select user_id, achievement, tier from {} where is_legacy"
+    assert await models.rows(legacy.format("user_award")) == []
+
+    await models.decide()
+
+    assert await models.rows(legacy.format("user_award")) == [("ada", "writer", "bronze")]
+    assert await models.rows(legacy.format("user_badge")) == []
 
 
 async def test_whoever_is_told_finds_what_it_is_about(models: Models):

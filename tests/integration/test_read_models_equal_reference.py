@@ -31,7 +31,7 @@ from projections.settings import ProjectorSettings
 from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
 from schemas.catalog import read_catalog
-from schemas.program import Ledger, Program
+from schemas.program import CatalogRecord, Ledger, Program
 from schemas.records import PlainRecord
 from tests.integration import projections as given
 from tests.unit.sample import CATALOGS
@@ -97,11 +97,11 @@ class Pipeline:
         self._evaluator = PartitionEvaluator(ReadyProgram(self.program), 0, 1)
         self._connection = connection
         self._outcomes = UserAchievementProjection(settings.names)
-        self._progress = UserProgressProjection(settings.names, self._read_program)
+        self._progress = UserProgressProjection(settings.names, self._read_catalogs, given.no_controls)
         self._offset = 0
 
-    async def _read_program(self) -> Program:
-        return self.program
+    async def _read_catalogs(self) -> list[CatalogRecord]:
+        return [given.record_of(self.catalog, self.program.ledger)]
 
     async def run(self, log: Sequence[Said]) -> None:
         await write_catalog(self._connection, self.catalog, datetime.now(UTC))

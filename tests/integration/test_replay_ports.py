@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from broker.connections import producer
+from broker.controls import STEP, control_records, read_controls
 from broker.positions import last_stable_offsets
 from broker.reading import read_to_end
 from broker.topics import create_topics, places_of, wanted_topics
 from processor.replay.ports import Addressed, Stretch
-from replays.notes import STEP, control_records, read_controls
 from replays.orders import orders
 from replays.sources import SourceLog
 from replays.traffic import live_traffic
@@ -21,6 +21,7 @@ from schemas.state import CONTROL_KEY, Control, encode_control
 from schemas.topics import Names
 from tests.integration.processors import play, set_up, settled, some_events, workers_of
 from tests.servers import Servers
+from tests.transactions import decided
 
 pytestmark = pytest.mark.server
 
@@ -45,6 +46,7 @@ async def write(kafka: str, names: Names, controls: list[Control], users: int, *
         for control in controls:
             await client.send(names.changelog, encode_control(control), key=CONTROL_KEY, partition=1)
         await (client.commit_transaction() if commit else client.abort_transaction())
+    await decided(kafka, [names.changelog])
 
 
 async def test_the_newest_committed_control_record_is_found_however_far_from_the_end(

@@ -76,12 +76,13 @@ def test_dev_survives_its_processors_death_and_leaves_nothing_when_it_is_killed(
             "the catalog's 80 achievements",
         )
 
+    assert "replayer" in dev.children()
     processor = dev.children()["processor"]
     os.kill(processor[0], signal.SIGKILL)
     until(lambda: dev.children().get("processor", processor) != processor, "the processor's restart")
 
     children = dev.children().values()
-    assert len(children) == 4
+    assert len(children) == 5
     dev.end(signal.SIGKILL)
     until(lambda: not any(still_runs(*child) for child in children), "the end of all processes")
 

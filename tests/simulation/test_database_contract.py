@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from random import Random
 from typing import Any, NamedTuple
@@ -24,9 +24,10 @@ from projections.session import PostgresSession, Session, open_session
 from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
 from schemas.outcomes import AnyOutcome, Outcome, ReplayOutcome, encode_outcome, replay_completed
-from schemas.program import Program
+from schemas.program import CatalogRecord
 from schemas.records import PlainRecord
-from schemas.replays import Notify
+from schemas.replays import Notify, Phase, ReplayNote
+from schemas.state import CONTROL_KEY, Control, encode_control
 from schemas.topics import Names
 from simulation.database import Database, MemorySession
 from simulation.process import Line, Process, Weather
@@ -43,12 +44,12 @@ union all select id::text from replay_completed
 
 
 class Shown(NamedTuple):
-    """What anybody can see. Shapes: awards, revoked ones and other outcomes are ids; progress, user -> plays."""
+    """What anybody can see. Shapes: awards, revoked ones and other outcomes are ids; progress, user -> metrics."""
 
     awards: set[str]
     notifications: set[str]
     deliveries: list[tuple[str, str, str]]
-    progress: dict[str, int]
+    progress: dict[str, dict[str, int]]
     revoked: set[str]
     others: set[str]
 
@@ -90,10 +91,7 @@ async def seen(eye: AsyncConnection) -> Shown:
         {each for (each,) in await rows("select id::text from user_achievement")},
         {each for (each,) in await rows("select id::text from notification")},
         await rows("select notification_id::text, subscriber, state from notification_delivery order by 1"),
-        {
-            user: of["trackflow"]["released"]
-            for user, of in await rows("select user_id, metrics from user_progress")
-        },
+        {user: of["trackflow"] for user, of in await rows("select user_id, metrics from user_progress")},
         {each for (each,) in await rows("select id::text from user_achievement where revoked_at is not null")},
         {each for (each,) in await rows(OTHERS)},
     )
@@ -111,7 +109,7 @@ def memory(namespace: str) -> Side:
             set(database.awards),
             set(database.notifications),
             sorted((identity, to, state) for (identity, to), state in database.deliveries.items()),
-            {user: json.loads(row.metrics)["trackflow"]["released"] for user, row in database.progress.items()},
+            {user: json.loads(row.metrics)["trackflow"] for user, row in database.progress.items()},
             set(database.revoked),
             set(database.others),
         )
@@ -126,10 +124,22 @@ def awards(side: Side) -> UserAchievementProjection:
 
 @pytest.fixture
 def progress(side: Side) -> UserProgressProjection:
-    async def read() -> Program:
-        return Program(catalogs=[given.catalog_record().program], ledger=given.LEDGER, derived=side.names.derived)
+    return progress_of(side)
 
-    return UserProgressProjection(side.names, read)
+
+def progress_of(
+    side: Side, newest: Mapping[int, Control] = {}, *, announced: bool = True
+) -> UserProgressProjection:
+    """Shapes: newest, partition -> its newest control record in the log; announced, whether version 2 is."""
+
+    async def read_catalogs() -> list[CatalogRecord]:
+        second = msgspec.structs.replace(given.catalog_record(2, wider=True), announced=announced)
+        return [given.catalog_record(), second]
+
+    async def read_controls() -> Mapping[int, Control]:
+        return newest
+
+    return UserProgressProjection(side.names, read_catalogs, read_controls)
 
 
 def batch(topic: str, partition: int, start: int, rows: Sequence[tuple[bytes, bytes | None]] = ()) -> Batch:
@@ -345,7 +355,129 @@ async def test_the_last_state_of_a_user_is_what_is_shown(side: Side, progress: P
     await project(session, progress, batch(topic, 0, 0, first))
     await project(session, progress, batch(topic, 0, 5, [(b"bob", given.state(7)), (b"cat", None)]))
 
-    assert (await side.look()).progress == {"ann": 3, "bob": 7}
+    shown = (await side.look()).progress
+    assert {user: of["released"] for user, of in shown.items()} == {"ann": 3, "bob": 7}
+
+
+def control(version: int, phase: Phase | None = None) -> tuple[bytes, bytes]:
+    """What a checkpoint begins with; a replay that fills `stars` is in this phase."""
+    notes = {"r": ReplayNote(phase=phase, filling=[("trackflow", "stars")])} if phase else {}
+    return CONTROL_KEY, encode_control(Control(catalogs={"trackflow": version}, replays=notes))
+
+
+def stars(count: int) -> bytes:
+    return given.state(1, stars=count)
+
+
+async def shown_stars(side: Side) -> dict[str, int | str]:
+    shown = (await side.look()).progress
+    return {user: metrics.get("stars", "hidden") for user, metrics in shown.items()}
+
+
+async def test_what_a_replay_fills_is_shown_from_the_first_state_behind_its_activation(
+    side: Side, progress: Projection
+) -> None:
+    """Each state as the control record before it says, within a batch and over batches."""
+    session, topic = await side.open(progress), progress.topic
+    await session.positions({0: 0})
+
+    first = [control(1), (b"ann", given.state(1)), control(2, "filling"), (b"bob", stars(2)), (b"cat", stars(3))]
+    await project(session, progress, batch(topic, 0, 0, first))
+    assert await shown_stars(side) == dict.fromkeys(("ann", "bob", "cat"), "hidden")
+
+    second = [(b"ann", stars(4)), control(2, "ready"), (b"bob", stars(5)), control(2, "active"), (b"cat", stars(6))]
+    await project(session, progress, batch(topic, 0, 6, second))
+    assert await shown_stars(side) == {"ann": "hidden", "bob": "hidden", "cat": 6}
+
+    await project(
+        session, progress, batch(topic, 0, 12, [(b"ann", stars(7)), control(2, "done"), (b"bob", stars(8))])
+    )
+    assert await shown_stars(side) == {"ann": 7, "bob": 8, "cat": 6}
+
+
+@pytest.mark.parametrize("phase", ["filling", "ready", "cancelled"])
+async def test_a_projector_that_starts_again_knows_what_was_hidden_where_it_stands(
+    side: Side, progress: Projection, phase: Phase
+) -> None:
+    """Also of a partition that another one had, and whatever the log says further on."""
+    session, topic = await side.open(progress), progress.topic
+    await session.positions({0: 0, 1: 0})
+    await project(
+        session, progress, batch(topic, 0, 0, [control(2, phase)]), batch(topic, 1, 0, [control(2, "active")])
+    )
+
+    further = Control(catalogs={"trackflow": 2})
+    again = progress_of(side, {0: further, 1: further})
+    session = await side.open(again)
+    assert await session.positions({0: 0, 1: 0}) == {0: 2, 1: 2}
+    await project(
+        session, again, batch(topic, 0, 2, [(b"ann", stars(5))]), batch(topic, 1, 2, [(b"bob", stars(5))])
+    )
+
+    assert await shown_stars(side) == {"ann": "hidden", "bob": 5}
+
+
+async def test_a_view_is_kept_only_with_the_rows_that_were_written_under_it(
+    side: Side, progress: UserProgressProjection
+) -> None:
+    session, topic = await side.open(progress), progress.topic
+    await session.positions({0: 0})
+    await project(session, progress, batch(topic, 0, 0, [control(2, "filling")]))
+
+    with pytest.raises(ZeroDivisionError):
+        await fail_after(session, progress, batch(topic, 0, 2, [control(2, "active")]))
+    assert await session.positions({0: 0}) == {0: 2}
+    await project(session, progress, batch(topic, 0, 2, [(b"ann", stars(5))]))
+
+    assert await shown_stars(side) == {"ann": "hidden"}
+
+
+async def fail_after(session: Session, projection: Projection, read: Batch) -> None:
+    rows = await projection.decode([read])
+    async with session.transaction():
+        await move(session, projection.name, [read])
+        await session.write(rows)
+        raise ZeroDivisionError
+
+
+async def test_a_projector_without_a_past_goes_by_the_newest_control_record(side: Side) -> None:
+    """Compaction has taken those before the states."""
+    notes = {"r": ReplayNote(phase="filling", filling=[("trackflow", "stars")])}
+    progress = progress_of(side, {0: Control(catalogs={"trackflow": 2}, replays=notes)})
+    session = await side.open(progress)
+    await session.positions({0: 0, 1: 0})
+
+    await project(
+        session, progress, *(batch(progress.topic, number, 0, [(b"u%d" % number, stars(1))]) for number in (0, 1))
+    )
+
+    assert await shown_stars(side) == {"u0": "hidden", "u1": 1}
+
+
+async def test_where_nobody_says_what_runs_a_version_that_only_a_replay_brings_is_not_shown(side: Side) -> None:
+    progress = progress_of(side, announced=False)
+    session = await side.open(progress)
+    await session.positions({0: 0})
+
+    await project(session, progress, batch(progress.topic, 0, 0, [(b"ann", given.state(1))]))
+
+    assert await shown_stars(side) == {"ann": "hidden"}
+
+
+async def test_a_version_that_a_partition_does_not_run_yet_is_not_shown_there(
+    side: Side, progress: Projection
+) -> None:
+    session, topic = await side.open(progress), progress.topic
+    await session.positions({0: 0, 1: 0})
+
+    await project(
+        session,
+        progress,
+        batch(topic, 0, 0, [control(1), (b"ann", given.state(1))]),
+        batch(topic, 1, 0, [control(2), (b"bob", given.state(1))]),
+    )
+
+    assert await shown_stars(side) == {"ann": "hidden", "bob": None}
 
 
 async def test_of_two_sessions_that_move_a_position_the_second_waits_and_finds_it_moved(

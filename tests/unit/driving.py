@@ -18,6 +18,7 @@ from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
 from schemas.catalog import read_catalog
 from schemas.outcomes import (
+    AnswerOutcome,
     AnyOutcome,
     ChallengeOutcome,
     CommandAnswered,
@@ -68,7 +69,7 @@ class Changelog:
         elif isinstance(said, ChallengeOutcome):
             about = (said.subject, said.data.catalog, said.data.challenge, said.data.day.isoformat())
             put(self.challenges, about, said.data.earned_at)
-        else:
+        elif isinstance(said, AnswerOutcome):
             put(self.answers, said.data.command_id, answer_of(said.data))
 
     def _unlocked(self, said: Outcome) -> None:
@@ -192,7 +193,7 @@ class Driver:
 def compiled(texts: Sequence[str]) -> Program:
     programs, ledger = [], Ledger()
     for text in texts:
-        program, ledger = compile_catalog(read_catalog(text, "catalog", whole=True), ledger)
+        program, ledger = compile_catalog(read_catalog(text, "catalog"), ledger)
         programs.append(program)
     return Program(catalogs=programs, ledger=ledger, derived=DERIVED, commands=COMMANDS)
 

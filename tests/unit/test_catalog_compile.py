@@ -41,7 +41,7 @@ achievements:
 
 
 def compiled(text: str = SHOP, ledger: Ledger | None = None) -> tuple[CatalogProgram, Ledger]:
-    return compile_catalog(read_catalog(text, "shop.yaml", whole=True), ledger or Ledger())
+    return compile_catalog(read_catalog(text, "shop.yaml"), ledger or Ledger())
 
 
 def metrics(text: str = SHOP) -> dict[str, MetricSpec]:
@@ -177,7 +177,7 @@ def test_claims_make_the_commands_topic_a_source():
     plain, _ = compiled(OLD)
 
     whole = Program(catalogs=[program, plain], ledger=ledger, derived="derived", commands="commands")
-    assert whole.sources == ["shop", "shop.activity", "commands"]
+    assert whole.sources == ["shop", "shop.activity", "derived", "commands"]
     assert whole.mark_of("commands") == ledger.marks[COMMANDS_MARK]
     assert Program(catalogs=[plain], ledger=ledger, derived="d", commands="c").sources == ["shop"]
 

@@ -99,7 +99,7 @@ examples:
 
 
 def shop(text: str = SHOP) -> Catalog:
-    return read_catalog(text, "shop.yaml", whole=True)
+    return read_catalog(text, "shop.yaml")
 
 
 def changed(old: str, new: str) -> str:

@@ -85,6 +85,16 @@ def test_another_metric_is_told(reference, differences):
     assert told.startswith("metrics of ann are")
 
 
+def test_a_metric_that_nothing_moved_may_be_missing_and_one_that_moved_may_not(reference, differences):
+    """A user who had no event since a metric came is not shown it."""
+    reference.metrics["ann"]["songs"]["likes"] = 0
+
+    assert differences(reference, [Award(*AWARD, AT)]) == []
+
+    reference.metrics["ann"]["songs"]["likes"] = 1
+    assert len(differences(reference, [Award(*AWARD, AT)])) == 1
+
+
 def test_a_user_who_should_not_be_there_is_told(reference, differences):
     shown = {**reference.metrics, "eve": {}}
 

@@ -297,7 +297,7 @@ def test_a_cut_holds_what_changed_since_the_last_and_folding_goes_on() -> None:
     fold.fold(TOPIC, [event("login", 2)])
 
     assert [user for user, _ in fold.cut().states] == [b"ann"]
-    assert tuple(fold.cut()) == ([], [], [])
+    assert tuple(fold.cut()) == ([], [], [], [])
 
 
 def test_the_same_records_give_the_same_bytes_however_they_are_cut() -> None:

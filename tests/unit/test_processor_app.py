@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 
 from processor import app as app_module
 from processor.app import AchievementsApp
+from processor.evaluator.programs import Programs
 from processor.kafka.fetch import Chunk
 from processor.kafka.partition import OwnedPartition
 from processor.preflight import Plan
@@ -25,7 +26,7 @@ from schemas.errors import Precondition
 from schemas.program import CatalogProgram, EventSpec, Ledger, Program
 from schemas.records import PlainRecord
 from schemas.topics import partition_of
-from tests.unit.test_processor_partition import Counting
+from tests.unit.test_processor_partition import Counting, in_memory
 
 PARTITIONS = 4
 SONGS = "songs"
@@ -38,7 +39,7 @@ CATALOG = CatalogProgram(
     metrics=[],
     achievements=[],
 )
-PLAN = Plan(Program(catalogs=[CATALOG], ledger=Ledger(), derived="laurel.derived"), PARTITIONS)
+PLAN = Plan(Programs(Program(catalogs=[CATALOG], ledger=Ledger(), derived="laurel.derived")), PARTITIONS)
 
 
 class Exited(Exception):  # noqa: N818 - not an error of the test
@@ -57,7 +58,7 @@ def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AchievementsApp:
 
 
 def own(app: AchievementsApp, number: int, evaluator: Any) -> OwnedPartition:
-    partition = OwnedPartition(number, evaluator, {})
+    partition = in_memory(number, evaluator)
     partition.open({SONGS: 0}, {SONGS: 0})
     app.ownership.partitions[number] = partition
     return partition

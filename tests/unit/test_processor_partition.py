@@ -7,13 +7,17 @@ from collections.abc import Iterable, Sequence
 import pytest
 from aiokafka import TopicPartition
 
-from processor.evaluator.partition import Cut, Folded
+from processor.evaluator.partition import Cut, Folded, Rows
+from processor.evaluator.programs import Programs
+from processor.evaluator.ready import ReadyProgram
+from processor.evaluator.replays import Replays
 from processor.kafka.fetch import Chunk
 from processor.kafka.pace import HEAD_LAG, SLICE_S, Pace, fitting_slice, in_turn, is_due, until_next
-from processor.kafka.partition import OwnedPartition, slices
+from processor.kafka.partition import Evaluator, OwnedPartition, slices
 from schemas.errors import BadRecord, LaurelError
+from schemas.program import Ledger, Program
 from schemas.records import PlainRecord, Record
-from schemas.state import Control
+from schemas.state import Control, State
 
 SONGS, LOGINS = "songs", "logins"
 
@@ -43,8 +47,27 @@ class Counting:
         dirty, self._dirty = sorted(self._dirty), set()
         return Cut([(key, b"%d" % self.counts[key]) for key in dirty], [], [])
 
+    def change(self, program: ReadyProgram) -> None:
+        """Any program counts alike."""
+
+    def user(self, key: bytes) -> State:
+        self._dirty.add(key)
+        return [self.counts.setdefault(key, 0)]
+
+    def tell(self, outcomes: Rows) -> None:
+        """Nothing is told."""
+
     def get(self, user: bytes) -> bytes | None:
         return b"%d" % self.counts[user] if user in self.counts else None
+
+
+def in_memory(number: int, evaluator: Evaluator, catalogs: dict[str, int] | None = None) -> OwnedPartition:
+    """A partition of a program without catalogs, though its control record will say that these run."""
+    programs = Programs(Program(catalogs=[], ledger=Ledger(), derived="x.derived"))
+    replays = Replays("x.replay-assignments", number, evaluator, programs, print)
+    replays.restore({}, {})
+    replays.catalogs = catalogs or {}
+    return OwnedPartition(number, evaluator, replays)
 
 
 def record(offset: int, key: bytes | None = b"ann") -> PlainRecord:
@@ -59,7 +82,7 @@ def chunk(topic: str, start: int, end: int, *offsets: int, stable_end: int | Non
 
 @pytest.fixture
 def partition() -> OwnedPartition:
-    made = OwnedPartition(3, Counting(), {"toy": 2})
+    made = in_memory(3, Counting(), {"toy": 2})
     made.open({SONGS: 0, LOGINS: 10}, {SONGS: 0, LOGINS: 10})
     return made
 
@@ -176,7 +199,7 @@ def test_under_backlog_a_cut_waits_for_more(partition: OwnedPartition) -> None:
 
 def owned(number: int, behind: int, folded: int = 0) -> OwnedPartition:
     """A partition so far from the end of its log, with so many records folded and not cut."""
-    made = OwnedPartition(number, Counting(), {})
+    made = in_memory(number, Counting())
     made.open({SONGS: 0}, {SONGS: folded + behind})
     made.fold(SONGS, [record(offset) for offset in range(folded)], folded, 0.0)
     return made

@@ -16,7 +16,7 @@ from processor.kafka.partition import OwnedPartition
 from processor.kafka.restore import changelog_reader
 from schemas.errors import LaurelError
 from schemas.records import PlainRecord
-from tests.unit.test_processor_partition import Counting
+from tests.unit.test_processor_partition import Counting, in_memory
 
 CHANGELOG = "toy.changelog"
 
@@ -61,7 +61,7 @@ def chunk(start: int, end: int, *offsets: int) -> Chunk:
 
 
 async def restored(changelog: Changelog, told: list[float]) -> OwnedPartition:
-    partition = OwnedPartition(0, Counting(), {})
+    partition = in_memory(0, Counting())
     reader = await changelog_reader(changelog, CHANGELOG, [partition], lambda: True, told.append)
     await reader.restore(partition)
     return partition
@@ -112,7 +112,7 @@ async def test_slow_progress_is_progress(clock: Clock) -> None:
 
 
 async def test_a_changelog_shorter_than_what_we_wrote_ends_the_process(clock: Clock) -> None:
-    partition = OwnedPartition(0, Counting(), {})
+    partition = in_memory(0, Counting())
     partition.log_position = 12
     reader = await changelog_reader(Changelog(clock, 9, []), CHANGELOG, [partition], lambda: True, print)
 

@@ -7,13 +7,14 @@ from broker.reading import Batch
 from projections.award import decode_award
 from projections.decoding import Undecodable, decode
 from projections.notification import notification_id
+from projections.progress_view import Stage
 from projections.statements import statements
 from projections.subscription import merge
 from projections.user_achievement import OutcomeRows, add_records
-from projections.user_progress import latest_states, running_versions
+from projections.user_progress import Followed, latest_states
 from schemas.outcomes import encode_outcome
 from schemas.records import PlainRecord
-from schemas.state import CONTROL_KEY, Control, encode_control
+from schemas.state import CONTROL_KEY
 from tests.integration.projections import answer, challenge_completed, level_reached, outcome, revocation
 
 
@@ -21,30 +22,25 @@ def record(offset: int, key: bytes | None, value: bytes | None = b"{}") -> Plain
     return PlainRecord(offset, 1_700_000_000_000, key, value)
 
 
-def batch(*records: PlainRecord, partition: int = 0) -> Batch:
-    return Batch("changelog", partition, 0, len(records), records)
+def followed(*records: PlainRecord, partition: int = 0) -> Followed:
+    return Followed(Batch("changelog", partition, 0, len(records), records), [Stage(-1, None)])
 
 
 def test_only_the_last_state_of_a_user_is_decoded():
-    found = latest_states([batch(record(0, b"ada"), record(1, b"bob"), record(2, b"ada")), batch(partition=1)])
+    found = latest_states(
+        [followed(record(0, b"ada"), record(1, b"bob"), record(2, b"ada")), followed(partition=1)]
+    )
 
     assert {each.user: each.record.offset for each in found} == {"ada": 2, "bob": 1}
 
 
 def test_the_control_record_is_no_user():
-    assert latest_states([batch(record(0, CONTROL_KEY))]) == []
-
-
-def test_the_newest_catalogs_that_any_partition_runs_are_wanted():
-    older = record(0, CONTROL_KEY, encode_control(Control(catalogs={"a": 1, "b": 5})))
-    newer = record(0, CONTROL_KEY, encode_control(Control(catalogs={"a": 2})))
-
-    assert running_versions([batch(older), batch(newer, partition=1)]) == {"a": 2, "b": 5}
+    assert latest_states([followed(record(0, CONTROL_KEY))]) == []
 
 
 def test_a_user_id_that_is_no_text_names_the_record():
     with pytest.raises(Undecodable, match="changelog/0 offset 7 "):
-        latest_states([batch(record(7, b"\xff"))])
+        latest_states([followed(record(7, b"\xff"))])
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b'{"id": 1}', b"\xff", b'"\\u0000'])
@@ -151,9 +147,11 @@ def test_gathered_batches_of_a_partition_become_one_stretch():
     [
         "achievement.sql",
         "checkpoints.sql",
+        "digest.sql",
         "notification.sql",
         "notification_queue.sql",
         "other_outcomes.sql",
+        "progress_view.sql",
         "user_achievement.sql",
         "user_progress.sql",
     ],

@@ -8,7 +8,7 @@ Slots: older periods in order, the latest period, and its values as the kind wit
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
@@ -145,29 +145,60 @@ def pack_sums(periods: dict[int, Sums]) -> Slots:
     return b"".join(packed), present, *periods[present]
 
 
-def make_distinct_step(context: FeedContext) -> Step:
+def make_distinct_step(context: FeedContext) -> Step:  # noqa: C901
     """As `make_step`, of values. Hot."""
     slot, hash_of, period_of = context.metric.slot, value_hash(context), _period_reader(context)
+    older, present, values, time = range(slot, slot + 4)
+    ordered = context.thresholds.ordered
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         digest = hash_of(data)
         if digest is None:
             return None
-        period, latest = period_of(at, event), state[slot + 1]
-        if latest is None or period == latest:
-            kept = state[slot + 2], state[slot + 3]
-            state[slot + 1 : slot + 4] = period, *_with_hash(kept, digest, at)
-            after = state[slot + 2], state[slot + 3]
-        else:
-            periods = unpack_hashes(tuple(state[slot : slot + 4]))
-            if not has_room(periods, period):
-                return None
-            kept = periods.get(period, (b"", EPOCH))
-            periods[period] = after = _with_hash(kept, digest, at)
-            state[slot : slot + 4] = pack_hashes(periods)
+        period, latest = period_of(at, event), state[present]
+        if period != latest:
+            if latest is not None and period < latest:
+                return late(state, period, digest, at)
+            if latest is not None:
+                state[older] = _shelved(state[older], latest, state[values], state[time])
+            state[present : slot + 4] = period, b"", EPOCH
+        if at > state[time]:
+            state[time] = at
+        hashes = state[values]
+        if place_of(hashes, digest, ID_BYTES) >= 0 or len(hashes) >= HASHES_BYTES_MAX:
+            return None
+        state[values] = hashes + digest
+        if not ordered:
+            return None
+        size = len(hashes) // ID_BYTES
+        return _crossed(context, period, size, size + 1, state[time])
+
+    def late(state: State, period: int, digest: bytes, at: datetime) -> Crossed | None:
+        periods = unpack_hashes(tuple(state[slot : slot + 4]))
+        if not has_room(periods, period):
+            return None
+        kept = periods.get(period, (b"", EPOCH))
+        periods[period] = after = _with_hash(kept, digest, at)
+        state[slot : slot + 4] = pack_hashes(periods)
         return _crossed(context, period, len(kept[0]) // ID_BYTES, len(after[0]) // ID_BYTES, after[1])
 
     return step
+
+
+def _shelved(older: bytes, period: int, hashes: bytes, at: datetime) -> bytes:
+    """The older periods with one that is over behind them, the latest that there is room for."""
+    older += PERIOD_HASHES.pack(period, microseconds(at), len(hashes)) + hashes
+    if len(older) < PERIODS_MAX * (PERIOD_HASHES.size + ID_BYTES):  # each has one value at least
+        return older
+    starts = [*_row_starts(older)]
+    return older[starts[-(PERIODS_MAX - 1)] :] if len(starts) >= PERIODS_MAX else older
+
+
+def _row_starts(older: bytes) -> Iterator[int]:
+    place = 0
+    while place < len(older):
+        yield place
+        place += PERIOD_HASHES.size + PERIOD_HASHES.unpack_from(older, place)[2]
 
 
 def _with_hash(kept: Hashes, digest: bytes, at: datetime) -> Hashes:

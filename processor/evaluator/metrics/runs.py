@@ -5,6 +5,8 @@ from __future__ import annotations
 from schemas.state import STREAK_RUNS_MAX, State
 from schemas.streaks import RUN
 
+OLDER_BYTES_MAX = (STREAK_RUNS_MAX - 1) * RUN.size
+
 Runs = list[tuple[int, int]]
 
 

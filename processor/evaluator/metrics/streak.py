@@ -11,13 +11,11 @@ from datetime import datetime
 
 from processor.evaluator.metrics.bridged import NEAR_THE_DATE_LINE, settle, take_day
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
-from processor.evaluator.metrics.runs import insert, pack, unpack, with_day
+from processor.evaluator.metrics.runs import OLDER_BYTES_MAX, insert, pack, unpack, with_day
 from schemas.events import Attributes
-from schemas.state import STREAK_RUNS_MAX, State
+from schemas.state import State
 from schemas.streaks import RUN
 from schemas.zones import EPOCH_DAY, day_start, local_day
-
-OLDER_BYTES_MAX = (STREAK_RUNS_MAX - 1) * RUN.size
 
 
 def make_step(context: FeedContext) -> Step:  # noqa: C901

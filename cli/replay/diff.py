@@ -1,0 +1,73 @@
+"""`laurel replay diff`: what a replay has changed. Changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from cli.awards import rfc3339
+from cli.kafka import run
+from cli.output import print_json
+from cli.postgres import read_models
+from cli.replay.options import IdArgument, JsonOption
+from cli.settings import Settings
+from replays.comparing import Changed, Diff, Tally
+from replays.comparing import diff as compare
+from replays.registry import Replay, registry_of
+
+SampleOption = Annotated[int, typer.Option("--sample", metavar="N", min=0, help="So many of the users concerned.")]
+NOT_YET = "nothing of it can be seen before it is decided"
+
+
+def diff(id: IdArgument, count: SampleOption = 5, as_json: JsonOption = False) -> None:
+    """Show what a replay gave and took, what has another date, what users have more of it, and some of them."""
+    settings = Settings()
+    replay = run(_found(settings, id))
+    with read_models(settings) as connection:
+        told = compare(connection, replay, count)
+    if as_json:
+        print_json(as_told(told))
+    else:
+        print("\n".join(diff_told(told)))
+
+
+async def _found(settings: Settings, id: str) -> Replay:
+    async with registry_of(settings.database) as registry:
+        return await registry.get(id)
+
+
+def as_told(told: Diff) -> dict[str, Any]:
+    tallies = {name: [each._asdict() for each in getattr(told, name)] for name in ("gained", "lost", "shifted")}
+    sample = {user: [each._asdict() for each in changed] for user, changed in told.sample.items()}
+    return told._asdict() | tallies | {"sample": sample}
+
+
+def diff_told(told: Diff) -> Iterator[str]:
+    yield f"{told.replay}, version {told.version} of catalog '{told.catalog}': {told.status}"
+    if told.status not in ("activating", "done"):
+        yield NOT_YET
+    yield from _tallies_told("gained", told.gained)
+    yield from _tallies_told("lost", told.lost)
+    yield from _tallies_told("of another date", told.shifted)
+    yield f"unchanged: {told.unchanged:,} awards"
+    share = f" ({told.inflation:+.1%})" if told.inflation is not None else ""
+    yield f"points: {told.points_before:,} → {told.points_after:,}{share}"
+    if told.users:
+        yield f"{told.users:,} users; some of them:" if told.sample else f"{told.users:,} users"
+    yield from (f"  {user}: {', '.join(map(_changed_told, changed))}" for user, changed in told.sample.items())
+
+
+def _tallies_told(what: str, tallies: Sequence[Tally]) -> Iterator[str]:
+    for each in tallies:
+        awards = f", {each.awards:,} awards" if each.awards != each.users else ""
+        yield f"{what}: {each.achievement} by {each.users:,} users{awards}"
+    if not tallies:
+        yield f"{what}: nothing"
+
+
+def _changed_told(changed: Changed) -> str:
+    scope = f" ({changed.scope})" if changed.scope else ""
+    sign = "+" if changed.is_gained else "-"
+    return f"{sign}{changed.achievement}{scope} {rfc3339(changed.earned_at)}"

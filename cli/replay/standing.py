@@ -1,0 +1,116 @@
+"""Where a replay stands, for people and for programs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from replays.registry import PartitionProgress, Registry, Replay, Word
+
+
+class Standing(NamedTuple):
+    """Shapes: paused, who paused it, and when, while it is paused."""
+
+    replay: Replay
+    partitions: Sequence[PartitionProgress]
+    paused: Word | None
+
+    @property
+    def rate(self) -> float | None:
+        """Units: records a second, of all partitions under way."""
+        rates = [each.rate for each in self.partitions if each.rate and each.position < each.of]
+        return sum(rates) if rates else None
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Of the present phase; None while nobody works on it, or before it is known."""
+        if self.rate is None or self.replay.status == "paused":
+            return None
+        return sum(max(0, each.of - each.position) for each in self.partitions) / self.rate
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """For a line of progress."""
+        phases = sorted({each.phase for each in self.partitions})
+        records, of = (sum(getattr(each, name) for each in self.partitions) for name in ("position", "of"))
+        return {"status": self.replay.status, "phases": phases, "records": records, "of": of}
+
+    def told(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        return {
+            **self.replay._asdict(),
+            "partition_progress": [each._asdict() for each in self.partitions],
+            "rate": self.rate and round(self.rate),
+            "seconds_left": self.seconds_left and round(self.seconds_left, 1),
+            "paused_by": self.paused and self.paused.who,
+            "paused_at": self.paused and self.paused.at,
+        }
+
+
+async def standing_of(registry: Registry, id: str) -> Standing:
+    """Raises: Precondition when there is no such replay."""
+    replay = await registry.get(id)
+    paused = await registry.last_word(id, "pause") if replay.status == "paused" else None
+    return Standing(replay, await registry.progress(id), paused)
+
+
+def page(standing: Standing) -> Group:
+    """All there is to say of one replay."""
+    lines = [Text(line) for line in _lines(standing)]
+    return Group(*lines, *([_partitions(standing.partitions)] if standing.partitions else []))
+
+
+def _lines(standing: Standing) -> list[str]:
+    replay = standing.replay
+    kind = replay.kind.replace("_", " ")
+    return [
+        f"{replay.id}: {_status(standing)}",
+        f"{kind} for version {replay.version} of catalog '{replay.catalog}', hash {replay.sha256[:12]}",
+        f"new metrics {_names(replay.filling)}; new awards {_names(replay.muted)}",
+        f"notify {replay.notify}, policy {replay.policy}, dates {replay.dates}; "
+        f"by {replay.who}, {replay.created_at:%Y-%m-%d %H:%M:%S} UTC",
+    ]
+
+
+def _status(standing: Standing) -> str:
+    replay = standing.replay
+    if replay.status == "paused" and standing.paused is not None:
+        return f"paused by {standing.paused.who} at {standing.paused.at:%H:%M:%S} UTC"
+    if replay.status == "failed":
+        return f"failed: {replay.failure}"
+    left, rate = standing.seconds_left, standing.rate
+    pace = f", {rate:,.0f} records/s" if rate and not replay.has_ended else ""
+    return replay.status + pace + (f", {left:,.0f} s left" if left and not replay.has_ended else "")
+
+
+def _names(named: Sequence[tuple[str, str]]) -> str:
+    return ", ".join(name for _, name in named) or "none"
+
+
+def _partitions(partitions: Sequence[PartitionProgress]) -> Table:
+    table = Table("partition", "phase", "records", "of", "users", "records/s", box=None, pad_edge=False)
+    for each in partitions:
+        rate = f"{each.rate:,.0f}" if each.rate else ""
+        table.add_row(
+            f"{each.partition}", each.phase, f"{each.position:,}", f"{each.of:,}", f"{each.users:,}", rate
+        )
+    return table
+
+
+def overview(replays: Sequence[Replay]) -> Table:
+    table = Table("replay", "status", "catalog", "kind", "started", "by", box=None, pad_edge=False)
+    for each in replays:
+        catalog = f"{each.catalog} {each.version}"
+        table.add_row(
+            each.id,
+            each.status,
+            catalog,
+            each.kind.replace("_", " "),
+            f"{each.created_at:%Y-%m-%d %H:%M}",
+            each.who,
+        )
+    return table

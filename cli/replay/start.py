@@ -1,0 +1,145 @@
+"""`laurel replay start`: give everybody what a new version of a catalog finds in their past."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.live import Live
+
+from broker.failpoints import arm_from_environment
+from cli.catalog_files import loaded
+from cli.kafka import run
+from cli.output import JsonLines, print_json, stderr
+from cli.replay.ending import exit_code
+from cli.replay.options import JsonOption
+from cli.replay.standing import Standing, page
+from cli.replay.status import follow
+from cli.settings import Settings
+from replays.registry import Dates, Policy, Replay, registry_of
+from replays.running import run_to_end
+from replays.settings import ReplaySettings
+from replays.starting import Wish
+from replays.starting import start as start_replay
+from schemas.errors import LaurelError
+from schemas.replays import Notify
+
+
+def start(
+    catalog: Annotated[str, typer.Option("--catalog", metavar="FILE", help="The new version.")],
+    id: Annotated[
+        str | None, typer.Option("--id", metavar="NAME", help="Instead of one made of its content.")
+    ] = None,
+    notify: Annotated[
+        Notify, typer.Option(help="What users are told: nothing, one message in all, each.")
+    ] = "digest",
+    policy: Annotated[
+        Policy, typer.Option(help="For awards that a changed or removed rule gave before: keep, revoke, mark.")
+    ] = "keep",
+    dates: Annotated[
+        Dates, typer.Option(help="approximate does not look for the day of new awards over known metrics.")
+    ] = "exact",
+    accept_truncated: Annotated[
+        bool, typer.Option("--accept-truncated", help="Although the log has lost its beginning.")
+    ] = False,
+    plan: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What `laurel replay plan --json` printed: that, or nothing."),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Carry it out here, instead of by a `laurel replayer`.")
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Start a replay of a catalog's new version, which publishes it. The same once more shows what was started.
+
+    Without --wait a running `laurel replayer` carries it out. With --wait the exit code is 0 when it is done, 3
+    when it is done with dead letters, 1 when it failed. 4 says what must be done before it can start: nothing was
+    written then.
+    """
+    arm_from_environment()
+    file, settings = loaded(catalog), replay_settings(Settings())
+    told = plan_in(plan) if plan else None
+    wish = Wish(file.text, file.name, id, notify, policy, dates, accept_truncated, plan=told)
+    replay = run(start_replay(settings, wish))
+    if not wait:
+        tell(replay, as_json)
+        return
+    standing = carry_out(settings, replay.id)
+    if as_json:
+        print_json(standing.told())
+    raise typer.Exit(exit_code(standing.replay))
+
+
+def plan_in(file: Path) -> dict[str, Any]:
+    """Raises: LaurelError when there is no plan in it."""
+    try:
+        told = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise LaurelError(
+            f"{file} cannot be read ({error}): give what `laurel replay plan --json` printed"
+        ) from None
+    if not isinstance(told, dict) or "plan" not in told:
+        raise LaurelError(f"{file} has no plan: give what `laurel replay plan --json` printed")
+    return told
+
+
+def replay_settings(told: Settings) -> ReplaySettings:
+    """Raises: Precondition when no Postgres is named."""
+    return ReplaySettings(kafka=told.kafka, postgres=told.database.postgres, namespace=told.namespace)
+
+
+def tell(replay: Replay, as_json: bool) -> None:
+    if as_json:
+        print_json(replay._asdict())
+    else:
+        print(
+            f"replay '{replay.id}' is {replay.status}; a `laurel replayer` carries it out: `laurel replay status`"
+        )
+
+
+def carry_out(settings: ReplaySettings, id: str) -> Standing:
+    """Run it here and show how far it is. Ctrl-C leaves it as it is, for somebody to go on with."""
+    try:
+        return run(_beside(settings, id))
+    except KeyboardInterrupt:
+        print(
+            f"replay '{id}' is not finished, and nothing is lost: give the same command again, or start a "
+            f"`laurel replayer`, to go on; `laurel replay cancel {id}` takes it back",
+            file=sys.stderr,
+        )
+        raise
+
+
+async def _beside(settings: ReplaySettings, id: str) -> Standing:
+    """Its last standing. Raises: what a server's client raises when it went away."""
+    async with registry_of(settings) as registry:
+        with shown(id) as show:
+            work = asyncio.ensure_future(run_to_end(settings, id))
+            watching = asyncio.ensure_future(follow(registry, id, show))
+            try:
+                await asyncio.wait([work, watching], return_when=asyncio.FIRST_COMPLETED)
+                if work.done():
+                    work.result()
+                return await watching
+            finally:
+                work.cancel()
+                watching.cancel()
+                await asyncio.gather(work, watching, return_exceptions=True)
+
+
+@contextmanager
+def shown(id: str) -> Iterator[Callable[[Standing], None]]:
+    """On a terminal all there is to say, else a line every few seconds."""
+    if not stderr.is_terminal:
+        lines = JsonLines(f"replay {id}")
+        yield lambda standing: lines(**standing.figures)
+        return
+    with Live(console=stderr, refresh_per_second=4, transient=True) as live:
+        yield lambda standing: live.update(page(standing))

@@ -1,0 +1,142 @@
+"""Metrics that a replay fills: what of a user's they hold, and how the past joins it.
+
+The slot `@replays` of a state has an entry for each replay that has touched the user and is not active yet: the
+hash of its id (8 bytes), and a byte that says whether the past has joined. Without an entry the slots of the
+replay's metrics hold what a cancelled replay left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from xxhash import xxh3_64_digest
+
+from processor.evaluator.metrics import KINDS, Crossed, Step
+from processor.evaluator.metrics.bridged import united_edges
+from processor.evaluator.metrics.distinct import place_of
+from schemas.errors import BadRecord
+from schemas.events import Attributes
+from schemas.program import REPLAYS_SLOT, MetricSpec, Program
+from schemas.replays import Named
+from schemas.state import State, fresh_state, slots_of, storage_of
+
+BEGUN, BASED = b"\0", b"\1"
+ENTRY_BYTES = 9
+
+
+class Withheld(NamedTuple):
+    """What replays keep from having effect.
+
+    Shapes: muted achievements are not given. `filling`, (replay, its metrics), are counted, and nothing waits for
+    them; `idle` are those that a cancelled replay left half filled: they are not even counted.
+    """
+
+    muted: frozenset[Named] = frozenset()
+    filling: tuple[tuple[str, frozenset[Named]], ...] = ()
+    idle: frozenset[Named] = frozenset()
+
+    def silent(self, catalog: str) -> set[str]:
+        """The metrics of a catalog for which nothing waits."""
+        filling = {named for _, metrics in self.filling for named in metrics}
+        return {key for name, key in filling | self.idle if name == catalog}
+
+
+NOTHING = Withheld()
+
+
+class Filling:
+    """The metrics of one replay that is not active yet.
+
+    Shapes: others are the hashes of the ids of the other such replays.
+    """
+
+    def __init__(self, replay: str, metrics: Sequence[MetricSpec], program: Program, others: set[bytes]) -> None:
+        self._mark, self._others = mark_of(replay), others
+        self._slot = program.ledger.extras[REPLAYS_SLOT]
+        self._metrics = {metric.slot: metric for metric in metrics}
+        fresh = fresh_state(program.ledger)
+        self._defaults = [(slots, fresh[slots]) for metric in metrics for slots in places_of(metric)]
+
+    def begin(self, state: State) -> None:
+        """Take out what a cancelled replay left, before the first of this one goes in. Hot while a replay runs."""
+        entries: bytes = state[self._slot]
+        if place_of(entries, self._mark, ENTRY_BYTES) >= 0:
+            return
+        for slots, default in self._defaults:
+            state[slots] = default
+        state[self._slot] = self._without_ended(entries) + self._mark + BEGUN
+
+    def _without_ended(self, entries: bytes) -> bytes:
+        each = (entries[start : start + ENTRY_BYTES] for start in range(0, len(entries), ENTRY_BYTES))
+        return b"".join(entry for entry in each if entry[:-1] in self._others)
+
+    def is_based(self, state: State) -> bool:
+        place = place_of(state[self._slot], self._mark, ENTRY_BYTES)
+        return place >= 0 and state[self._slot][place + ENTRY_BYTES - 1 :][:1] == BASED
+
+    def join(self, state: State, past: Mapping[int, Sequence[Any]]) -> None:
+        """Put what was before the cut before what has been since.
+
+        Shapes: past as in schemas.replays.Base. Raises: BadRecord when it is not of these metrics.
+        """
+        self._check(past)
+        self.begin(state)
+        for first, metric in self._metrics.items():
+            if first in past:
+                join(state, metric, past)
+        place = place_of(state[self._slot], self._mark, ENTRY_BYTES) + ENTRY_BYTES - 1
+        state[self._slot] = state[self._slot][:place] + BASED + state[self._slot][place + 1 :]
+
+    def _check(self, past: Mapping[int, Sequence[Any]]) -> None:
+        sizes = {slots.start: slots.stop - slots.start for slots, _ in self._defaults}
+        strange = [slot for slot, values in past.items() if sizes.get(slot) != len(values)]
+        if strange:
+            raise BadRecord("bad_order", f"a base names slots {strange}, which its replay does not fill like this")
+
+
+def join(state: State, metric: MetricSpec, past: Mapping[int, Sequence[Any]]) -> None:
+    slots, *edges = places_of(metric)
+    for place in edges:
+        state[place.start] = united_edges(past.get(place.start, [b""])[0], state[place.start])
+    kind = KINDS[storage_of(metric)]
+    state[slots] = kind.merge(tuple(past[slots.start]), tuple(state[slots]))
+    if kind.settle is not None:
+        kind.settle(state, metric)
+
+
+def places_of(metric: MetricSpec) -> list[slice]:
+    """The slots of a metric, then that of its edge days if it has some."""
+    slots = slice(metric.slot, metric.slot + len(slots_of(metric)))
+    return [slots] if metric.edges is None else [slots, slice(metric.edges, metric.edges + 1)]
+
+
+def fillings(program: Program, withheld: Withheld) -> dict[str, Filling]:
+    """By the replay's id."""
+    marks = {replay: mark_of(replay) for replay, _ in withheld.filling}
+    return {
+        replay: Filling(replay, _specs(program, named), program, {*marks.values()} - {marks[replay]})
+        for replay, named in withheld.filling
+        if named
+    }
+
+
+def _specs(program: Program, named: Collection[Named]) -> list[MetricSpec]:
+    placed = {(catalog.catalog, metric.key): metric for catalog in program.catalogs for metric in catalog.metrics}
+    return [placed[each] for each in sorted(named) if each in placed]
+
+
+def mark_of(replay: str) -> bytes:
+    return xxh3_64_digest(replay.encode())
+
+
+def filled(step: Step, filling: Filling) -> Step:
+    """The step of a metric that is being filled."""
+    begin = filling.begin
+
+    def fill(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
+        begin(state)
+        return step(state, data, at, event)
+
+    return fill

@@ -1,0 +1,356 @@
+"""What the owner of a partition makes of a replay's orders: schemas/replays.py says what each of them is.
+
+Everything is a function of the orders, of where the sources stood at each, and of the states. What is noted here
+commits with the states, in the control record.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Literal, NamedTuple, Protocol
+
+import msgspec
+from msgspec.structs import replace
+
+from processor.evaluator.facts import FactSettlement
+from processor.evaluator.filling import Withheld
+from processor.evaluator.outcomes import Occasion
+from processor.evaluator.partition import Folded, Rows
+from processor.evaluator.programs import Programs, Versions
+from processor.evaluator.ready import ReadyProgram
+from processor.evaluator.telling import Cause
+from schemas.errors import BadCatalog, BadRecord
+from schemas.events import append_moment
+from schemas.outcomes import encode_outcome, replay_completed
+from schemas.records import PlainRecord, Record
+from schemas.replays import (
+    Activate,
+    Base,
+    Cancel,
+    Done,
+    End,
+    Fact,
+    Facts,
+    Prepare,
+    Publish,
+    ReplayNote,
+    ReplayOrder,
+    Revoke,
+    decode_order,
+)
+from schemas.state import State
+
+DONE_REMEMBERED = 100
+
+Fate = Literal["applied", "duplicate", "skipped"]
+
+
+class States(Protocol):
+    """The user states of a partition, as far as orders change them; processor/evaluator/partition.py has them."""
+
+    def change(self, program: ReadyProgram) -> None: ...
+    def user(self, key: bytes) -> State: ...
+    def tell(self, outcomes: Rows) -> None: ...
+
+
+class Given(NamedTuple):
+    """An order, and what it came with. Shapes: positions, the next offset of every source where it was folded."""
+
+    order: Any
+    record: Record
+    positions: Mapping[str, int]
+
+    @property
+    def user(self) -> bytes:
+        if self.record.key is None:
+            raise BadRecord("bad_order", f"{type(self.order).__name__} is about a user: its key must say whom")
+        return self.record.key
+
+
+class Told(msgspec.Struct):
+    """What stands behind an award that a replay takes back, in place of an event."""
+
+    id: str
+    source: str
+    subject: str
+    time: datetime
+    timezone: str | None = None
+
+
+class Replays:
+    """What a partition runs, and what it knows of every replay.
+
+    Shapes: catalogs and notes as in schemas.state.Control. `complain` hears of orders that a job should not have
+    sent.
+    """
+
+    def __init__(
+        self,
+        topic: str,
+        number: int,
+        states: States,
+        programs: Programs,
+        complain: Callable[[str], None],
+    ) -> None:
+        self.topic = topic
+        self._number, self._states, self._programs, self._complain = number, states, programs, complain
+        self.catalogs: dict[str, int] = {}
+        self.notes: dict[str, ReplayNote] = {}
+        self._program: ReadyProgram
+        self._unlocked = 0
+
+    def restore(self, catalogs: Versions, notes: Mapping[str, ReplayNote]) -> None:
+        """Run what a control record says; the newest where it says nothing."""
+        self.notes = dict(notes)
+        self._run(catalogs or self._programs.first)
+
+    def fold(self, records: Sequence[Record], positions: Mapping[str, int]) -> Folded:
+        """Obey these orders, all of which come at these positions of the sources."""
+        fates: Counter[Fate] = Counter()
+        refused: list[tuple[Record, BadRecord]] = []
+        self._unlocked = 0
+        for record in records:
+            try:
+                fates[self._obey(record, positions)] += 1
+            except BadRecord as bad:
+                refused.append((record, bad))
+        return Folded(fates["applied"], fates["duplicate"], fates["skipped"], refused, self._unlocked, 0)
+
+    def _obey(self, record: Record, positions: Mapping[str, int]) -> Fate:
+        order = read_order(record)
+        return OBEYED[type(order)](self, Given(order, record, positions))
+
+    # --- what runs ---
+
+    def wanted(self, order: Publish | Prepare) -> dict[str, int]:
+        """What runs with this order: versions only rise."""
+        newer = {name: at for name, at in order.catalogs.items() if at > self.catalogs.get(name, 0)}
+        return self.catalogs | newer
+
+    def _publish(self, given: Given) -> Fate:
+        wanted = self.wanted(given.order)
+        if wanted == self.catalogs:
+            return "duplicate"
+        self._run(wanted)
+        return "applied"
+
+    def _run(self, catalogs: Versions) -> None:
+        """Raises: BadRecord when there is no such program, and nothing has changed then."""
+        unknown = self._programs.unknown(catalogs)
+        if unknown:
+            raise BadRecord("bad_order", f"no catalog is published that is {', '.join(unknown)}")
+        try:
+            program = self._programs.ready(catalogs, self._withheld())
+        except BadCatalog as contradiction:
+            raise BadRecord("bad_order", f"these versions cannot run together: {contradiction}") from contradiction
+        self._program, self.catalogs = program, dict(catalogs)
+        self._states.change(program)
+
+    def _withheld(self) -> Withheld:
+        pending = {name: note for name, note in self.notes.items() if note.phase in ("filling", "ready")}
+        orphaned = [note for note in self.notes.values() if note.phase == "cancelled"]
+        return Withheld(
+            muted=frozenset(each for note in [*pending.values(), *orphaned] for each in note.muted),
+            filling=tuple(sorted((name, frozenset(note.filling)) for name, note in pending.items())),
+            idle=frozenset(each for note in orphaned for each in note.filling),
+        )
+
+    # --- a replay's course ---
+
+    def _prepare(self, given: Given) -> Fate:
+        order: Prepare = given.order
+        if order.replay in self.notes:
+            return "duplicate"
+        before = self.notes
+        note = ReplayNote(
+            phase="filling",
+            cut=dict(given.positions),
+            muted=order.muted,
+            filling=order.filling,
+            notify=order.notify,
+        )
+        self.notes = {name: _taken_over(each, order) for name, each in before.items()} | {order.replay: note}
+        try:
+            self._run(self.wanted(order))
+        except BadRecord:
+            self.notes = before
+            raise
+        return "applied"
+
+    def _base(self, given: Given) -> Fate:
+        note = self._note(given, "filling", "ready")
+        filling = self._program.fillings.get(given.order.replay)
+        if note is None or filling is None:
+            return "skipped"
+        state = self._states.user(given.user)
+        if filling.is_based(state):
+            return "duplicate"
+        filling.join(state, given.order.slots)
+        self._now(given.order.replay, users=note.users + 1)
+        return "applied"
+
+    def _end(self, given: Given) -> Fate:
+        order: End = given.order
+        note = self._note(given, "filling", "ready")
+        if note is None:
+            return "skipped"
+        if note.expected is not None:
+            return "duplicate"
+        self._now(order.replay, expected=order.users)
+        return "applied"
+
+    def _now(self, replay: str, **noted: Any) -> None:
+        note = replace(self.notes[replay], **noted)
+        is_ready = note.phase == "filling" and note.users == note.expected
+        self.notes[replay] = replace(note, phase="ready") if is_ready else note
+
+    def _activate(self, given: Given) -> Fate:
+        replay = given.order.replay
+        note = self.notes.get(replay)
+        if note is not None and note.phase in ("active", "done"):
+            return "duplicate"
+        if note is None or note.phase != "ready":
+            return self._protest(given)
+        self.notes[replay] = replace(note, phase="active", active_at=dict(given.positions))
+        self._run(self.catalogs)
+        return "applied"
+
+    def _cancel(self, given: Given) -> Fate:
+        """Also of a replay that is not known yet: its prepare may be late."""
+        replay = given.order.replay
+        note = self.notes.get(replay, ReplayNote(phase="filling"))
+        if note.phase == "cancelled":
+            return "duplicate"
+        if note.phase in ("active", "done"):
+            return self._protest(given)
+        self.notes[replay] = ReplayNote(
+            phase="cancelled", muted=note.muted, filling=note.filling, notify=note.notify
+        )
+        self._run(self.catalogs)
+        return "applied"
+
+    def _done(self, given: Given) -> Fate:
+        replay = given.order.replay
+        note = self.notes.get(replay)
+        if note is not None and note.phase == "done":
+            return "duplicate"
+        if note is None or note.phase != "active":
+            return self._protest(given)
+        del self.notes[replay]  # the last that is done comes last
+        self.notes[replay] = ReplayNote(phase="done", notify=note.notify, users=note.users, expected=note.expected)
+        at = append_moment(given.record.timestamp)
+        told = replay_completed(replay, self._number, note.notify, self.catalogs, at)
+        self._states.tell([(b"", encode_outcome(told))])
+        self._forget_the_oldest()
+        return "applied"
+
+    def _forget_the_oldest(self) -> None:
+        done = [name for name, note in self.notes.items() if note.phase == "done"]
+        for name in done[:-DONE_REMEMBERED]:
+            del self.notes[name]
+
+    # --- what users get ---
+
+    def _facts(self, given: Given) -> Fate:
+        note = self._note(given, "active", "done")
+        if note is None:
+            return "skipped"
+        causes = [self._cause(fact, given.user) for fact in given.order.facts]  # all can be read, or none counts
+        state, books = self._states.user(given.user), self._books(given.order.replay, note)
+        for fact, cause in zip(given.order.facts, causes, strict=True):
+            settlement = FactSettlement(books, state, cause)
+            settlement.settle_past(fact.crossings)
+            self._tell(given.user, settlement)
+        return "applied"
+
+    def _cause(self, fact: Fact, user: bytes) -> Cause:
+        record = PlainRecord(fact.offset, fact.timestamp, user, fact.value, fact.headers)
+        reader = self._program.readers.get(fact.topic)
+        reading = reader.read(record) if reader is not None else None
+        if reading is None:
+            raise BadRecord("bad_order", f"a fact of {fact.topic} at {fact.offset} is no event of what runs here")
+        _, event, data, moment = reading
+        return Cause(fact.topic, fact.partition, fact.offset, fact.timestamp, event, data, moment)
+
+    def _revoke(self, given: Given) -> Fate:
+        note = self._note(given, "active", "done")
+        if note is None:
+            return "skipped"
+        state, books = self._states.user(given.user), self._books(given.order.replay, note)
+        at = append_moment(given.record.timestamp)
+        event = Told(given.order.replay, self.topic, given.user.decode(), at)
+        cause = Cause(self.topic, self._number, given.record.offset, given.record.timestamp, event, None, at)
+        for catalog, reference in given.order.awards:
+            board = books.boards.get(catalog)
+            entry = None if board is None else board.held_entry(reference)
+            if entry is None:
+                self._complain(f"no achievement '{reference}' is in catalog '{catalog}' to be revoked")
+                continue
+            settlement = FactSettlement(books, state, cause)
+            settlement.end(entry, self.catalogs[catalog])
+            self._tell(given.user, settlement)
+        return "applied"
+
+    def _books(self, replay: str, note: ReplayNote) -> Any:
+        return self._program.fact_books(Occasion("replay", replay, note.notify == "all"))
+
+    def _tell(self, user: bytes, settlement: FactSettlement) -> None:
+        self._states.tell([(user, outcome) for outcome in settlement.outcomes])
+        self._unlocked += settlement.unlocked
+
+    # --- what should not have come ---
+
+    def _note(self, given: Given, *phases: str) -> ReplayNote | None:
+        """What is known of the order's replay, if it is in one of these phases."""
+        note = self.notes.get(given.order.replay)
+        if note is None or note.phase not in phases:
+            self._protest(given)
+            return None
+        return note
+
+    def _protest(self, given: Given) -> Fate:
+        replay = given.order.replay
+        known = self.notes.get(replay)
+        phase = "not known" if known is None else known.phase
+        self._complain(f"{type(given.order).__name__.lower()} came for replay '{replay}', which is {phase}")
+        return "skipped"
+
+
+OBEYED: dict[type, Callable[[Replays, Given], Fate]] = {
+    Publish: Replays._publish,
+    Prepare: Replays._prepare,
+    Base: Replays._base,
+    End: Replays._end,
+    Activate: Replays._activate,
+    Cancel: Replays._cancel,
+    Facts: Replays._facts,
+    Revoke: Replays._revoke,
+    Done: Replays._done,
+}
+
+
+def read_order(record: Record) -> ReplayOrder:
+    """Raises: BadRecord."""
+    try:
+        order: ReplayOrder = decode_order(record.value or b"")
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise BadRecord("bad_order", f"this is no order of a replay: {error}") from None
+    return order
+
+
+def _taken_over(note: ReplayNote, order: Prepare) -> ReplayNote:
+    """What a cancelled replay left, less what the new one takes care of."""
+    if note.phase != "cancelled":
+        return note
+    return replace(
+        note,
+        muted=_less(note.muted, order.muted),
+        filling=_less(note.filling, order.filling),
+    )
+
+
+def _less(named: Iterable[Any], taken: Iterable[Any]) -> list[Any]:
+    gone = {*taken}
+    return [each for each in named if each not in gone]

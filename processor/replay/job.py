@@ -1,0 +1,390 @@
+"""The job of a replay, over its ports: any number of processes may run it, and each may die and begin anew.
+
+What it does next follows from the registry's row and the notes of the partitions; what it sends, from the log. So
+what it keeps is only to go on faster, and whatever is sent twice is the same twice. History up to the cut is folded
+before it is decided, so that little is left between that and the facts: meanwhile live awards without knowing them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from itertools import islice
+from typing import Any, NamedTuple
+
+import msgspec
+
+from processor.replay.excerpt import Aim
+from processor.replay.interleaving import interleaved
+from processor.replay.past import Past, Told
+from processor.replay.ports import Addressed, Ports, Report, Status, Stretch
+from processor.replay.spool import Spool
+from schemas.program import Program
+from schemas.replays import (
+    Activate,
+    Base,
+    Cancel,
+    Done,
+    End,
+    Fact,
+    Facts,
+    Named,
+    Notify,
+    Phase,
+    Prepare,
+    ReplayNote,
+    ReplayOrder,
+    Revoke,
+)
+from schemas.state import AWARD, AWARDS, LOST
+
+LOOK_S = 0.2
+REPORT_EVERY_S = 1.0
+WATCH_EVERY_S = 0.5
+LAG_MAX = 2_000
+WORK_S, REST_S, LONG_REST_S = 0.1, 0.5, 2.0
+PARTITIONS_AT_ONCE = 8
+ORDERS_AT_ONCE = 1_000
+FACTS_BYTES_MAX = 256 * 1024
+decode_slots: Callable[[bytes], list[Any]] = msgspec.msgpack.Decoder(list[Any]).decode
+GOING_ON: tuple[Status, ...] = ("running", "paused")
+
+
+class Task(NamedTuple):
+    """What is replayed: of one id, the same in every process.
+
+    Shapes: catalogs is what `prepare` says to run, program these versions with the newest numbering; wanted are
+    running achievements to look at again, where nothing is muted; revoked are the awards that the operator's policy
+    takes from those whom the program does not give them.
+    """
+
+    replay: str
+    catalogs: dict[str, int]
+    program: Program
+    partitions: int
+    muted: Sequence[Named] = ()
+    filling: Sequence[Named] = ()
+    wanted: Sequence[Named] = ()
+    revoked: Sequence[Named] = ()
+    notify: Notify = "digest"
+
+    @property
+    def awards(self) -> list[Named]:
+        return [*self.muted, *self.wanted]
+
+    @property
+    def judged(self) -> list[Named]:
+        """Of what is revoked, what the program can give."""
+        known = {(each.catalog, spec.reference) for each in self.program.catalogs for spec in each.achievements}
+        return [name for name in self.revoked if name in known]
+
+
+class Aside(NamedTuple):
+    """A partition as far as it is folded. Shapes: found is what was crossed; positions, where to go on."""
+
+    partition: int
+    past: Past
+    found: Spool
+    positions: dict[str, int]
+
+
+class Turned(Exception):  # noqa: N818 - what happened
+    """The registry's row says something else than what is being done."""
+
+
+async def run(task: Task, ports: Ports) -> Status:
+    """Carry it out until it has ended. Raises: LaurelError when it cannot go on."""
+    return await Job(task, ports).run()
+
+
+class Job:
+    """One process of it."""
+
+    def __init__(self, task: Task, ports: Ports) -> None:
+        self._task, self._ports = task, ports
+        self._watch = Watch(ports)
+        self._folds: dict[int, Aside] = {}
+        self._steps: dict[Status, Callable[[], Awaitable[None]]] = {
+            "running": self._fill,
+            "paused": self._fill,
+            "activating": self._award,
+            "cancelling": self._cancel,
+        }
+
+    async def run(self) -> Status:
+        while (status := await self._ports.registry.status()) in self._steps:
+            try:
+                await self._steps[status]()
+            except Turned:
+                continue
+        return status
+
+    # --- before it is decided ---
+
+    async def _fill(self) -> None:
+        self._watch.expected = GOING_ON
+        notes = await self._notes()
+        await self._tell([self._prepare()], (each for each in range(self._task.partitions) if each not in notes))
+        notes = await self._until({"filling", "ready"})
+        await self._in_each(self._send_bases, notes, "filling")
+        await self._until({"ready"})
+        await self._watch.look()
+        await self._ports.registry.decide()
+
+    def _prepare(self) -> Prepare:
+        task = self._task
+        return Prepare(
+            replay=task.replay,
+            catalogs=task.catalogs,
+            muted=list(task.muted),
+            filling=list(task.filling),
+            notify=task.notify,
+        )
+
+    async def _send_bases(self, partition: int, note: ReplayNote) -> None:
+        aside = self._aside(partition)
+        await self._fold(aside, note.cut, "filling")
+        bases = (Addressed(user, Base(replay=self._task.replay, slots=slots)) for user, slots in aside.past.bases())
+        users = await self._send(partition, bases)
+        await self._send(partition, [Addressed(None, End(replay=self._task.replay, users=users))])
+
+    # --- when it is decided ---
+
+    async def _award(self) -> None:
+        self._watch.expected = ("activating",)
+        notes = await self._notes()
+        ready = [partition for partition, note in notes.items() if note.phase == "ready"]
+        await self._tell([Activate(replay=self._task.replay)], ready)
+        notes = await self._until({"active", "done"})
+        await self._in_each(self._send_facts, notes, "active")
+        await self._until({"done"})
+        await self._ports.registry.end("done")
+
+    async def _send_facts(self, partition: int, note: ReplayNote) -> None:
+        task, aside = self._task, self._aside(partition)
+        await self._fold(aside, note.active_at, "active")
+        told = set[bytes]()
+        for found in aside.found:
+            told.update(user for user, _ in found)
+            await self._send(partition, self._facts(found))
+        unsaid = (user for user, _ in aside.past.bases() if user not in told)
+        await self._send(partition, (Addressed(user, Facts(replay=task.replay)) for user in unsaid))
+        await self._revoke(aside.past, partition)
+        await self._send(partition, [Addressed(None, Done(replay=task.replay))])
+        del self._folds[partition]
+
+    def _facts(self, found: Iterable[Told]) -> Iterable[Addressed]:
+        by_user: dict[bytes, list[Fact]] = {}
+        for user, fact in found:
+            by_user.setdefault(user, []).append(fact)
+        for user, facts in by_user.items():
+            for some in _fitting(facts):
+                yield Addressed(user, Facts(replay=self._task.replay, facts=some))
+
+    async def _revoke(self, past: Past, partition: int) -> None:
+        """Whatever the states say who holds what: the owner takes what is held still."""
+        awards = self._task.program.ledger.awards
+        numbers = {awards["/".join(name)]: name for name in self._task.revoked if "/".join(name) in awards}
+        if not numbers:
+            return
+        async for rows in self._ports.history.states(partition):
+            await self._watch.go_on()
+            found = ((user, _held(row) & numbers.keys() - past.given(user)) for user, row in rows if row)
+            orders = [
+                Addressed(user, Revoke(replay=self._task.replay, awards=[numbers[each] for each in sorted(lost)]))
+                for user, lost in found
+                if lost
+            ]
+            await self._send(partition, orders)
+
+    # --- when it is called off ---
+
+    async def _cancel(self) -> None:
+        """Who was not told to prepare is told now: every partition is left with the same versions, and the same
+        muted and half filled."""
+        self._watch.expected = ("cancelling",)
+        notes = await self._notes()
+        cancel = Cancel(replay=self._task.replay)
+        await self._tell(
+            [self._prepare(), cancel], (each for each in range(self._task.partitions) if each not in notes)
+        )
+        await self._tell([cancel], (each for each, note in notes.items() if note.phase != "cancelled"))
+        await self._until({"cancelled"})
+        await self._ports.registry.end("cancelled")
+
+    # --- what all of it is made of ---
+
+    def _aside(self, partition: int) -> Aside:
+        """What this process has folded of a partition: nothing yet, when another one began the replay."""
+        if partition not in self._folds:
+            task = self._task
+            aim = Aim(task.filling, task.awards, task.judged)
+            past = Past(task.program, aim, partition, task.partitions)
+            self._folds[partition] = Aside(partition, past, Spool(), {})
+        return self._folds[partition]
+
+    async def _fold(self, aside: Aside, cut: Mapping[str, int], phase: Phase) -> None:
+        """On from where it stands, up to the cut."""
+        history, types = self._ports.history, aside.past.excerpt.types
+        stretches = [await self._left(aside, topic, cut.get(topic, 0)) for topic in types]
+        meter = Meter(self._ports, aside.partition, phase, stretches)
+        async with AsyncExitStack() as stack:
+            scans = {
+                each.topic: await stack.enter_async_context(aclosing(history.scan(each, types[each.topic])))
+                for each in stretches
+                if each.start < each.cut
+            }
+            async for chunk in interleaved(scans):
+                aside.past.fold(chunk.topic, chunk.records)
+                aside.found.append(aside.past.facts())
+                await meter.show(chunk.topic, chunk.end, len(aside.past))
+                await self._watch.go_on()
+        aside.positions.update({each.topic: each.cut for each in stretches})
+        await meter.finish(len(aside.past))
+
+    async def _left(self, aside: Aside, topic: str, cut: int) -> Stretch:
+        start = aside.positions.get(topic)
+        if start is None:
+            start = await self._ports.history.begin(topic, aside.partition)
+        return Stretch(topic, aside.partition, start, max(start, cut))
+
+    async def _send(self, partition: int, orders: Iterable[Addressed]) -> int:
+        """Returns how many."""
+        sent = 0
+        for some in _in_batches(orders):
+            await self._ports.orders.send(partition, some)
+            await self._watch.go_on()
+            sent += len(some)
+        return sent
+
+    async def _tell(self, orders: Sequence[ReplayOrder], partitions: Iterable[int]) -> None:
+        for partition in partitions:
+            await self._ports.orders.send(partition, [Addressed(None, order) for order in orders])
+
+    async def _notes(self) -> dict[int, ReplayNote]:
+        """What the partitions have committed of this replay."""
+        controls = await self._ports.notes.controls()
+        replay = self._task.replay
+        return {
+            partition: control.replays[replay]
+            for partition, control in controls.items()
+            if replay in control.replays
+        }
+
+    async def _until(self, phases: Collection[Phase]) -> dict[int, ReplayNote]:
+        """Wait until every partition is in one of these phases."""
+        while True:
+            notes = await self._notes()
+            there = [note for note in notes.values() if note.phase in phases]
+            if len(there) == self._task.partitions:
+                return notes
+            await asyncio.sleep(LOOK_S)
+            await self._watch.look()
+
+    async def _in_each(
+        self, work: Callable[[int, ReplayNote], Awaitable[None]], notes: Mapping[int, ReplayNote], phase: Phase
+    ) -> None:
+        """Some partitions at once: what is sent to each is held back to a rate."""
+        places = asyncio.Semaphore(PARTITIONS_AT_ONCE)
+
+        async def in_turn(partition: int, note: ReplayNote) -> None:
+            async with places:
+                await work(partition, note)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for partition, note in notes.items():
+                    if note.phase == phase:
+                        group.create_task(in_turn(partition, note))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+
+
+class Watch:
+    """Between two pieces of work: whether to go on, and how much the live processors need the machine.
+
+    While they are behind it rests between short pieces of work, and longer while they fall behind further. It never
+    stands still: under a load that is always somewhat behind, a replay is slow, and ends.
+    """
+
+    def __init__(self, ports: Ports) -> None:
+        self.expected: tuple[Status, ...] = GOING_ON
+        self._ports = ports
+        self._due = self._rest_until = 0.0
+        self._lag = 0
+
+    async def go_on(self) -> None:
+        """Called often. Raises: Turned."""
+        now = asyncio.get_running_loop().time()
+        if now >= self._due:
+            self._due = now + WATCH_EVERY_S
+            await self.look()
+            await self._heed_traffic()
+        await asyncio.sleep(max(0.0, self._rest_until - now))
+
+    async def look(self) -> None:
+        """Wait while it is paused. Raises: Turned when the row says something else than what is being done."""
+        status = await self._ports.registry.status()
+        if status not in self.expected:
+            raise Turned(status)
+        if status == "paused":
+            await asyncio.sleep(LOOK_S)
+            await self.look()
+
+    async def _heed_traffic(self) -> None:
+        before, self._lag = self._lag, await self._ports.traffic.lag()
+        if self._lag > LAG_MAX:
+            rest = LONG_REST_S if self._lag > before else REST_S
+            self._rest_until = asyncio.get_running_loop().time() + rest
+            self._due = self._rest_until + WORK_S
+
+
+class Meter:
+    """Tells the registry, now and then, how far a partition is."""
+
+    def __init__(self, ports: Ports, partition: int, phase: Phase, stretches: Sequence[Stretch]) -> None:
+        self._ports, self._partition, self._phase = ports, partition, phase
+        self._starts = {each.topic: each.start for each in stretches}
+        self._positions = dict(self._starts)
+        self._of = sum(each.cut - each.start for each in stretches)
+        self._began = self._told_at = asyncio.get_running_loop().time()
+
+    async def show(self, topic: str, position: int, users: int) -> None:
+        self._positions[topic] = position
+        now = asyncio.get_running_loop().time()
+        if now - self._told_at >= REPORT_EVERY_S:
+            self._told_at = now
+            await self._tell(users, now)
+
+    async def finish(self, users: int) -> None:
+        await self._tell(users, asyncio.get_running_loop().time())
+
+    async def _tell(self, users: int, now: float) -> None:
+        position = sum(self._positions.values()) - sum(self._starts.values())
+        rate = position / (now - self._began) if now > self._began else None
+        await self._ports.registry.report(Report(self._partition, self._phase, position, self._of, users, rate))
+
+
+def _in_batches(orders: Iterable[Addressed]) -> Iterator[list[Addressed]]:
+    coming = iter(orders)
+    while some := list(islice(coming, ORDERS_AT_ONCE)):
+        yield some
+
+
+def _fitting(facts: Iterable[Fact]) -> Iterator[list[Fact]]:
+    """In order, so many together as one order may hold; a large one alone."""
+    some: list[Fact] = []
+    size = 0
+    for fact in facts:
+        if some and size + len(fact.value) > FACTS_BYTES_MAX:
+            yield some
+            some, size = [], 0
+        some.append(fact)
+        size += len(fact.value)
+    yield some
+
+
+def _held(row: bytes) -> set[int]:
+    """The numbers of the awards in a state, whatever version wrote it."""
+    return {number for number, _, at in AWARD.iter_unpack(decode_slots(row)[AWARDS]) if at != LOST}

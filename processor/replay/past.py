@@ -1,0 +1,113 @@
+"""One partition's history, folded aside: what its users' new metrics come to, and what they crossed on the way.
+
+The fold is the evaluator's own, over an excerpt of the program and states of its own; where it settles what was
+crossed, a recorder looks over its shoulder. What comes out is a function of what came in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from processor.evaluator.partition import DECODED_MAX, PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
+from processor.replay.excerpt import Aim, excerpt_of
+from processor.replay.recording import Recorder
+from schemas.program import Program
+from schemas.records import Record
+from schemas.replays import Fact
+from schemas.state import AWARD, AWARDS, LOST, State, decode_state
+
+RECORDS_BETWEEN_CUTS = 50_000
+Told = tuple[bytes, Fact]
+"""A user, and something that the user crossed."""
+
+
+class Past:
+    """Synchronous; one thread. Shapes: aim and program as of the whole replay; what is folded is an excerpt."""
+
+    def __init__(
+        self, program: Program, aim: Aim, partition: int, partitions: int, decoded_max: int = DECODED_MAX
+    ) -> None:
+        self.excerpt = excerpt_of(program, aim)
+        ready = ReadyProgram(self.excerpt.program, settled=True)
+        ready.books = self._recorder = Recorder(ready, self.excerpt, aim)
+        self._partition, self._decoded_max = partition, decoded_max
+        self._aside = Aside(ready, partition, partitions, decoded_max)
+        self._facts: list[Told] = []
+        self._since_cut = 0
+
+    def __len__(self) -> int:
+        """How many users were met."""
+        return len(self._aside)
+
+    def fold(self, topic: str, records: Sequence[Record]) -> None:
+        """Take the next records of a topic."""
+        self._aside.fold(topic, records)
+        if self._recorder.notes:
+            self._facts += self._told(topic, {record.offset: record for record in records})
+        self._since_cut += len(records)
+        if self._since_cut > RECORDS_BETWEEN_CUTS or self._aside.decoded > self._decoded_max:
+            self._aside.cut()  # states that are too many go back to bytes; nobody needs what it returns
+            self._since_cut = 0
+
+    def facts(self) -> list[Told]:
+        """What was crossed since this was last asked, in the order of the log."""
+        told, self._facts = self._facts, []
+        return told
+
+    def bases(self) -> Iterator[tuple[bytes, dict[int, list[Any]]]]:
+        """The users whose filling metrics were moved. Shapes: as in a Base."""
+        fresh, spans = self._aside.fresh, self.excerpt.spans
+        empty = [fresh[span.own : span.own + span.width] for span in spans]
+        for user, state in self._aside.states():
+            kept = [state[span.own : span.own + span.width] for span in spans]
+            slots = {
+                span.real: values
+                for span, values, default in zip(spans, kept, empty, strict=True)
+                if values != default
+            }
+            if slots:
+                yield user, slots
+
+    def given(self, user: bytes) -> set[int]:
+        """The numbers of the awards that the fold left with a user."""
+        state = self._aside.state(user)
+        rows = () if state is None else AWARD.iter_unpack(state[AWARDS])
+        return {number for number, _, at in rows if at != LOST}
+
+    def _told(self, topic: str, records: Mapping[int, Record]) -> Iterator[Told]:
+        for note in self._recorder.drained():
+            record = records[note.offset]
+            assert record.value is not None, "what was folded has a value"
+            yield (
+                note.user,
+                Fact(
+                    topic=topic,
+                    partition=self._partition,
+                    offset=record.offset,
+                    timestamp=record.timestamp,
+                    value=record.value,
+                    headers=list(record.headers),
+                    crossings=note.crossings,
+                ),
+            )
+
+
+class Aside(PartitionEvaluator):
+    """An evaluator whose states can be looked through."""
+
+    @property
+    def fresh(self) -> State:
+        return self._fresh
+
+    def states(self) -> Iterator[tuple[bytes, State]]:
+        for user in self._users:
+            state = self.state(user)
+            assert state is not None
+            yield user, state
+
+    def state(self, user: bytes) -> State | None:
+        """A user's, without taking it for touched."""
+        kept = self._users.get(user)
+        return decode_state(kept, self._fresh) if isinstance(kept, bytes) else kept

@@ -1,0 +1,34 @@
+"""What a fold found, kept until it can be sent: in memory while it is little, in a file without a name when not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from struct import Struct
+from tempfile import SpooledTemporaryFile
+
+import msgspec
+
+from processor.replay.past import Told
+
+MEMORY_BYTES = 4 * 1024 * 1024
+LENGTH = Struct(">Q")
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(list[Told]).decode
+
+
+class Spool:
+    """Lists of what users crossed, in the order in which they were appended; read once, when all are in it."""
+
+    def __init__(self) -> None:
+        self._file = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - open as long as the fold goes on
+
+    def append(self, found: Sequence[Told]) -> None:
+        if found:
+            packed = encode(found)
+            self._file.write(LENGTH.pack(len(packed)) + packed)
+
+    def __iter__(self) -> Iterator[list[Told]]:
+        self._file.seek(0)
+        while head := self._file.read(LENGTH.size):
+            yield decode(self._file.read(LENGTH.unpack(head)[0]))

@@ -1,0 +1,117 @@
+"""What a new version of a catalog takes: how it is made up for, over which log, and why it cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+from broker.catalogs import read_records, standing
+from broker.controls import read_controls
+from broker.topics import missing, partition_counts, places_of
+from processor.evaluator.compile import compile_catalog
+from processor.replay.changes import Changes, changes, unfinished_in
+from replays.history import Begin, lost_beginnings
+from schemas.catalog import read_catalog
+from schemas.errors import Precondition
+from schemas.program import CatalogProgram, CatalogRecord, Program
+from schemas.replays import Named
+from schemas.state import Control
+from schemas.topics import Names
+
+
+class Intent(NamedTuple):
+    """What a replay would do.
+
+    Shapes: from_versions is catalog -> what runs now, nothing for a catalog that is new; lost are the partitions
+    whose first records are gone, of the topics it reads.
+    """
+
+    catalog: CatalogProgram
+    from_versions: dict[str, int]
+    running: Program
+    new: Program
+    changes: Changes
+    partitions: int
+    lost: list[Begin]
+
+
+async def intend(
+    bootstrap: str, names: Names, text: str, file_name: str, wanted: Collection[Named] | None = None
+) -> Intent:
+    """Changes nothing. Shapes: wanted are achievements that run, whose past is looked at again.
+
+    Raises: BadCatalog on a text that fails the check, or a version that sank; Precondition when topics are missing,
+    or nothing was published yet.
+    """
+    catalog = read_catalog(text, file_name)
+    records = await read_records(bootstrap, names)
+    controls = await read_controls(bootstrap, names)
+    if not records:
+        raise Precondition(
+            f"no catalog runs in namespace '{names.namespace}', so there is no past: publish {file_name} with "
+            "`laurel catalog publish`"
+        )
+    program, ledger = compile_catalog(catalog, records[-1].ledger)
+    standing(records, program, file_name)
+    versions = running_versions(records, controls.values())
+    running = program_at(records, names, versions)
+    others = [each for each in running.catalogs if each.catalog != program.catalog]
+    together = sorted([*others, program], key=lambda each: each.catalog)
+    new = Program(catalogs=together, ledger=ledger, derived=names.derived, commands=names.commands)
+    found = changes(running, new, unfinished_in(controls.values()), wanted)
+    lost = await lost_beginnings(bootstrap, await places_of(bootstrap, found.types)) if found.types else []
+    return Intent(program, versions, running, new, found, await partitions_of(bootstrap, names), lost)
+
+
+def running_versions(records: Sequence[CatalogRecord], controls: Collection[Control]) -> dict[str, int]:
+    """Of every catalog the lowest version that a partition runs; the published one where none runs any yet."""
+    told = [control.catalogs for control in controls if control.catalogs]
+    if not told:
+        return {each.catalog: each.version for each in sorted(records, key=lambda each: each.version)}
+    catalogs = {catalog for versions in told for catalog in versions}
+    return {name: min(versions[name] for versions in told if name in versions) for name in sorted(catalogs)}
+
+
+def program_at(records: Sequence[CatalogRecord], names: Names, versions: Mapping[str, int]) -> Program:
+    """These versions, with the newest numbering."""
+    catalogs = [each.program for each in records if versions.get(each.catalog) == each.version]
+    catalogs.sort(key=lambda each: each.catalog)
+    return Program(catalogs=catalogs, ledger=records[-1].ledger, derived=names.derived, commands=names.commands)
+
+
+async def partitions_of(bootstrap: str, names: Names) -> int:
+    """Of the state. Raises: Precondition when the orders' topic is not split alike."""
+    counts = await partition_counts(bootstrap, [names.changelog, names.replay_assignments])
+    for topic, count in counts.items():
+        if not count:
+            raise missing(topic)
+    if len({*counts.values()}) > 1:
+        raise Precondition(
+            f"topic {names.replay_assignments} has {counts[names.replay_assignments]} partitions, the state has "
+            f"{counts[names.changelog]}: delete that topic and make it again with `laurel topics create`"
+        )
+    return counts[names.changelog]
+
+
+def refuse(intent: Intent, accept_truncated: bool) -> None:
+    """Raises: Precondition when this cannot be started, or not without the operator's word."""
+    found, catalog = intent.changes, intent.catalog
+    named = f"version {catalog.version} of catalog '{catalog.catalog}'"
+    if found.kind == "full":
+        raise Precondition(
+            f"{named} takes a full reprocessing, which this version of Laurel does not do: {'; '.join(found.why)}"
+        )
+    if found.kind == "nothing":
+        raise Precondition(
+            f"{named} has nothing to replay, {'; '.join(found.why)}: publish it with `laurel catalog publish`"
+        )
+    for (_, name), holder in found.conflicts.items():
+        raise Precondition(
+            f"{named} waits for '{name}', which belongs to replay '{holder}' until that one has ended: wait for it "
+            f"(`laurel replay status {holder} --watch`), or cancel it (`laurel replay cancel {holder}`)"
+        )
+    if intent.lost and not accept_truncated:
+        others = f", and {len(intent.lost) - 1} more partitions likewise" if len(intent.lost) > 1 else ""
+        raise Precondition(
+            f"{intent.lost[0]}{others}: what came before would not count. Say --accept-truncated if that is meant"
+        )

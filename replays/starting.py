@@ -1,0 +1,138 @@
+"""Starting a replay: everything that could refuse it comes first, then the catalog, then the row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+
+from broker.catalogs import submit_record
+from processor.evaluator.compile import compile_catalog
+from replays.intent import Intent, intend, refuse
+from replays.planning import refuse_outdated
+from replays.registry import Dates, Policy, Registration, Registry, Replay, registry_of
+from replays.settings import ReplaySettings
+from schemas.catalog import read_catalog
+from schemas.catalog.meaning import catalog_hash
+from schemas.errors import LaurelError, Precondition
+from schemas.program import CatalogProgram
+from schemas.replays import Named, Notify
+
+ENDED = ("done", "cancelled")
+
+
+class Wish(NamedTuple):
+    """What an operator asks for. Shapes: wanted are running achievements whose past is looked at again."""
+
+    text: str
+    file_name: str
+    id: str | None = None
+    notify: Notify = "digest"
+    policy: Policy = "keep"
+    dates: Dates = "exact"
+    accept_truncated: bool = False
+    wanted: Sequence[Named] | None = None
+    plan: dict[str, Any] | None = (
+        None  # as `laurel replay plan --json` told it, to be started as it is or not at all
+    )
+
+
+async def start(settings: ReplaySettings, wish: Wish) -> Replay:
+    """The replay, new or as it is found under its id; nothing is written when it is refused.
+
+    Raises: BadCatalog, Precondition.
+    """
+    id = wish.id or usual_id(wish)
+    async with registry_of(settings) as registry:
+        found = await registry.find(id)
+        if found is not None:
+            return _same(found, wish)
+        try:
+            return await _start(settings, registry, id, wish)
+        except LaurelError:
+            found = await registry.find(id)  # somebody else may have started it meanwhile, which is the same
+            if found is None:
+                raise
+            return _same(found, wish)
+
+
+async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wish) -> Replay:
+    intent = await intend(settings.kafka, settings.names, wish.text, wish.file_name, wish.wanted)
+    if wish.wanted is None:
+        await refuse_repeated(registry, intent.catalog)
+    refuse(intent, wish.accept_truncated)
+    refuse_approximate(wish)
+    if wish.plan is not None:
+        refuse_outdated(wish.plan, intent)
+    registration = registration_of(id, intent, wish)
+    await registry.refuse_taken(id, registration.names)
+    await submit_record(settings.kafka, settings.names, wish.text, wish.file_name, compile_catalog)
+    return await registry.start(registration)
+
+
+async def refuse_repeated(registry: Registry, catalog: CatalogProgram) -> None:
+    """Raises: Precondition when another replay brings this very version, and has not ended."""
+    for each in await registry.listed():
+        if each.sha256 == catalog.sha256 and (each.muted or each.filling) and each.status not in ENDED:
+            raise Precondition(
+                f"version {catalog.version} of catalog '{catalog.catalog}' is being replayed by '{each.id}': wait "
+                f"for it (`laurel replay status {each.id} --watch`), or take it back (`laurel replay cancel "
+                f"{each.id}`)"
+            )
+
+
+def refuse_approximate(wish: Wish) -> None:
+    """Raises: Precondition."""
+    if wish.dates == "approximate":
+        raise Precondition("dates are exact in this version of Laurel: leave --dates approximate out")
+
+
+def usual_id(wish: Wish) -> str:
+    """The same for the same catalog and options. Raises: BadCatalog."""
+    catalog = read_catalog(wish.text, wish.file_name)
+    options = [catalog_hash(catalog), wish.notify, wish.policy, wish.dates, wish.wanted]
+    told = hashlib.sha256(msgspec.json.encode(options)).hexdigest()
+    return f"{catalog.catalog}-v{catalog.version}-{told[:8]}"
+
+
+def _same(found: Replay, wish: Wish) -> Replay:
+    """Raises: Precondition when what is found under this id is something else, or was cancelled."""
+    sha256 = catalog_hash(read_catalog(wish.text, wish.file_name))
+    if found.sha256 != sha256:
+        raise Precondition(
+            f"replay '{found.id}' is of another catalog, version {found.version} of '{found.catalog}' with hash "
+            f"{found.sha256[:12]}, not {sha256[:12]}: give another --id"
+        )
+    if found.status == "cancelled":
+        raise Precondition(f"replay '{found.id}' was cancelled: start it again under another id, with --id NAME")
+    return found
+
+
+def registration_of(id: str, intent: Intent, wish: Wish) -> Registration:
+    catalog, found = intent.catalog, intent.changes
+    assert found.kind in ("sweep", "fold_and_merge"), "others were refused"
+    return Registration(
+        id=id,
+        kind=found.kind,
+        catalog=catalog.catalog,
+        version=catalog.version,
+        sha256=catalog.sha256,
+        notify=wish.notify,
+        policy=wish.policy,
+        dates=wish.dates,
+        from_versions=intent.from_versions,
+        muted=found.muted,
+        filling=found.filling,
+        plan={
+            "why": found.why,
+            "wanted": found.wanted,
+            "removed": found.removed,
+            "harder": found.harder,
+            "achievements": [name for _, name in [*found.muted, *found.wanted]],
+            "truncated": [str(each) for each in intent.lost],
+        },
+        partitions=intent.partitions,
+        retired=[name for named in (found.removed, found.harder) for of, name in named if of == catalog.catalog],
+    )

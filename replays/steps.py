@@ -1,0 +1,23 @@
+"""The numbered steps of a replay's job: where a failpoint can end it, before it does what the step is called."""
+
+from __future__ import annotations
+
+from schemas.replays import Activate, Base, Cancel, Done, End, Facts, Prepare, Publish, ReplayOrder, Revoke
+
+PREPARE, BASE, END, DECIDE, ACTIVATE, FACTS, REVOKE, DONE, CANCEL, CLOSE = range(1, 11)
+
+STEPS: dict[type[ReplayOrder], int] = {
+    Publish: PREPARE,
+    Prepare: PREPARE,
+    Base: BASE,
+    End: END,
+    Activate: ACTIVATE,
+    Facts: FACTS,
+    Revoke: REVOKE,
+    Done: DONE,
+    Cancel: CANCEL,
+}
+
+
+def step_of(order: ReplayOrder) -> int:
+    return STEPS[type(order)]

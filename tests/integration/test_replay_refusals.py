@@ -1,0 +1,190 @@
+"""What `laurel replay` refuses before anything is written: no row, no record of a catalog, no order."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import NewPartitions
+from aiokafka.admin.records_to_delete import RecordsToDelete
+
+from broker.catalogs import read_records
+from broker.connections import admin
+from broker.positions import last_stable_offsets
+from broker.topics import places_of
+from tests.commands import Laurel, Said, commands_in
+from tests.integration.replays import PARTITIONS, Deployment, catalog, deployed
+from tests.servers import Servers
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def deployment(servers: Servers, namespace: str, tmp_path: Path) -> Iterator[Deployment]:
+    with deployed(servers, namespace, tmp_path) as found:
+        yield found
+
+
+@pytest.fixture
+def run(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Laurel:
+    return commands_in(deployment.environment, monkeypatch, capsys)
+
+
+async def written(deployment: Deployment) -> tuple[Any, ...]:
+    kafka, names = deployment.settings.kafka, deployment.settings.names
+    catalogs = [(record.catalog, record.version) for record in await read_records(kafka, names)]
+    orders = await last_stable_offsets(kafka, await places_of(kafka, [names.replay_assignments]))
+    return catalogs, sum(orders.values()), deployment.statuses()
+
+
+@pytest.fixture
+def refused(deployment: Deployment, run: Laurel):
+    """Start, and see that nothing was written."""
+
+    def start(text: str, *options: str) -> Said:
+        before = asyncio.run(written(deployment))
+        file = Path(deployment.file(1)).with_name("wanted.yaml")
+        file.write_text(text, encoding="utf-8")
+        said = run("replay", "start", "--catalog", f"{file}", *options)
+        assert asyncio.run(written(deployment)) == before
+        assert said.code != 0
+        assert said.out == ""
+        return said
+
+    return start
+
+
+def test_what_is_no_catalog_is_refused_by_its_check(deployment: Deployment, run: Laurel, refused) -> None:
+    assert refused("catalog: toy").code == 1
+    nowhere = run("replay", "start", "--catalog", "nowhere.yaml")
+    assert (nowhere.code, "'nowhere.yaml' is no file" in nowhere.err) == (4, True)
+    said = refused(catalog(2, deployment.topic).replace("partners >= 2", "partnrs >= 2"))
+    assert said.code == 1
+    assert "did you mean `partners`" in said.err
+
+
+def test_a_catalog_older_than_what_runs_is_refused(deployment: Deployment, run: Laurel, refused) -> None:
+    run("catalog", "publish", deployment.file(2), "--from-now")
+
+    said = refused(catalog(2, deployment.topic).replace("version: 2", "version: 1"))
+
+    assert said.code == 1
+    assert "version 1" in said.err
+
+
+def test_a_version_without_anything_new_is_published_not_replayed(deployment: Deployment, refused) -> None:
+    said = refused(catalog(1, deployment.topic).replace("version: 1", "version: 2").replace("First", "Very first"))
+
+    assert said.code == 4
+    assert "has nothing to replay" in said.err
+    assert "laurel catalog publish" in said.err
+
+
+def test_what_would_have_to_be_folded_anew_is_refused_with_the_reason(deployment: Deployment, refused) -> None:
+    changed = catalog(2, deployment.topic).replace(
+        "piece: string, partner: string?", "piece: string, partner: string"
+    )
+
+    said = refused(changed)
+
+    assert said.code == 4
+    assert "takes a full reprocessing, which this version of Laurel does not do" in said.err
+    assert "'played' refuses events that were taken before" in said.err
+
+
+def test_approximate_dates_are_refused(deployment: Deployment, refused) -> None:
+    said = refused(catalog(2, deployment.topic), "--dates", "approximate")
+
+    assert (said.code, "dates are exact" in said.err) == (4, True)
+
+
+def test_a_truncated_log_needs_the_word_and_is_told_with_its_date(
+    deployment: Deployment, run: Laurel, refused
+) -> None:
+    deployment.publish(200)
+    asyncio.run(truncate(deployment, 10))
+
+    said = refused(catalog(2, deployment.topic))
+
+    assert said.code == 4
+    assert "has lost all before offset" in said.err
+    assert "--accept-truncated" in said.err
+    accepted = run("replay", "start", "--catalog", deployment.file(2), "--accept-truncated", "--json")
+    assert accepted.code == 0
+    assert "has lost all before offset" in accepted.json["plan"]["truncated"][0]
+
+
+async def truncate(deployment: Deployment, offset: int) -> None:
+    async with admin(deployment.settings.kafka) as client:
+        await client.delete_records({TopicPartition(deployment.topic, 0): RecordsToDelete(before_offset=offset)})
+
+
+def test_a_plan_that_is_older_than_what_runs_is_refused(deployment: Deployment, run: Laurel, refused) -> None:
+    planned = run("replay", "plan", "--catalog", deployment.file(2), "--json")
+    assert planned.code == 0, planned.err
+    file = Path(deployment.file(1)).with_name("plan.json")
+    file.write_text(planned.out)
+
+    said = refused(catalog(3, deployment.topic), "--plan", f"{file}")
+
+    assert said.code == 4
+    assert "the plan is not of this any more" in said.err
+    assert run("replay", "start", "--catalog", deployment.file(2), "--plan", f"{file}").code == 0
+
+
+def test_a_number_of_partitions_that_changed_is_refused(deployment: Deployment, refused) -> None:
+    asyncio.run(grow(deployment))
+
+    said = refused(catalog(2, deployment.topic))
+
+    assert said.code == 4
+    assert f"has {PARTITIONS} partitions, the state has {PARTITIONS + 1}" in said.err
+
+
+async def grow(deployment: Deployment) -> None:
+    async with admin(deployment.settings.kafka) as client:
+        await client.create_partitions({deployment.settings.names.changelog: NewPartitions(PARTITIONS + 1)})
+
+
+@pytest.mark.parametrize("away", ["LAUREL_POSTGRES", "LAUREL_KAFKA"])
+def test_without_servers_it_says_what_to_do(
+    deployment: Deployment, run: Laurel, monkeypatch: pytest.MonkeyPatch, away: str
+) -> None:
+    nowhere = {"LAUREL_POSTGRES": "postgresql://127.0.0.1:1/none", "LAUREL_KAFKA": "127.0.0.1:1"}
+    monkeypatch.setenv(away, nowhere[away])
+
+    said = run("replay", "start", "--catalog", deployment.file(2))
+
+    assert said.code == 4
+    assert "laurel dev" in said.err or away in said.err
+
+
+def test_without_the_registrys_tables_it_says_how_to_make_them(
+    deployment: Deployment, run: Laurel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LAUREL_NAMESPACE", "nobodys")
+
+    said = run("replay", "status")
+
+    assert (said.code, "laurel db upgrade" in said.err) == (4, True)
+
+
+def test_replays_are_listed_for_programs_and_for_people(deployment: Deployment, run: Laurel) -> None:
+    assert run("replay", "status", "--json").json == {"replays": []}
+    assert "no replay yet" in run("replay", "status").out
+    id = json.loads(run("replay", "start", "--catalog", deployment.file(2), "--json").out)["id"]
+    run("replay", "pause", id)
+
+    (listed,) = run("replay", "status", "--json").json["replays"]
+    assert (listed["id"], listed["status"], listed["who"]) == (id, "paused", "ada")
+    assert f"{id}: paused by ada at" in run("replay", "status", id).out
+    shown = run("replay", "status", id, "--json").json
+    assert (shown["paused_by"], shown["filling"]) == ("ada", [["toy", "partners"], ["toy", "days"]])
+    unknown = run("replay", "status", "nobody")
+    assert (unknown.code, "there is no replay 'nobody'" in unknown.err) == (4, True)
+    assert run("replay", "status", "--watch").code == 2

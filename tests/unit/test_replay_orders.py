@@ -1,0 +1,573 @@
+"""What a partition's owner makes of the orders of a replay. All states and awards are worked out by hand."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from schemas.outcomes import Outcome, ReplayOutcome, RevokedOutcome
+from schemas.replays import (
+    Activate,
+    Base,
+    ByEvent,
+    Cancel,
+    Crossing,
+    Done,
+    End,
+    Fact,
+    Facts,
+    Named,
+    Prepare,
+    Publish,
+    Revoke,
+    Threshold,
+)
+from schemas.state import AWARDS, awarded_at
+from tests.unit.owned_partition import TOPIC, Owned
+from tests.unit.written_program import told
+
+FIRST = """
+catalog: toy
+version: 1
+events:
+  done: {topic: toy, data: {item: string?, amount: integer?}}
+metrics:
+  done: {count: done}
+achievements:
+  - {key: three, name: Three, when: done >= 3, points: 5}
+"""
+PLAIN = (
+    FIRST.replace("version: 1", "version: 2").replace(
+        "achievements:", "  items: {distinct: done, by: data.item}\nachievements:"
+    )
+    + """
+  - {key: two, name: Two, when: done >= 2, points: 7}
+  - {key: pair, name: Pair, when: items >= 2}
+"""
+)
+THIRD = PLAIN.replace("version: 2", "version: 3").replace("key: two,", "key: deux,")
+MUTED: list[Named] = [("toy", "two"), ("toy", "pair")]
+FILLING: list[Named] = [("toy", "items")]
+PREPARE = Prepare(replay="r", catalogs={"toy": 2}, muted=MUTED, filling=FILLING)
+
+
+def at(day: int) -> str:
+    return f"2026-05-{day:02}T10:00:00Z"
+
+
+def moment(day: int) -> datetime:
+    return datetime(2026, 5, day, 10, tzinfo=UTC)
+
+
+def micros(day: int) -> int:
+    return int(moment(day).timestamp()) * 1_000_000
+
+
+def fact(offset: int, day: int, *crossings: Crossing, user: str = "ann", **said: Any) -> Fact:
+    record = Owned.record(offset, said.pop("kind", "done"), at(day), user, **said)
+    return Fact(
+        topic=TOPIC,
+        partition=0,
+        offset=offset,
+        timestamp=record.timestamp,
+        value=record.value or b"",
+        crossings=list(crossings),
+    )
+
+
+def reached(metric: str, threshold: int, day: int, value: int | None = None) -> Threshold:
+    return Threshold(catalog="toy", metric=metric, at=threshold, value=value or threshold, crossed_at=micros(day))
+
+
+def started(*texts: str) -> Owned:
+    """A partition whose user has done two things before the replay began."""
+    owned = Owned(*(texts or (FIRST, PLAIN)))
+    owned.take("done", at(1), item="a")
+    owned.take("done", at(2), item="b")
+    owned.commit()
+    owned.order(PREPARE)
+    return owned
+
+
+def past_of(owned: Owned) -> Base:
+    records = [owned.record(0, "done", at(1), "ann", item="a"), owned.record(1, "done", at(2), "ann", item="b")]
+    return owned.base("r", records, "ann", {"items"})
+
+
+def activated(*texts: str) -> Owned:
+    owned = started(*texts)
+    owned.order(past_of(owned), "ann")
+    owned.order(End(replay="r", users=1))
+    owned.order(Activate(replay="r"))
+    assert owned.phase() == "active"
+    return owned
+
+
+FACTS = Facts(
+    replay="r",
+    facts=[fact(1, 2, reached("done", 2, 2), reached("items", 2, 2), item="b")],
+)
+
+
+# --- versions ---
+
+
+def test_a_new_version_runs_from_its_order_on_and_an_older_one_is_passed_over() -> None:
+    owned = Owned(FIRST, PLAIN, THIRD)
+    owned.take("done", item="a")
+    assert owned.order(Publish(catalogs={"toy": 3})).applied == 1
+    owned.take("done", item="b")
+
+    assert owned.order(Publish(catalogs={"toy": 2})).duplicate == 1
+    assert owned.replays.catalogs == {"toy": 3}
+    assert owned.values() == {"done": 2, "items": 1}
+    assert told(owned.commit()) == ["+deux"]
+    assert owned.outcomes[0].data.catalog_version == 3  # type: ignore[union-attr]
+
+
+def test_what_was_unlocked_before_a_new_version_is_told_as_it_was_then() -> None:
+    """Unlocks are rendered when they are read; the program may be another one by then."""
+    owned = Owned(FIRST, PLAIN)
+    for day in (1, 2, 3):
+        owned.take("done", at(day))
+    owned.order(Publish(catalogs={"toy": 2}))
+    owned.take("done", at(4), user="bo")
+    owned.take("done", at(5), user="bo")
+
+    assert [(each.data.achievement, each.data.catalog_version) for each in owned.commit()] == [  # type: ignore[union-attr]
+        ("three", 1),
+        ("two", 2),
+    ]
+
+
+def test_events_of_a_topic_that_the_running_version_does_not_know_are_skipped() -> None:
+    owned = Owned(FIRST, PLAIN)
+
+    folded = owned.evaluator.fold("elsewhere", [owned.record(0, "done", at(1), "ann")])
+
+    assert (folded.skipped, len(owned.evaluator)) == (1, 0)
+
+
+def test_a_version_that_nobody_published_is_a_dead_letter_and_changes_nothing() -> None:
+    owned = Owned(FIRST, PLAIN)
+
+    for order in (Publish(catalogs={"toy": 9}), Prepare(replay="r", catalogs={"toy": 9})):
+        ((_, bad),) = owned.order(order).refused
+        assert (bad.cause, "toy version 9" in str(bad)) == ("bad_order", True)
+    assert (owned.replays.catalogs, owned.replays.notes) == ({"toy": 1}, {})
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\x81", b"\x81\xa4type\xa4jump"])
+def test_an_order_that_cannot_be_read_is_a_dead_letter(value: bytes | None) -> None:
+    owned = Owned(FIRST)
+
+    ((_, bad),) = owned.raw_order(value).refused
+
+    assert bad.cause == "bad_order"
+
+
+# --- prepare, base, end, activate ---
+
+
+def test_from_prepare_on_what_is_muted_is_not_given_and_what_fills_counts_from_the_cut() -> None:
+    owned = started()
+    owned.take("done", at(3), item="c")
+
+    assert owned.replays.notes["r"].cut == {TOPIC: 2}
+    assert owned.values() == {"done": 3, "items": 1}
+    assert told(owned.commit()) == ["+three"]
+
+
+def test_a_second_prepare_changes_nothing() -> None:
+    owned = started()
+    owned.take("done", at(3), item="c")
+
+    assert owned.order(PREPARE).duplicate == 1
+    assert owned.replays.notes["r"].cut == {TOPIC: 2}
+
+
+def test_a_base_joins_what_was_counted_since_the_cut() -> None:
+    """a and b before the cut, b and c since: three different ones."""
+    owned = started()
+    owned.take("done", at(3), item="b")
+    owned.take("done", at(4), item="c")
+
+    assert owned.order(past_of(owned), "ann").applied == 1
+    assert owned.values()["items"] == 3
+    assert owned.replays.notes["r"].users == 1
+
+
+def test_a_base_may_come_before_the_live_part_and_a_second_one_changes_nothing() -> None:
+    owned = started()
+    owned.order(past_of(owned), "ann")
+    owned.take("done", at(3), item="c")
+
+    assert owned.order(past_of(owned), "ann").duplicate == 1
+    assert owned.values()["items"] == 3
+    assert owned.replays.notes["r"].users == 1
+
+
+def test_a_user_without_a_state_gets_one_with_the_base() -> None:
+    """Possible where the state was never made: the types were unknown when the events came."""
+    owned = started()
+
+    owned.order(Base(replay="r", slots=past_of(owned).slots), "bo")
+
+    assert owned.values("bo") == {"done": 0, "items": 2}
+
+
+def test_it_is_ready_when_all_bases_are_there_whichever_comes_first() -> None:
+    owned = started()
+    owned.order(End(replay="r", users=1))
+    assert owned.phase() == "filling"
+
+    owned.order(past_of(owned), "ann")
+
+    assert owned.phase() == "ready"
+    assert owned.order(End(replay="r", users=1)).duplicate == 1
+
+
+def test_without_metrics_to_fill_the_end_alone_makes_it_ready() -> None:
+    owned = Owned(FIRST, PLAIN)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[("toy", "two")]))
+
+    owned.order(End(replay="r", users=0))
+
+    assert owned.phase() == "ready"
+
+
+def test_an_activate_that_comes_too_early_is_complained_about_and_changes_nothing() -> None:
+    owned = started()
+
+    assert owned.order(Activate(replay="r")).skipped == 1
+    assert owned.order(Activate(replay="unheard")).skipped == 1
+
+    assert (owned.phase(), set(owned.replays.notes)) == ("filling", {"r"})
+    assert owned.complaints == [
+        "activate came for replay 'r', which is filling",
+        "activate came for replay 'unheard', which is not known",
+    ]
+
+
+def test_from_activate_on_nothing_is_muted_and_crossings_count_on_the_whole_value() -> None:
+    """bo has one item from before the cut, and gets the pair with the next one, live."""
+    owned = started()
+    owned.order(past_of(owned), "ann")
+    records = [owned.record(0, "done", at(1), "bo", item="a")]
+    owned.order(owned.base("r", records, "bo", {"items"}), "bo")
+    owned.order(End(replay="r", users=2))
+    owned.take("done", at(3), user="bo", item="b")
+    owned.order(Activate(replay="r"))
+    owned.take("done", at(4), user="bo", item="c")
+
+    assert owned.replays.notes["r"].active_at == {TOPIC: 3}
+    assert told(owned.commit()) == ["+two"], "the pair was reached before activate: its fact will say so"
+    assert owned.values("bo") == {"done": 2, "items": 3}
+
+
+def test_a_base_that_is_not_of_the_replays_metrics_is_a_dead_letter() -> None:
+    owned = started()
+
+    ((_, bad),) = owned.order(Base(replay="r", slots={3: [1]}), "ann").refused
+    assert (bad.cause, owned.replays.notes["r"].users) == ("bad_order", 0)
+    ((_, keyless),) = owned.order(past_of(owned)).refused
+    assert "key" in str(keyless)
+
+
+# --- cancel ---
+
+
+def test_a_prepare_behind_its_cancel_changes_nothing() -> None:
+    owned = Owned(FIRST, PLAIN)
+    owned.order(Cancel(replay="r"))
+
+    assert owned.order(PREPARE).duplicate == 1
+    assert (owned.phase(), owned.replays.catalogs) == ("cancelled", {"toy": 1})
+
+
+def test_what_a_cancelled_replay_left_is_neither_counted_nor_given_until_another_takes_it_over() -> None:
+    """Live since the first cut: b, c. Nothing while nobody fills: d. Live since the second: e."""
+    owned = started()
+    owned.take("done", at(3), item="b")
+    owned.take("done", at(3), item="c")
+    owned.order(Cancel(replay="r"))
+    owned.take("done", at(4), item="d")
+    assert owned.values()["items"] == 2
+    assert told(owned.commit()) == ["+three"]
+
+    owned.order(Prepare(replay="s", catalogs={"toy": 2}, muted=MUTED, filling=FILLING))
+    owned.take("done", at(5), item="e")
+
+    assert owned.values()["items"] == 1
+    assert (owned.replays.notes["r"].filling, owned.replays.notes["r"].muted) == ([], [])
+    assert owned.order(past_of(owned), "ann").skipped == 1, "the base of a cancelled replay"
+
+
+def test_a_base_takes_out_what_a_cancelled_replay_left_of_a_user_who_has_not_moved_since() -> None:
+    owned = started()
+    owned.take("done", at(3), item="z")
+    owned.order(Cancel(replay="r"))
+    owned.order(Prepare(replay="s", catalogs={"toy": 2}, muted=MUTED, filling=FILLING))
+
+    owned.order(Base(replay="s", slots=past_of(owned).slots), "ann")
+
+    assert owned.values()["items"] == 2
+
+
+def test_a_cancel_is_too_late_once_it_is_active() -> None:
+    owned = activated()
+
+    assert owned.order(Cancel(replay="r")).skipped == 1
+    assert owned.phase() == "active"
+
+
+# --- facts ---
+
+
+def test_facts_give_what_was_crossed_before_with_its_own_date_and_evidence_and_once() -> None:
+    """A catalog with thresholds alone has no books; they are made for the facts."""
+    owned = activated()
+    assert owned.order(FACTS, "ann").unlocked == 2
+
+    two, pair = owned.commit()
+    assert told([two, pair]) == ["+two", "+pair"]
+    assert isinstance(two, Outcome)
+    assert (two.time, two.data.earned_at) == (moment(2), moment(2))
+    assert (two.data.evidence.offset, two.data.evidence.event_id) == (1, "e1")
+    assert (two.data.progress_at_unlock, two.data.points, two.data.catalog_version) == (2, 7, 2)
+    assert (two.data.origin, two.data.replay_id, two.data.announce) == ("replay", "r", False)
+
+    assert owned.order(FACTS, "ann").unlocked == 0
+    assert owned.commit() == []
+
+
+def test_a_replay_that_tells_all_announces_its_awards() -> None:
+    owned = Owned(FIRST, PLAIN)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[("toy", "two")], notify="all"))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+
+    owned.order(FACTS, "ann")
+
+    assert [each.data.announce for each in owned.commit()] == [True, True]  # type: ignore[union-attr]
+
+
+def test_what_was_won_live_meanwhile_is_not_given_again() -> None:
+    owned = activated()
+    owned.take("done", at(3), user="bo", item="a")
+    owned.take("done", at(4), user="bo", item="b")
+    won = told(owned.commit())
+
+    owned.order(
+        Facts(replay="r", facts=[fact(1, 2, reached("done", 2, 2), reached("items", 2, 2), user="bo")]), "bo"
+    )
+
+    assert (won, owned.commit()) == (["+two", "+pair"], [])
+
+
+def test_facts_without_crossings_make_the_user_one_that_is_written() -> None:
+    owned = activated()
+    owned.commit()
+
+    owned.order(Facts(replay="r"), "ann")
+
+    assert [user for user, _ in owned.evaluator.cut().states] == [b"ann"]
+
+
+def test_facts_before_activate_give_nothing_and_those_after_done_only_what_is_missing() -> None:
+    owned = started()
+    assert owned.order(FACTS, "ann").skipped == 1
+    assert owned.complaints == ["facts came for replay 'r', which is filling"]
+    owned.order(past_of(owned), "ann")
+    owned.order(End(replay="r", users=1))
+    owned.order(Activate(replay="r"))
+    owned.order(Done(replay="r"))
+
+    assert owned.order(FACTS, "ann").unlocked == 2
+
+
+def test_a_fact_that_is_no_event_here_is_a_dead_letter_and_nothing_of_its_order_is_given() -> None:
+    owned = activated()
+    strange = fact(0, 1, reached("done", 2, 1), kind="jumped")
+
+    ((_, bad),) = owned.order(Facts(replay="r", facts=[*FACTS.facts, strange]), "ann").refused
+
+    assert (bad.cause, owned.commit()) == ("bad_order", [])
+
+
+RICH = """
+catalog: toy
+version: 2
+events:
+  done: {topic: toy, data: {item: string?, amount: integer?}}
+metrics:
+  done: {count: done}
+  amount: {sum: done, of: data.amount}
+xp: [{on: awards}]
+levels: {of: xp, curve: [0, 100, 200]}
+achievements:
+  - {key: three, name: Three, when: done >= 3, points: 5}
+  - key: saver
+    name: Saver
+    conditions: {amount: amount}
+    tiers: [{tier: bronze, at: {amount: 10}, xp: 60}, {tier: silver, at: {amount: 20}, xp: 60}]
+  - {key: both, name: Both, when: {all: [done >= 2, amount >= 15]}}
+  - {key: after, name: After, when: done >= 1, requires: [both]}
+  - {key: of_item, name: "Item {item}", on: done, scope: data.item, metadata: {item: data.item}}
+"""
+
+
+def test_tiers_levels_scopes_and_compound_conditions_complete_by_facts() -> None:
+    """12 on the first day, 10 on the second: bronze, then silver, both and what requires it. Two tiers are 120 XP,
+    and the awards of three times 10 points (no XP of their own, but their points count as XP) 30: level 2."""
+    owned = Owned(FIRST, RICH)
+    references = ("saver/bronze", "saver/silver", "both", "after", "of_item")
+    muted: list[Named] = [("toy", reference) for reference in references]
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=muted, filling=[("toy", "amount")]))
+    past = [owned.record(0, "done", at(1), "ann", amount=12), owned.record(1, "done", at(2), "ann", amount=10)]
+    owned.order(owned.base("r", past, "ann", {"amount"}), "ann")
+    owned.order(End(replay="r", users=1))
+    owned.order(Activate(replay="r"))
+
+    def item(name: str, day: int) -> ByEvent:
+        return ByEvent(catalog="toy", achievement="of_item", scope=name, crossed_at=micros(day))
+
+    first = fact(0, 1, item("a", 1), reached("done", 1, 1), reached("amount", 10, 1, 12), item="a", amount=12)
+    second = fact(
+        1,
+        2,
+        *(item("b", 2), reached("done", 2, 2), reached("amount", 15, 2, 22), reached("amount", 20, 2, 22)),
+        item="b",
+        amount=10,
+    )
+    owned.order(Facts(replay="r", facts=[first, second]), "ann")
+
+    outcomes = owned.commit()
+    assert told(outcomes) == [
+        *("+of_item a", "+saver/bronze"),
+        *("+of_item b", "+saver/silver", "+both", "+after", "level 2"),
+    ]
+    by_key = {each.data.achievement: each.data for each in outcomes if isinstance(each, Outcome)}
+    assert [by_key[key].earned_at for key in ("saver", "both", "after")] == [moment(2)] * 3
+    assert by_key["of_item"].name == "Item {item}"
+    assert by_key["of_item"].metadata == {"item": "b"}
+    assert by_key["saver"].progress_at_unlock == 22
+    assert all(each.data.origin == "replay" for each in outcomes)  # type: ignore[union-attr]
+    assert owned.values()["xp"] == 2 * 60 + 4 * 10
+
+
+def test_a_verdict_of_the_fold_from_zero_gives_an_award_whatever_the_values_are_now() -> None:
+    owned = activated()
+    verdict = ByEvent(catalog="toy", achievement="pair", scope="", crossed_at=micros(1))
+
+    owned.order(Facts(replay="r", facts=[fact(0, 1, verdict, user="bo")]), "bo")
+
+    assert told(owned.commit()) == ["+pair"]
+    assert awarded_at(owned.state("bo")[AWARDS], number_of(owned, "pair")) == micros(1)
+
+
+def number_of(owned: Owned, reference: str) -> int:
+    specs = owned.program.catalogs[0].achievements
+    return next(spec.number for spec in specs if spec.reference == reference)
+
+
+UNDOABLE = FIRST.replace("done: {topic: toy,", "undone: {topic: toy}\n  done: {topic: toy,").replace(
+    "{count: done}", "{count: done, minus: undone}"
+)
+WITH_UNDO = (
+    UNDOABLE.replace("version: 1", "version: 2")
+    + """
+  - {key: two, name: Two, when: done >= 2}
+  - {key: pair, name: Pair, when: done >= 2, revocable: true}
+"""
+)
+
+
+def test_a_crossing_counts_though_the_metric_went_back_since_unless_the_award_can_be_lost() -> None:
+    owned = Owned(UNDOABLE, WITH_UNDO)
+    for kind in ("done", "done", "undone"):
+        owned.take(kind)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=MUTED))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+
+    owned.order(Facts(replay="r", facts=[fact(1, 2, reached("done", 2, 2))]), "ann")
+
+    assert told(owned.commit()) == ["+two"]
+
+
+# --- revoke, done ---
+
+
+def test_an_award_that_the_operators_policy_ends_is_told_with_the_version_and_can_be_held_no_more() -> None:
+    owned = activated()
+    owned.order(FACTS, "ann")
+    owned.commit()
+
+    for _ in range(2):
+        owned.order(Revoke(replay="r", awards=[("toy", "two"), ("toy", "three"), ("toy", "nothing")]), "ann")
+
+    (revoked,) = owned.commit()
+    assert isinstance(revoked, RevokedOutcome)
+    assert (revoked.data.achievement, revoked.data.n, revoked.data.replay_id) == ("two", 0, "r")
+    assert [reason.catalog_version for reason in revoked.data.reasons] == [2]  # type: ignore[union-attr]
+    assert awarded_at(owned.state()[AWARDS], number_of(owned, "two")) is None
+
+
+def test_done_is_told_once_and_only_when_it_was_active() -> None:
+    owned = activated()
+    for _ in range(2):
+        owned.order(Done(replay="r"))
+
+    (completed,) = owned.commit()
+    assert isinstance(completed, ReplayOutcome)
+    assert (completed.data.replay_id, completed.data.notify, completed.data.catalogs) == ("r", "digest", {"toy": 2})
+    note = owned.replays.notes["r"]
+    assert (note.phase, note.cut, note.muted, note.filling) == ("done", {}, [], [])
+
+
+def test_of_replays_that_are_done_the_last_hundred_are_remembered() -> None:
+    owned = Owned(FIRST, PLAIN)
+    for number in range(103):
+        for order in (Prepare, Activate, Done):
+            if order is Activate:
+                owned.order(End(replay=f"r{number}", users=0))
+            owned.order(
+                order(replay=f"r{number}", catalogs={"toy": 2}) if order is Prepare else order(replay=f"r{number}")
+            )  # type: ignore[call-arg]
+
+    assert list(owned.replays.notes) == [f"r{number}" for number in range(3, 103)]
+
+
+# --- the whole course ---
+
+
+@pytest.mark.parametrize("crash", range(9))
+def test_a_restart_anywhere_in_a_replay_goes_on_exactly(crash: int) -> None:
+    """The control record and the states say all there is."""
+    assert course(crash) == course(-1)
+
+
+def course(crash: int) -> tuple[object, ...]:
+    owned = Owned(FIRST, PLAIN)
+    owned.take("done", at(1), item="a")
+    owned.take("done", at(2), item="b")
+    steps = [
+        lambda: owned.order(PREPARE),
+        lambda: owned.take("done", at(3), item="c"),
+        lambda: owned.order(past_of(owned), "ann"),
+        lambda: owned.order(End(replay="r", users=1)),
+        lambda: owned.take("done", at(4), user="bo", item="b"),
+        lambda: owned.order(Activate(replay="r")),
+        lambda: owned.order(FACTS, "ann"),
+        lambda: owned.take("done", at(5), user="bo", item="c"),
+        lambda: owned.order(Done(replay="r")),
+    ]
+    for number, step in enumerate(steps):
+        if number == crash:
+            owned.restart()
+        step()
+    owned.commit()
+    return owned.state(), owned.state("bo"), owned.outcomes, owned.replays.notes, owned.replays.catalogs
