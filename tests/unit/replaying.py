@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from random import Random
 from typing import Any, Literal, NamedTuple
 
@@ -206,7 +206,7 @@ class World:
             end = min(start + PARTS, stretch.cut)
             yield Part(end, [record for record in of_topic[start:end] if type_of(record) in types])
 
-    async def states(self, partition: int) -> AsyncIterator[Sequence[StateRow]]:
+    async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         yield self.partition.states
 
     # Notes
