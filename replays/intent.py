@@ -67,7 +67,8 @@ def running_versions(records: Sequence[CatalogRecord], controls: Collection[Cont
     """Of every catalog the lowest version that a partition runs; the published one where none runs any yet."""
     told = [control.catalogs for control in controls if control.catalogs]
     if not told:
-        return {each.catalog: each.version for each in sorted(records, key=lambda each: each.version)}
+        announced = (each for each in records if each.announced)  # others wait for a replay to bring them
+        return {each.catalog: each.version for each in sorted(announced, key=lambda each: each.version)}
     catalogs = {catalog for versions in told for catalog in versions}
     return {name: min(versions[name] for versions in told if name in versions) for name in sorted(catalogs)}
 

@@ -18,7 +18,8 @@ from pydantic import SecretStr
 
 from bench import reference
 from broker.connections import producer
-from broker.positions import Positions
+from broker.controls import read_controls
+from broker.positions import Positions, last_stable_offsets
 from broker.producing import Outgoing, Publisher
 from cli.catalog_files import CatalogFile
 from cli.comparison import compare
@@ -191,6 +192,24 @@ class Deployment:
 
     def statuses(self) -> dict[str, str]:
         return dict(self.rows("select id, status from replay"))
+
+    def orders(self) -> int:
+        """How many were sent to the owners of the partitions."""
+        kafka, names = self.settings.kafka, self.settings.names
+        places = [(names.replay_assignments, partition) for partition in range(PARTITIONS)]
+        return sum(asyncio.run(last_stable_offsets(kafka, places)).values())
+
+    def phases(self, id: str) -> list[str]:
+        """Of the replay in the partitions that know it."""
+        controls = asyncio.run(read_controls(self.settings.kafka, self.settings.names))
+        return [control.replays[id].phase for control in controls.values() if id in control.replays]
+
+    def wait_for_phases(self, id: str, phases: set[str]) -> None:
+        def are() -> bool:
+            found = self.phases(id)
+            return len(found) == PARTITIONS and {*found} == phases
+
+        wait_until(are, f"every partition in {phases}")
 
     def wait_for_status(self, id: str, status: str) -> None:
         wait_until(lambda: self.statuses().get(id) == status, f"replay {id} {status}, but {self.statuses()}")
