@@ -11,6 +11,7 @@ from broker.topics import missing, partition_counts, places_of
 from processor.evaluator.compile import compile_catalog
 from processor.replay.changes import Changes, changes, unfinished_in
 from replays.history import Begin, lost_beginnings
+from replays.registry import Policy
 from schemas.catalog import read_catalog
 from schemas.errors import Precondition
 from schemas.program import CatalogProgram, CatalogRecord, Program
@@ -94,7 +95,7 @@ async def partitions_of(bootstrap: str, names: Names) -> int:
     return counts[names.changelog]
 
 
-def refuse(intent: Intent, accept_truncated: bool) -> None:
+def refuse(intent: Intent, accept_truncated: bool, policy: Policy) -> None:
     """Raises: Precondition when this cannot be started, or not without the operator's word."""
     found, catalog = intent.changes, intent.catalog
     named = f"version {catalog.version} of catalog '{catalog.catalog}'"
@@ -102,7 +103,7 @@ def refuse(intent: Intent, accept_truncated: bool) -> None:
         raise Precondition(
             f"{named} takes a full reprocessing, which this version of Laurel does not do: {'; '.join(found.why)}"
         )
-    if found.kind == "nothing":
+    if found.kind == "nothing" and (policy == "keep" or not (found.removed or found.harder)):
         raise Precondition(
             f"{named} has nothing to replay, {'; '.join(found.why)}: publish it with `laurel catalog publish`"
         )

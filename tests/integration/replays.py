@@ -193,6 +193,14 @@ class Deployment:
     def statuses(self) -> dict[str, str]:
         return dict(self.rows("select id, status from replay"))
 
+    def send_order(self, value: bytes) -> None:
+        """As no job of ours would."""
+        asyncio.run(self._send_order(value))
+
+    async def _send_order(self, value: bytes) -> None:
+        async with producer(self.settings.kafka) as client:
+            await client.send_and_wait(self.settings.names.replay_assignments, value, partition=0)
+
     def orders(self) -> int:
         """How many were sent to the owners of the partitions."""
         kafka, names = self.settings.kafka, self.settings.names

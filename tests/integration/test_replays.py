@@ -135,3 +135,21 @@ def test_a_replayer_that_is_told_to_stop_leaves_the_replay_to_the_next(deploymen
     ((id, _),) = deployment.statuses().items()
     deployment.wait_for_status(id, "done")
     assert deployment.differences(2) == []
+
+
+def test_an_order_that_nobody_can_read_is_a_dead_letter_and_the_exit_code_is_3(
+    deployment: Deployment, run: Laurel
+) -> None:
+    """The replay is done all the same, and everything is as it should be."""
+    deployment.publish(300)
+    run("replay", "start", "--catalog", deployment.file(2))
+    deployment.send_order(b"no order at all")
+    deployment.start("worker")
+    deployment.start("projector")
+
+    job = deployment.replay(2)
+
+    assert job.end() == 3
+    assert "1 orders were dead letters: see `laurel dlq list" in job.said
+    assert job.answer()["status"] == "done"
+    assert deployment.differences(2) == []
