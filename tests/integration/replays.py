@@ -67,12 +67,17 @@ EXPLORER = """\
 """
 LISTENER = "  hearings: {count: heard}\n"
 LISTENED = "  - {key: listener, name: Listener, when: hearings >= 3}\n"
+HARDER = """\
+achievements:
+  - {key: first_play, name: First, when: plays >= 20}
+"""
 
 VERSIONS = {
     1: (BEGINNING, AWARDS),
     2: (BEGINNING, PARTNERS, AWARDS, DUO),
     3: (BEGINNING, PARTNERS, AWARDS, DUO, EXPLORER),
     4: (BEGINNING, PARTNERS, LISTENER, AWARDS, DUO, EXPLORER, LISTENED),
+    5: (BEGINNING, HARDER),
 }
 
 

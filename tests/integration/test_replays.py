@@ -153,3 +153,21 @@ def test_an_order_that_nobody_can_read_is_a_dead_letter_and_the_exit_code_is_3(
     assert "1 orders were dead letters: see `laurel dlq list" in job.said
     assert job.answer()["status"] == "done"
     assert deployment.differences(2) == []
+
+
+@pytest.mark.parametrize("policy", ["revoke", "legacy"])
+def test_what_becomes_of_awards_of_a_rule_that_is_harder_now_is_what_the_operator_said(
+    deployment: Deployment, run: Laurel, policy: str
+) -> None:
+    for name in ("worker", "projector"):
+        deployment.start(name)
+    deployment.publish(600)
+    before = deployment.differences(1)
+
+    assert deployment.replay(5, "--policy", policy, "--notify", "none").end() == 0
+
+    lost = [line for line in deployment.differences(5) if "first_play" in line]
+    marked = deployment.rows("select user_id from user_award where is_legacy")
+    assert before == []
+    assert bool(lost) == (policy == "legacy"), "revoked, it is as if the new rule had always been there"
+    assert bool(marked) == (policy == "legacy")
