@@ -1,4 +1,7 @@
-"""Who may have crossed something, by the states of now: where metrics only grow, nobody else's past is read."""
+"""Who may have crossed something, by the states of now: nobody else's past is read.
+
+A metric that only grows tells it by its value, a count that may go back by what was ever added to it.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,14 @@ from schemas.program import AchievementSpec, CatalogProgram, Condition, MetricSp
 from schemas.program import Any as AnyOf
 from schemas.state import AWARD, AWARDS, LOST, State, value_reader
 
+Reader = Callable[[State, int], int | None]
 decode_slots: Callable[[bytes], State] = msgspec.msgpack.Decoder(list[Any]).decode
 
 
 class AtOrPast(NamedTuple):
     """Shapes: least is the lowest threshold of the metric that anything of the aim waits for."""
 
-    read: Callable[[State, int], int | None]
+    read: Reader
     slot: int
     least: int
 
@@ -64,10 +68,22 @@ def winners_of(program: Program, aim: Aim) -> Winners | None:
 def _is_told(spec: AchievementSpec, metrics: dict[str, MetricSpec]) -> bool:
     """Whether a state shows, at any later time, what was crossed once. What one of several conditions gives is left
     to the fold ahead of the decision: live might give it by another one before."""
-    met = [metrics[each.metric] for each in comparisons(spec.when)]
-    return (
-        not spec.on and not _has_choice(spec.when) and all(each.only_grows and each.every is None for each in met)
-    )
+    bounded = all(_greatest(metrics[each.metric]) for each in comparisons(spec.when))
+    return bounded and not spec.on and not _has_choice(spec.when)
+
+
+def _greatest(metric: MetricSpec) -> Reader | None:
+    """What reads a bound of all values that a metric ever had; None where a state does not hold one."""
+    if metric.every is not None:
+        return None
+    if metric.kind == "count":
+        return _plus
+    return value_reader(metric) if metric.only_grows else None
+
+
+def _plus(state: State, slot: int) -> int:
+    plus: int = state[slot]
+    return plus
 
 
 def _has_choice(condition: Condition) -> bool:
@@ -79,7 +95,10 @@ def _reached(specs: list[AchievementSpec], metrics: dict[str, MetricSpec]) -> It
     for spec in specs:
         for each in comparisons(spec.when):
             least[each.metric] = min(each.at, least.get(each.metric, each.at))
-    return (AtOrPast(value_reader(metrics[key]), metrics[key].slot, at) for key, at in least.items())
+    for key, at in least.items():
+        read = _greatest(metrics[key])
+        assert read is not None, "told by its state"
+        yield AtOrPast(read, metrics[key].slot, at)
 
 
 def _collections(

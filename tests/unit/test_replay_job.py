@@ -70,7 +70,7 @@ class Stage:
         self.task: Task = task_of(self.found, program, **more)
         self.world = World(self.partition, [], Random(0), Course())
 
-    def play(self, *meanwhile: Callable[[], Awaitable[None]]) -> str:
+    def play(self, *meanwhile: Callable[[], Awaitable[object]]) -> str:
         async def job() -> str:
             working = asyncio.gather(run(self.task, self.world.ports()), *(each() for each in meanwhile))
             return str((await working)[0])
