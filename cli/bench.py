@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.benches import curves, latency, peers, processor, projection, restore, scan
+from cli.benches import curves, language, latency, peers, processor, projection, restore, scan
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -14,6 +14,7 @@ app.command("peers")(peers.peers)
 app.command("latency")(latency.latency)
 app.command("definitions")(curves.definitions)
 app.command("users")(curves.users)
+app.command("language")(language.language)
 app.command("restore")(restore.restore)
 app.command("projection")(projection.measure)
 app.command("scan")(scan.scan)

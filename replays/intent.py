@@ -11,6 +11,7 @@ from broker.topics import missing, partition_counts, places_of
 from processor.evaluator.compile import compile_catalog
 from processor.replay.changes import Changes, changes, unfinished_in
 from replays.history import Begin, lost_beginnings
+from replays.registry import Policy
 from schemas.catalog import read_catalog
 from schemas.errors import Precondition
 from schemas.program import CatalogProgram, CatalogRecord, Program
@@ -67,7 +68,8 @@ def running_versions(records: Sequence[CatalogRecord], controls: Collection[Cont
     """Of every catalog the lowest version that a partition runs; the published one where none runs any yet."""
     told = [control.catalogs for control in controls if control.catalogs]
     if not told:
-        return {each.catalog: each.version for each in sorted(records, key=lambda each: each.version)}
+        announced = (each for each in records if each.announced)  # others wait for a replay to bring them
+        return {each.catalog: each.version for each in sorted(announced, key=lambda each: each.version)}
     catalogs = {catalog for versions in told for catalog in versions}
     return {name: min(versions[name] for versions in told if name in versions) for name in sorted(catalogs)}
 
@@ -93,7 +95,7 @@ async def partitions_of(bootstrap: str, names: Names) -> int:
     return counts[names.changelog]
 
 
-def refuse(intent: Intent, accept_truncated: bool) -> None:
+def refuse(intent: Intent, accept_truncated: bool, policy: Policy) -> None:
     """Raises: Precondition when this cannot be started, or not without the operator's word."""
     found, catalog = intent.changes, intent.catalog
     named = f"version {catalog.version} of catalog '{catalog.catalog}'"
@@ -101,7 +103,7 @@ def refuse(intent: Intent, accept_truncated: bool) -> None:
         raise Precondition(
             f"{named} takes a full reprocessing, which this version of Laurel does not do: {'; '.join(found.why)}"
         )
-    if found.kind == "nothing":
+    if found.kind == "nothing" and (policy == "keep" or not (found.removed or found.harder)):
         raise Precondition(
             f"{named} has nothing to replay, {'; '.join(found.why)}: publish it with `laurel catalog publish`"
         )

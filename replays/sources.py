@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 
 from broker.connections import consumer
 from broker.positions import as_partitions
@@ -26,7 +26,7 @@ class SourceLog:
         async for batch in scan(self._bootstrap, stretch, types, _unseen):
             yield Part(batch.end, batch.records)
 
-    async def states(self, partition: int) -> AsyncIterator[Sequence[StateRow]]:
+    async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         async for batch in read_to_end(self._bootstrap, [(self._names.changelog, partition)]):
             yield [
                 (record.key, record.value)

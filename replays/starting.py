@@ -62,7 +62,7 @@ async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wi
     intent = await intend(settings.kafka, settings.names, wish.text, wish.file_name, wish.wanted)
     if wish.wanted is None:
         await refuse_repeated(registry, intent.catalog)
-    refuse(intent, wish.accept_truncated)
+    refuse(intent, wish.accept_truncated, wish.policy)
     refuse_approximate(wish)
     if wish.plan is not None:
         refuse_outdated(wish.plan, intent)
@@ -112,10 +112,10 @@ def _same(found: Replay, wish: Wish) -> Replay:
 
 def registration_of(id: str, intent: Intent, wish: Wish) -> Registration:
     catalog, found = intent.catalog, intent.changes
-    assert found.kind in ("sweep", "fold_and_merge"), "others were refused"
+    assert found.kind != "full", "it was refused"
     return Registration(
         id=id,
-        kind=found.kind,
+        kind="fold_and_merge" if found.kind == "fold_and_merge" else "sweep",  # perhaps for its policy alone
         catalog=catalog.catalog,
         version=catalog.version,
         sha256=catalog.sha256,

@@ -30,6 +30,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator
 from datetime import datetime
+from itertools import chain
 from typing import Any, NamedTuple
 
 import msgspec
@@ -204,8 +205,8 @@ def _place_of(awards: bytes, number: int) -> int | None:
 def runs_of(state: State, metric: MetricSpec) -> Iterator[Run]:
     """The runs of active days of a streak as (first day, last day), in order."""
     older, first, last = state[metric.slot : metric.slot + 3]
-    runs = [*RUN.iter_unpack(older)] + ([(first, last)] if first is not None else [])
-    return iter(sorted(runs))
+    older_runs = RUN.iter_unpack(older)
+    return older_runs if first is None else chain(older_runs, [(first, last)])
 
 
 class PresentChain(NamedTuple):

@@ -40,6 +40,23 @@ def chains(runs: Iterable[Run], grace: int, freezes: Sequence[int], joined: Coll
     return found
 
 
+def lengths(runs: Iterable[Run], grace: int, freezes: Sequence[int], joined: Collection[int]) -> tuple[int, int]:
+    """The active days of the longest of the chains, and of the last one. Hot: what `chains` says, without them."""
+    longest = length = used = 0
+    before: int | None = None
+    for first, last in runs:
+        needed = 0 if before is None else first - before - 1 - grace
+        if needed > 0 and joined:
+            needed = _needed(before or 0, first, grace, joined)
+        if needed > 0 and needed > bisect_left(freezes, first) - used:
+            longest, length = max(longest, length), 0
+        elif needed > 0:
+            used += needed
+        length += last - first + 1
+        before = last
+    return max(longest, length), length
+
+
 def _needed(last: int, first: int, grace: int, joined: Collection[int]) -> int:
     missed = first - last - 1
     return 0 if missed <= grace or (missed == 1 and last in joined) else missed - grace

@@ -93,6 +93,13 @@ class Partition:
         seen = self.entries[: self.stable_end]
         return [entry.record for entry in seen if entry.record is not None and is_committed(entry)]
 
+    def newest(self, key: bytes) -> bytes | None:
+        """What the last committed record of this key says."""
+        for entry in reversed(self.entries[: self.stable_end]):
+            if entry.record is not None and entry.record.key == key and is_committed(entry):
+                return entry.record.value
+        return None
+
     def compact(self) -> int:
         """Take away what a later record of the same key has replaced. Returns how many that were."""
         last = {record.key: record.offset for record in self.committed()}

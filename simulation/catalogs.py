@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from bench.reference import read_yaml
 from processor.evaluator.compile import compile_catalog
+from processor.evaluator.filling import NOTHING as NO_REPLAY
+from processor.evaluator.filling import Withheld
+from processor.evaluator.programs import Programs, Versions
 from processor.evaluator.ready import ReadyProgram
 from schemas.catalog import read_catalog
-from schemas.program import CatalogRecord, Ledger, Program
+from schemas.program import CatalogProgram, CatalogRecord, Ledger, Program
+from schemas.replays import Named
 from simulation.activity import NAMES, PLAYS, RATINGS
 
 CATALOG = "toy"
@@ -69,6 +73,7 @@ class Addition(NamedTuple):
     achievements: str
 
 
+NOTHING = "nothing"
 ADDITIONS = {
     "sweep": Addition(
         "",
@@ -106,7 +111,7 @@ ADDITIONS = {
   - {key: habit_2, name: Two days of practice, when: habit >= 2}
   - {key: longest_40, name: Forty minutes, when: longest >= 40}
   - {key: weekly, name: Weekly, when: plays >= 2, window: {every: week}}
-  - {key: either, name: Either, when: {any: [tastes >= 4, habit >= 3]}}
+  - {key: either, name: Either, when: {any: [longest >= 42, habit >= 3]}}
 """,
     ),
 }
@@ -114,7 +119,7 @@ ADDITIONS = {
 
 def text_of(additions: Collection[str]) -> str:
     """The catalog with these additions, in the order in which they were made."""
-    made = [ADDITIONS[each] for each in additions]
+    made = [ADDITIONS.get(each, Addition("", "")) for each in additions]
     return (
         FIRST.replace("version: 1", f"version: {1 + len(made)}")
         .replace(LATER_METRICS, lines(each.metrics for each in made))
@@ -127,24 +132,21 @@ def lines(parts: Iterable[str]) -> str:
 
 
 @lru_cache
-def records(additions: tuple[str, ...]) -> list[CatalogRecord]:
+def records(additions: tuple[str, ...]) -> tuple[CatalogRecord, ...]:
     """Every version up to the one that has all of these, as the catalogs topic has them."""
-    made, ledger = list[CatalogRecord](), Ledger()
-    for count in range(len(additions) + 1):
-        text = text_of(additions[:count])
-        program, ledger = compile_catalog(read_catalog(text, "toy.yaml"), ledger)
-        made.append(
-            CatalogRecord(
-                catalog=CATALOG,
-                version=program.version,
-                sha256=program.sha256,
-                file="toy.yaml",
-                source=text,
-                program=program,
-                ledger=ledger,
-            )
-        )
-    return made
+    before = records(additions[:-1]) if additions else ()
+    text, ledger = text_of(additions), before[-1].ledger if before else Ledger()
+    program, ledger = compile_catalog(read_catalog(text, "toy.yaml"), ledger)
+    record = CatalogRecord(
+        catalog=CATALOG,
+        version=program.version,
+        sha256=program.sha256,
+        file="toy.yaml",
+        source=text,
+        program=program,
+        ledger=ledger,
+    )
+    return *before, record
 
 
 def program_of(record: CatalogRecord) -> Program:
@@ -161,7 +163,31 @@ def ready() -> ReadyProgram:
     return ReadyProgram(program())
 
 
+class ReadyOnce(Programs):
+    """Made ready once for all simulated processes: it takes longer than what most of them do."""
+
+    _shared: ClassVar[dict[Any, ReadyProgram]] = {}
+
+    def ready(self, wanted: Versions, withheld: Withheld = NO_REPLAY, *, settled: bool = False) -> ReadyProgram:
+        program = self.program(wanted)
+        key = tuple(each.sha256 for each in program.catalogs), len(program.ledger.slots), withheld, settled
+        if key not in self._shared:
+            self._shared[key] = super().ready(wanted, withheld, settled=settled)
+        return self._shared[key]
+
+
 @lru_cache
 def said(additions: tuple[str, ...]) -> Any:
     """The same for the reference."""
     return read_yaml(text_of(additions))
+
+
+@lru_cache
+def names_of(addition: str) -> frozenset[Named]:
+    """The metrics and achievements that come with it."""
+    before, after = (keys_of(record.program) for record in records((addition,)))
+    return frozenset((CATALOG, key) for key in after - before)
+
+
+def keys_of(program: CatalogProgram) -> set[str]:
+    return {each.key for each in program.metrics} | {each.reference for each in program.achievements}

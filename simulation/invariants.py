@@ -14,6 +14,7 @@ from bench.reference import Result, Unlock
 from processor.evaluator.partition import PartitionEvaluator
 from processor.kafka.dead_letters import PREFIX
 from projections.award import AwardData
+from projections.digest import digest_id
 from schemas.outcomes import (
     AnswerOutcome,
     AnyOutcome,
@@ -28,8 +29,10 @@ from schemas.outcomes import (
 from schemas.records import PlainRecord
 from schemas.state import CONTROL_KEY, decode_control, decode_state, fresh_state, metric_values
 from simulation.activity import NAMES, SOURCES, Publication
-from simulation.catalogs import program, ready, said
+from simulation.catalogs import ADDITIONS, CATALOG, names_of, program_of, ready, said
 from simulation.world import World
+
+Metrics = dict[str, dict[str, dict[str, int | None]]]
 
 
 def complaints(world: World) -> list[str]:
@@ -37,7 +40,7 @@ def complaints(world: World) -> list[str]:
     if world.complaints:
         return [*world.complaints]
     judged = Judged(world)
-    checks = (outcomes, read_models, notifications, states, positions, counts, dead_letters)
+    checks = (outcomes, read_models, notifications, states, positions, counts, dead_letters, replays)
     return [f"{check.__doc__}: {told}"[:1500] for check in checks for told in check(world, judged)]
 
 
@@ -53,7 +56,8 @@ class Judged:
             for number in range(world.plan.partitions):
                 for record in world.broker.partition((topic, number)).committed():
                     self._judge((topic, number, record.offset), record)
-        self.result: Result = reference.fold(self.events.values(), [said(())])
+        self.additions = in_force(world)
+        self.result: Result = reference.fold(self.events.values(), [said(self.additions)])
 
     def _judge(self, where: tuple[str, int, int], record: PlainRecord) -> None:
         publication = self._by_bytes[record.key, record.value]
@@ -63,6 +67,12 @@ class Judged:
             self.refused[where] = publication
         else:
             self.skipped += 1
+
+
+def in_force(world: World) -> tuple[str, ...]:
+    """What replays have brought: all of it, or nothing."""
+    filled = {name for row in world.operator.registry.of_status("done") for name in row.names}
+    return tuple(each for each in world.plan.replays.additions if names_of(each) <= filled)
 
 
 def differences(name: str, found: dict[Any, Any], wanted: dict[Any, Any]) -> Iterator[str]:
@@ -104,6 +114,7 @@ def outcomes(world: World, judged: Judged) -> Iterator[str]:
     levels = {level_of(each): each.data.earned_at for each in found if isinstance(each, LevelOutcome)}
     yield from differences("levels", levels, wanted.levels_reached)
     yield from evidence(found, judged)
+    yield from completed(world, found)
     derived = [json.loads(record.value or b"")["id"] for record in committed(world, NAMES.derived)]
     yield from repeated("derived events", derived)
     if len(derived) != wanted.derived:
@@ -130,6 +141,13 @@ def evidence(found: Iterable[AnyOutcome], judged: Judged) -> Iterator[str]:
             yield f"the evidence of {outcome.type} of {outcome.subject} is {proof}, where {event} lies"
 
 
+def completed(world: World, found: Iterable[AnyOutcome]) -> Iterator[str]:
+    told = [(each.data.replay_id, each.data.partition) for each in found if isinstance(each, ReplayOutcome)]
+    done = [row.id for row in world.operator.registry.of_status("done")]
+    wanted = [(id, number) for id in done for number in range(world.plan.partitions)]
+    yield from differences("replays completed", dict.fromkeys(told), dict.fromkeys(wanted))
+
+
 def read_models(world: World, judged: Judged) -> Iterator[str]:
     """I2"""
     database = world.database
@@ -140,29 +158,58 @@ def read_models(world: World, judged: Judged) -> Iterator[str]:
     levels = [level_of(each) for each in database.others.values() if isinstance(each, LevelOutcome)]
     yield from differences("user_level_reached", dict.fromkeys(levels), dict.fromkeys(judged.result.levels_reached))
     progress = {user: json.loads(row.metrics) for user, row in database.progress.items()}
-    yield from differences("user_progress", progress, judged.result.metrics)
+    yield from differences("user_progress", with_later_ones(progress, judged.result.metrics), judged.result.metrics)
+
+
+def with_later_ones(found: Metrics, wanted: Metrics) -> Metrics:
+    """With metrics that came later and that a user never moved: a row stays as it is until then."""
+    later = {name for addition in ADDITIONS for _, name in names_of(addition)}
+    made = dict(found)
+    for user in found.keys() & wanted.keys():
+        values = wanted[user][CATALOG]
+        empty: dict[str, int | None] = {
+            name: value for name, value in values.items() if name in later and not value
+        }
+        made[user] = {CATALOG: empty | found[user][CATALOG]}
+    return made
 
 
 def notifications(world: World, judged: Judged) -> Iterator[str]:
     """I3"""
     database = world.database
     told = {each.outcome for each in database.notifications.values()}
-    shown = {*database.awards, *database.revoked.values(), *database.others}
-    yield from differences("notification", dict.fromkeys(told), dict.fromkeys(shown))
+    yield from differences("notification", dict.fromkeys(told), dict.fromkeys(to_be_told(world)))
     queued = {identity for identity, _ in database.deliveries}
     yield from differences("deliveries", dict.fromkeys(queued), dict.fromkeys(database.notifications))
 
 
+def to_be_told(world: World) -> Iterator[str]:
+    """Everything, but what came of a replay only as the operator chose."""
+    database, rows = world.database, world.operator.registry.rows
+    yield from database.revoked.values()
+    yield from (each.id for each in database.others.values() if not isinstance(each, ReplayOutcome))
+    for award in database.awards.values():
+        replay = award.data.replay_id
+        notify = "all" if replay is None else rows[replay].notify
+        if notify == "all":
+            yield award.id
+        elif notify == "digest" and replay is not None:
+            yield digest_id(replay, award.subject)
+
+
 def states(world: World, judged: Judged) -> Iterator[str]:
     """I4"""
-    running, fresh, found = program(), fresh_state(program().ledger), {}
+    found = {}
     for number in range(world.plan.partitions):
         records = world.broker.partition((NAMES.changelog, number)).committed()
+        running = program_of(world.operator.version(number))
+        fresh = fresh_state(running.ledger)
         restored = PartitionEvaluator(ready(), number, world.plan.partitions)
         restored.load((each.key, each.value) for each in records if each.key not in (None, CONTROL_KEY))
         for user in judged.result.metrics:
             if (row := restored.get(user.encode())) is not None:
-                found[user] = metric_values(decode_state(row, fresh), running)
+                values = metric_values(decode_state(row, fresh), running)[CATALOG]
+                found[user] = {CATALOG: {name: values[name] for name in judged.result.metrics[user][CATALOG]}}
     yield from differences("states", found, judged.result.metrics)
 
 
@@ -198,6 +245,15 @@ def counts(world: World, judged: Judged) -> Iterator[str]:
     if world.happened["rewind"]:  # what is read again is a duplicate, or skipped once more
         found, wanted = ({key: of[key] for key in ("applied", "derived applied")} for of in (found, wanted))
     yield from differences("records", found, wanted)
+
+
+def replays(world: World, judged: Judged) -> Iterator[str]:
+    """replays"""
+    rows, controls = world.operator.registry.rows.values(), world.operator.controls()
+    wanted = {row.id: row.status for row in rows}
+    for number in range(world.plan.partitions) if wanted else ():
+        found = {id: note.phase for id, note in controls[number].replays.items()} if number in controls else {}
+        yield from differences(f"what partition {number} knows of replays", found, wanted)
 
 
 def dead_letters(world: World, judged: Judged) -> Iterator[str]:

@@ -6,18 +6,47 @@ next thing.
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from random import Random
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from processor.kafka.pace import Pace
+from schemas.replays import Notify
+from simulation.catalogs import ADDITIONS, NOTHING
 
+STARTS_S_MAX = 6.0
 FAULTS_S = 14.0  # so long faults happen; then everything has to come to an end
 PARTITIONS_MAX = 3
+REPLAYS_CHANCE = 1 / 3
+NOTHING_CHANCE = 0.3
+LEFT_OUT_CHANCE = 0.2
 
 KINDS = ("kill", "kill at a step", "pause", "pause at a step", "join", "leave", "rewind", "compact", "kill all")
 OFTEN = ("pause at a step", "kill at a step")  # a process that wakes in the middle of a step is the worst there is
-LOSSES = ("append", "move", "commit", "fence", "statement", "database commit")
+REPLAY_KINDS = ("kill job", "kill at an order", "pause at an order", "pause replay", "cancel replay")
+LOSSES = ("append", "move", "commit", "fence", "statement", "database commit", "order")
 STRANGE_KINDS = ("again", "unknown", "malformed", "without value", "another key", "future", "another partition")
+
+
+class Wish(NamedTuple):
+    """To have a version run. Shapes: version, how many additions it has; after_s, seconds from when the wish before
+    came true."""
+
+    how: Literal["replay", "publish"]
+    version: int
+    after_s: float
+    notify: Notify
+
+
+class Replays(NamedTuple):
+    """What operators change while everything runs. Shapes: additions in the order of their versions."""
+
+    additions: tuple[str, ...]
+    wishes: list[Wish]
+    replayers: int
+
+
+NO_REPLAYS = Replays((), [], 0)
 
 
 class Plan(NamedTuple):
@@ -36,25 +65,28 @@ class Plan(NamedTuple):
     mishaps: float
     in_transactions: float
     decoded_max: int
+    replays: Replays
 
 
 def plan(seed: int) -> Plan:
     chance = Random(f"plan {seed}")
     head_s = chance.choice((0.2, 0.3, 0.5, 1.0))
+    replays = _replays(chance) if chance.random() < REPLAYS_CHANCE else NO_REPLAYS
     return Plan(
         partitions=chance.randint(1, PARTITIONS_MAX),
         workers=chance.choice((1, 2, 2, 3)),
-        projectors=chance.choice((1, 2, 2)),
+        projectors=chance.choice((1, 1, 2) if replays.wishes else (1, 2, 2)),
         pace=Pace(head_s, 2 * head_s, chance.choice((5, 20, 1000))),
-        events=chance.choice((40, 80, 80, 160)),
+        events=chance.choice((40, 80) if replays.wishes else (40, 80, 80, 160)),
         users=chance.choice((3, 8, 20)),
         rates={kind: chance.choice((0.0, 0.02, 0.1)) for kind in STRANGE_KINDS},
-        faults=_faults(chance),
+        faults=_faults(chance) + (_replay_faults(chance) if replays.wishes else []),
         losses={what: chance.choice((0.0, 0.0, 0.02, 0.1)) for what in LOSSES},
         slow=chance.choice((0.0, 0.01, 0.05)),
         mishaps=chance.choice((0.0, 0.0, 0.02, 0.1)),
         in_transactions=chance.choice((0.0, 0.3, 1.0)),
         decoded_max=chance.choice((1, 4, 1000)),
+        replays=replays,
     )
 
 
@@ -62,3 +94,25 @@ def _faults(chance: Random) -> list[str]:
     """A handful, out of a few kinds."""
     kinds = [*chance.sample(KINDS, chance.randint(1, 4)), chance.choice(OFTEN)]
     return chance.choices(kinds, k=chance.randint(3, 9))
+
+
+def _replay_faults(chance: Random) -> list[str]:
+    return chance.choices(REPLAY_KINDS, k=chance.randint(1, 4))
+
+
+def _replays(chance: Random) -> Replays:
+    additions = chance.sample([*ADDITIONS], chance.choice((1, 1, 1, 2, 3)))
+    if chance.random() < NOTHING_CHANCE:
+        additions.insert(chance.randint(0, len(additions)), NOTHING)
+    return Replays(tuple(additions), [*_wishes(chance, additions)], replayers=chance.choice((1, 1, 2)))
+
+
+def _wishes(chance: Random, additions: Sequence[str]) -> Iterator[Wish]:
+    """Of several versions one may be left out, and what it brings comes with the next."""
+    is_left_out = False
+    for version, addition in enumerate(additions, 1):
+        is_last = version == len(additions)
+        how: Literal["replay", "publish"] = "publish" if addition == NOTHING and not is_left_out else "replay"
+        is_left_out = how == "replay" and not is_last and (is_left_out or chance.random() < LEFT_OUT_CHANCE)
+        if not is_left_out:
+            yield Wish(how, version, chance.random() * STARTS_S_MAX, chance.choice(("none", "digest", "all")))

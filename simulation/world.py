@@ -12,33 +12,37 @@ from typing import Any, Protocol
 from broker import failpoints
 from broker.failpoints import InjectedFault
 from processor.evaluator.partition import Cut, Folded, PartitionEvaluator
-from processor.evaluator.programs import Programs
 from processor.kafka.batches import Place
 from projections.projection import Projection
 from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
+from replays.steps import REVOKE
 from schemas.program import CatalogRecord
-from schemas.records import PlainRecord, Record
-from schemas.state import CONTROL_KEY, Control, decode_control
-from simulation.activity import NAMES, Publication, Publishers, by_place
+from schemas.records import Record
+from schemas.state import Control
+from simulation.activity import NAMES, SOURCES, Publication, Publishers, by_place
 from simulation.broker import Broker
-from simulation.catalogs import program, ready, records
+from simulation.catalogs import ReadyOnce, program_of, ready
 from simulation.database import Database
 from simulation.groups import Group
 from simulation.loop import OWNER, Stuck, virtual_loop
+from simulation.operator import Operator
 from simulation.plan import FAULTS_S, Plan
 from simulation.process import NOBODY, Died, Line, Process, Weather
 from simulation.projector import Projector
+from simulation.replayer import Replayer
 from simulation.worker import Transport, Worker
 
 RESTART_S_MAX = 1.0
 PAUSES_S = (0.5, 3.0, 7.0, 7.5, 8.0, 9.0, 10.0, 12.0, 35.0)
 DRAIN_S = 90.0  # of simulated time: sessions end after 6, transactions after 30, checkpoints after 30
 LOOK_EVERY_S = 0.5
+IMPATIENT_CHANCE, IMPATIENT_S = 0.5, 1.0
 BEFORE_WRITING = (
     *("checkpoint.1", "checkpoint.2", "checkpoint.5", "checkpoint.6"),
     *("projection.1", "projection.1", "projection.1", "projection.1", "projection.2"),
 )
+ORDERS = [f"replay.{step}" for step in failpoints.POINTS["replay"] if step != REVOKE]  # no policy takes awards here
 STEPS = [f"{name}.{step}" for name in ("checkpoint", "projection") for step in failpoints.POINTS[name]]
 
 
@@ -143,6 +147,8 @@ class World:
         self.is_calm = False
         self.workers: list[Slot] = []
         self.projectors: list[Slot] = []
+        self.replayers: list[Slot] = []
+        self.operator = Operator(self.broker, plan.partitions, plan.replays, self.chance, self.later, self.saw)
 
     def saw(self, what: str) -> None:
         self.happened[what] += 1
@@ -203,7 +209,11 @@ class World:
         self.projectors = [
             Slot(self, f"projector-{number}", self._projector) for number in range(self.plan.projectors)
         ]
+        self.replayers = [
+            Slot(self, f"replayer-{number}", self._replayer) for number in range(self.plan.replays.replayers)
+        ]
         self._schedule_publications()
+        self.operator.begin()
         for fault in self.plan.faults:
             self.later(self.chance.random() * FAULTS_S, FAULTS[fault], self)
 
@@ -216,8 +226,8 @@ class World:
             self.broker,
             self._workers_group,
             NAMES,
-            Programs(program()),
-            read_catalogs,
+            ReadyOnce(program_of(self.operator.published[-1]), self.operator.published),
+            self._read_catalogs,
             partitions,
             lambda number: Told(process.name, number, self.plan, self._cuts),
             self.plan.pace,
@@ -229,19 +239,29 @@ class World:
         def projections() -> list[Projection]:
             return [
                 UserAchievementProjection(NAMES),
-                UserProgressProjection(NAMES, read_catalogs, self._read_controls),
+                UserProgressProjection(NAMES, self._read_catalogs, self._read_controls),
             ]
 
         return Projector(
             process, self.loop, line, self.broker, self.database, self._read_groups, projections, self.chance
         )
 
+    async def _read_catalogs(self) -> list[CatalogRecord]:
+        return self.operator.published
+
     async def _read_controls(self) -> dict[int, Control]:
-        changelogs = {
-            number: self.broker.partition((NAMES.changelog, number)) for number in range(self.plan.partitions)
-        }
-        found = {number: newest_control(log.committed()) for number, log in changelogs.items()}
-        return {number: control for number, control in found.items() if control is not None}
+        return self.operator.controls()
+
+    def _replayer(self, process: Process, line: Line) -> Replayer:
+        partitions, registry = self.plan.partitions, self.operator.registry
+        return Replayer(process, line, self.broker, NAMES, partitions, registry, self._lag)
+
+    def _lag(self) -> int:
+        """How many records the processors are behind."""
+        at = self.broker.positions
+        places = [(topic, number) for topic in SOURCES for number in range(self.plan.partitions)]
+        ends = {place: self.broker.extent(place).end for place in places}
+        return sum(end - at.get((NAMES.processor, place), 0) for place, end in ends.items())
 
     # --- publishing ---
 
@@ -276,7 +296,8 @@ class World:
     # --- faults ---
 
     def _slots(self) -> list[Slot]:
-        return [slot for slot in [*self.workers, *self.projectors] if slot.process is not None]
+        slots = [*self.workers, *self.projectors, *self.replayers]
+        return [slot for slot in slots if slot.process is not None]
 
     def _a_process(self) -> Process | None:
         slots = self._slots()
@@ -303,11 +324,33 @@ class World:
         self.later(self.chance.choice(PAUSES_S), process.wake)
 
     def _kill_at_a_step(self) -> None:
+        self._kill_at(self.chance.choice(STEPS))
+
+    def _kill_at(self, step: str) -> None:
         def kill(process: Process) -> None:
             process.kill("killed at a step")
             raise Died
 
-        self._traps[self.chance.choice(STEPS)] = kill
+        self._traps[step] = kill
+
+    def _kill_job(self) -> None:
+        alive = [slot.process for slot in self.replayers if slot.process is not None]
+        if alive:
+            self.saw("kill job")
+            self.chance.choice(alive).kill("killed")
+
+    def _kill_at_an_order(self) -> None:
+        self._kill_at(self.chance.choice(ORDERS))
+
+    def _pause_at_an_order(self) -> None:
+        """The first of them is the worst to come late."""
+        self._traps[self.chance.choice((*ORDERS, *3 * ORDERS[:1]))] = self._pause_job
+
+    def _pause_job(self, process: Process) -> None:
+        """An operator who sees a replay stand still may have enough of it."""
+        self._pause_process(process)
+        if self.chance.random() < IMPATIENT_CHANCE:
+            self.later(IMPATIENT_S, self.operator.cancel)
 
     def _pause_at_a_step(self) -> None:
         """Just before something is written: whoever wakes there believes that it may."""
@@ -372,11 +415,12 @@ class World:
 
     def _is_at_rest(self) -> bool:
         is_awake = not any(process.is_paused for process in self.processes)
-        return is_awake and self.broker.is_quiet and all(position == end for _, position, end in self._standing())
+        is_read = all(position == end for _, position, end in self._standing())
+        return is_awake and self.broker.is_quiet and is_read and self.operator.is_content
 
-    def _standing(self) -> list[tuple[str, int, int]]:
+    def _standing(self) -> list[tuple[Place, int, int]]:
         """Everything that reads: which place, its position, the end."""
-        names = program().sources, [NAMES.outcomes], [NAMES.changelog]
+        names = [*SOURCES, NAMES.derived, NAMES.replay_assignments], [NAMES.outcomes], [NAMES.changelog]
         group, awards, progress = (
             [(topic, n) for n in range(self.plan.partitions) for topic in of] for of in names
         )
@@ -386,7 +430,7 @@ class World:
             *((place, rows.get(("user_achievement", *place), 0)) for place in awards),
             *((place, rows.get(("user_progress", *place), 0)) for place in progress),
         ]
-        return [(f"{place}", at, len(self.broker.partition(place).entries)) for place, at in read]
+        return [(place, at, len(self.broker.partition(place).entries)) for place, at in read]
 
 
 FAULTS: dict[str, Callable[[World], None]] = {
@@ -399,16 +443,12 @@ FAULTS: dict[str, Callable[[World], None]] = {
     "leave": World._leave,
     "rewind": World._rewind,
     "compact": World._compact,
+    "kill job": World._kill_job,
+    "kill at an order": World._kill_at_an_order,
+    "pause at an order": World._pause_at_an_order,
+    "pause replay": lambda world: world.operator.pause(),
+    "cancel replay": lambda world: world.operator.cancel(),
 }
-
-
-async def read_catalogs() -> list[CatalogRecord]:
-    return records(())
-
-
-def newest_control(changelog: Sequence[PlainRecord]) -> Control | None:
-    values = [record.value for record in changelog if record.key == CONTROL_KEY and record.value is not None]
-    return decode_control(values[-1]) if values else None
 
 
 def _is_bug(context: dict[str, Any]) -> bool:

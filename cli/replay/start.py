@@ -74,7 +74,7 @@ def start(
     standing = carry_out(settings, replay.id)
     if as_json:
         print_json(standing.told())
-    raise typer.Exit(exit_code(standing.replay))
+    raise typer.Exit(run(exit_code(Settings(), standing.replay)))
 
 
 def plan_in(file: Path) -> dict[str, Any]:

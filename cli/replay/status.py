@@ -68,7 +68,7 @@ async def _watch(settings: Settings, id: str, as_json: bool) -> int:
         else:
             with Live(console=console(), refresh_per_second=4) as live:
                 last = await follow(registry, id, lambda standing: live.update(page(standing)))
-    return exit_code(last.replay)
+    return await exit_code(settings, last.replay)
 
 
 async def follow(registry: Registry, id: str, show: Callable[[Standing], None]) -> Standing:

@@ -31,7 +31,18 @@ Since = Callable[[State], int | None]  # microseconds since 1970, None while it 
 class Entry:
     """An achievement at run time. Entries are compared by their place in the program."""
 
-    __slots__ = ("board", "dependants", "holds_since", "mark", "needs", "place", "progress_of", "simple", "spec")
+    __slots__ = (
+        "board",
+        "dependants",
+        "holds_since",
+        "is_told_alike",
+        "mark",
+        "needs",
+        "place",
+        "progress_of",
+        "simple",
+        "spec",
+    )
 
     def __init__(
         self, place: int, spec: AchievementSpec, metrics: dict[str, MetricSpec], numbers: dict[str, int]
@@ -40,6 +51,7 @@ class Entry:
         self.spec = spec
         self.mark = AWARD_NUMBER.pack(spec.number)
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
+        self.is_told_alike = not (spec.on or spec.context or spec.scopes is not None)
         self.holds_since = _all(
             [*map(_award, (numbers[key] for key in spec.requires)), evaluation(spec.when, metrics)]
         )

@@ -7,7 +7,7 @@ in the program comes first. Everything is a function of the state and the record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -24,10 +24,19 @@ from schemas.challenges import CLAIM
 from schemas.outcomes import AwardReason, CommandAnswered, MetricReason, Reason
 from schemas.periods import period_name
 from schemas.program import XP, AtLeast, ChallengeSpec
-from schemas.state import AWARDS, State, award_of, awarded_at, value_reader, with_award, without_award
+from schemas.state import (
+    AWARDS,
+    State,
+    award_entry,
+    award_of,
+    awarded_at,
+    value_reader,
+    with_award,
+    without_award,
+)
 from schemas.zones import EPOCH_DAY, microseconds, moment_of
 
-Crossings = Iterable[tuple[Any, datetime]]
+Crossings = Sequence[tuple[Any, datetime]]
 
 
 class Settlement:
@@ -43,16 +52,32 @@ class Settlement:
         self.unlocked = 0
 
     def settle(self, crossings: Crossings) -> None:
+        if len(crossings) == 1 and self._win_alone(*crossings[0]):
+            return
         for crossed, at in crossings:
             TAKEN[type(crossed)](self, crossed, at)
         self._conclude()
 
+    def _win_alone(self, crossed: Any, at: datetime) -> bool:
+        """The usual record crosses one threshold, and one achievement that nobody had waits for that alone."""
+        entry, state = crossed.only if type(crossed) is Waiting else None, self._state
+        if entry is None or not entry.is_told_alike or award_of(state[AWARDS], entry.spec.number) is not None:
+            return False
+        state[AWARDS] += award_entry(entry.spec.number, microseconds(at))
+        self._told(self._books.plain_unlock(entry, self._cause, at, entry.progress_of(state)))
+        self._give_xp(entry.board, entry.spec.xp, at)
+        self._conclude()
+        return True
+
     def _conclude(self) -> None:
-        self._let_fall()
+        if self._falls:
+            self._let_fall()
         if self._chains:
             self._forget_what_was_lost()
-        self._let_win()
-        self._tell_levels()
+        if self._wins:
+            self._let_win()
+        if self._levels:
+            self._tell_levels()
 
     # --- what was crossed ---
 
@@ -221,8 +246,10 @@ class Settlement:
                 heappush(self._wins, (dependant.place, at, None, dependant, None))
 
     def _give_xp(self, board: Board, amount: int, at: datetime) -> None:
+        if not amount:
+            return
         experience = self._books.rules[board].experience
-        if experience is not None and amount:
+        if experience is not None:
             for waiting, crossed_at in experience.give(self._state, amount, at):
                 self._take_threshold(waiting, crossed_at)
 

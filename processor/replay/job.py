@@ -11,15 +11,14 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from itertools import islice
-from typing import Any, NamedTuple
-
-import msgspec
+from typing import NamedTuple
 
 from processor.replay.excerpt import Aim
 from processor.replay.interleaving import interleaved
 from processor.replay.past import Past, Told
 from processor.replay.ports import Addressed, Ports, Report, Status, Stretch
 from processor.replay.spool import Spool
+from processor.replay.winners import decode_slots, winners_of
 from schemas.program import Program
 from schemas.replays import (
     Activate,
@@ -47,7 +46,6 @@ WORK_S, REST_S, LONG_REST_S = 0.1, 0.5, 2.0
 PARTITIONS_AT_ONCE = 8
 ORDERS_AT_ONCE = 1_000
 FACTS_BYTES_MAX = 256 * 1024
-decode_slots: Callable[[bytes], list[Any]] = msgspec.msgpack.Decoder(list[Any]).decode
 GOING_ON: tuple[Status, ...] = ("running", "paused")
 
 
@@ -81,12 +79,16 @@ class Task(NamedTuple):
 
 
 class Aside(NamedTuple):
-    """A partition as far as it is folded. Shapes: found is what was crossed; positions, where to go on."""
+    """A partition as far as it is folded.
+
+    Shapes: found is what was crossed; positions, where to go on; has_users is False where nobody's past is read.
+    """
 
     partition: int
     past: Past
     found: Spool
     positions: dict[str, int]
+    has_users: bool
 
 
 class Turned(Exception):  # noqa: N818 - what happened
@@ -105,6 +107,8 @@ class Job:
         self._task, self._ports = task, ports
         self._watch = Watch(ports)
         self._folds: dict[int, Aside] = {}
+        self._aim = Aim(task.filling, task.awards, task.judged)
+        self._winners = None if task.revoked else winners_of(task.program, self._aim)
         self._steps: dict[Status, Callable[[], Awaitable[None]]] = {
             "running": self._fill,
             "paused": self._fill,
@@ -143,11 +147,15 @@ class Job:
         )
 
     async def _send_bases(self, partition: int, note: ReplayNote) -> None:
-        aside = self._aside(partition)
-        await self._fold(aside, note.cut, "filling")
-        bases = (Addressed(user, Base(replay=self._task.replay, slots=slots)) for user, slots in aside.past.bases())
-        users = await self._send(partition, bases)
+        users = 0
+        if self._winners is None:
+            aside = await self._aside(partition)
+            await self._fold(aside, note.cut, "filling")
+            users = await self._send(partition, self._bases(aside.past))
         await self._send(partition, [Addressed(None, End(replay=self._task.replay, users=users))])
+
+    def _bases(self, past: Past) -> Iterator[Addressed]:
+        return (Addressed(user, Base(replay=self._task.replay, slots=slots)) for user, slots in past.bases())
 
     # --- when it is decided ---
 
@@ -162,7 +170,7 @@ class Job:
         await self._ports.registry.end("done")
 
     async def _send_facts(self, partition: int, note: ReplayNote) -> None:
-        task, aside = self._task, self._aside(partition)
+        task, aside = self._task, await self._aside(partition)
         await self._fold(aside, note.active_at, "active")
         told = set[bytes]()
         for found in aside.found:
@@ -188,15 +196,14 @@ class Job:
         numbers = {awards["/".join(name)]: name for name in self._task.revoked if "/".join(name) in awards}
         if not numbers:
             return
-        async for rows in self._ports.history.states(partition):
-            await self._watch.go_on()
-            found = ((user, _held(row) & numbers.keys() - past.given(user)) for user, row in rows if row)
-            orders = [
-                Addressed(user, Revoke(replay=self._task.replay, awards=[numbers[each] for each in sorted(lost)]))
-                for user, lost in found
-                if lost
-            ]
-            await self._send(partition, orders)
+        async with aclosing(self._ports.history.states(partition)) as states:
+            async for rows in states:
+                held = ((user, _held(row) & numbers.keys()) for user, row in rows if row is not None)
+                found = ((user, numbers_held - past.given(user)) for user, numbers_held in held if numbers_held)
+                await self._send(partition, (self._revocation(user, numbers, lost) for user, lost in found if lost))
+
+    def _revocation(self, user: bytes, numbers: Mapping[int, Named], lost: Collection[int]) -> Addressed:
+        return Addressed(user, Revoke(replay=self._task.replay, awards=[numbers[each] for each in sorted(lost)]))
 
     # --- when it is called off ---
 
@@ -215,17 +222,30 @@ class Job:
 
     # --- what all of it is made of ---
 
-    def _aside(self, partition: int) -> Aside:
+    async def _aside(self, partition: int) -> Aside:
         """What this process has folded of a partition: nothing yet, when another one began the replay."""
         if partition not in self._folds:
-            task = self._task
-            aim = Aim(task.filling, task.awards, task.judged)
-            past = Past(task.program, aim, partition, task.partitions)
-            self._folds[partition] = Aside(partition, past, Spool(), {})
+            only = await self._users(partition)
+            past = Past(self._task.program, self._aim, partition, self._task.partitions, only)
+            self._folds[partition] = Aside(partition, past, Spool(), {}, only is None or bool(only))
         return self._folds[partition]
+
+    async def _users(self, partition: int) -> set[bytes] | None:
+        """Whose past is to be read, by the states as they are after the decision; None for everybody's."""
+        winners = self._winners
+        if winners is None:
+            return None
+        found: set[bytes] = set()
+        async with aclosing(self._ports.history.states(partition)) as rows:
+            async for some in rows:
+                found.update(user for user, row in some if row is not None and winners.may_be(row))
+                await self._watch.go_on()
+        return found
 
     async def _fold(self, aside: Aside, cut: Mapping[str, int], phase: Phase) -> None:
         """On from where it stands, up to the cut."""
+        if not aside.has_users:
+            return
         history, types = self._ports.history, aside.past.excerpt.types
         stretches = [await self._left(aside, topic, cut.get(topic, 0)) for topic in types]
         meter = Meter(self._ports, aside.partition, phase, stretches)

@@ -5,7 +5,7 @@ On servers these are Kafka and Postgres, in the simulation they are in memory. E
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
 from schemas.records import Record
@@ -65,7 +65,7 @@ class History(Protocol):
         """The records of these types; the last part ends at the cut. Raises: Precondition when it is not held."""
         ...
 
-    def states(self, partition: int) -> AsyncIterator[Sequence[StateRow]]:
+    def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         """The changelog up to its present end, without the control record; the last row of a user is the state."""
         ...
 

@@ -277,7 +277,7 @@ async def records_below(stage: Stage, topic: str, positions: Positions) -> list[
 
 
 async def committed_and_ends(stage: Stage) -> tuple[Positions, Positions]:
-    places = await places_of(stage.kafka, stage.sources)
+    places = await places_of(stage.kafka, [*stage.sources, stage.names.replay_assignments])
     async with group_positions(stage.kafka, stage.names.processor) as group:
         return await group.committed(places), await group.ends(places)
 

@@ -93,6 +93,31 @@ def test_a_restore_has_all_users_back(tmp_path):
     assert 100 < told["state_bytes"] < 1000
 
 
+def test_a_scan_finds_what_decoding_everything_finds(tmp_path):
+    document = tmp_path / "performance.md"
+    document.write_text(MARKED.format("scan"))
+
+    told = bench(tmp_path, "scan", "--events", "3000", "--users", "100", "--write", f"{document}")
+
+    present, absent = told["scans"]
+    assert (present["correct"], absent["correct"]) == (True, True)
+    assert present["found"] > 500
+    assert absent["found"] == 0
+    assert "song_released" in document.read_text()
+
+
+def test_the_whole_language_is_told_beside_the_full_job(tmp_path):
+    document = tmp_path / "performance.md"
+    document.write_text(MARKED.format("language"))
+
+    told = bench(tmp_path, "language", "--events", "4000", "--rounds", "1", "--write", f"{document}")
+
+    plain, whole = told["catalogs"]
+    assert (plain["correct"], whole["correct"]) == (True, True)
+    assert told["ratio"] > 0
+    assert "of the full job's speed" in document.read_text()
+
+
 def test_an_engine_that_nobody_knows_is_refused_before_anything_starts(tmp_path):
     with laurel(["bench", "peers", "--only", "flink"], {}, tmp_path) as refused:
         assert refused.end() == 1

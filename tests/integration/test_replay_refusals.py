@@ -112,7 +112,7 @@ def test_a_truncated_log_needs_the_word_and_is_told_with_its_date(
     said = refused(catalog(2, deployment.topic))
 
     assert said.code == 4
-    assert "has lost all before offset" in said.err
+    assert "has lost all before offset 10, of 20" in said.err
     assert "--accept-truncated" in said.err
     accepted = run("replay", "start", "--catalog", deployment.file(2), "--accept-truncated", "--json")
     assert accepted.code == 0

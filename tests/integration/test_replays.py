@@ -13,7 +13,7 @@ import pytest
 
 from tests.commands import Laurel, commands_in
 from tests.integration.demos import wait_until
-from tests.integration.replays import FATAL, KILLED, Deployment, deployed
+from tests.integration.replays import FATAL, KILLED, PARTITIONS, Deployment, deployed
 from tests.servers import Servers
 
 pytestmark = pytest.mark.server
@@ -33,41 +33,42 @@ def run(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.
 def test_replays_among_live_events_give_what_a_fold_of_the_whole_log_gives(
     deployment: Deployment, run: Laurel
 ) -> None:
-    """A new metric and its achievement by the replayer, paused on the way; a sweep by two jobs at once."""
-    for name in ("worker", "projector", "replayer"):
-        deployment.start(name)
+    """A new metric and its achievement, paused on the way; meanwhile a sweep, by two jobs at once."""
     deployment.publish(1_500)
+    id = run("replay", "start", "--catalog", deployment.file(2), "--json").json["id"]
+    deployment.start("replayer")
+    wait_until(lambda: deployment.orders() == PARTITIONS, "prepare in each partition")
+    run("replay", "pause", id)
     with deployment.flowing():
-        started = run("replay", "start", "--catalog", deployment.file(2), "--json")
-        assert started.code == 0, started.err
-        id = started.json["id"]
+        deployment.start("worker")
+        deployment.start("projector")
+        deployment.wait_for_phases(id, {"filling"})
         assert run("replay", "start", "--catalog", deployment.file(2), "--json").json["id"] == id
-
         other = run("replay", "start", "--catalog", deployment.file(2), "--id", "other")
         assert (other.code, id in other.err) == (4, True), other.err
+    assert deployment.differences(1) == [], "what is filled is shown to nobody"
 
-        run("replay", "pause", id)
-        run("replay", "resume", id)
-        watched = deployment.start("replay", "status", id, "--watch", "--json")
-        assert watched.end() == 0
-        assert watched.answer()["status"] == "done"
-
+    with deployment.flowing():
         jobs = [deployment.replay(3) for _ in range(2)]
         assert [job.end() for job in jobs] == [0, 0]
-        assert {job.answer()["status"] for job in jobs} == {"done"}
-        sweep = jobs[0].answer()
-        assert (sweep["kind"], sweep["filling"], sweep["muted"]) == ("sweep", [], [["toy", "explorer"]])
-
+        swept = jobs[0].answer()
+        assert (swept["status"], swept["kind"], swept["muted"]) == ("done", "sweep", [["toy", "explorer"]])
+        assert deployment.statuses()[id] == "paused"
+        run("replay", "resume", id)
+        watched = deployment.start("replay", "status", id, "--watch", "--json")
+        assert (watched.end(), watched.answer()["status"]) == (0, "done")
     assert deployment.differences(3) == []
-    replayed = deployment.rows(
-        "select distinct achievement from user_achievement where origin = 'replay' order by 1"
-    )
-    assert replayed == [("duo",), ("explorer",), ("regular",)]
-    assert (
-        deployment.rows("select 1 from user_achievement where origin = 'replay' and earned_at >= awarded_at") == []
-    )
-    verbs = {(who, verb) for who, verb in deployment.rows("select who, verb from replay_audit")}
-    assert {("ada", "start"), ("ada", "decide"), ("ada", "finish")} <= verbs
+    assert_replayed(deployment)
+
+
+def assert_replayed(deployment: Deployment) -> None:
+    """What only a replay can have given says so, with the day it was earned; and who did what is written down."""
+    given = deployment.rows("select distinct achievement from user_achievement where origin = 'replay' order by 1")
+    assert given == [("duo",), ("explorer",), ("regular",)]
+    early = "select 1 from user_achievement where origin = 'replay' and earned_at >= awarded_at"
+    assert deployment.rows(early) == []
+    verbs = deployment.rows("select distinct who, verb from replay_audit order by 2")
+    assert verbs == [("ada", verb) for verb in ("decide", "finish", "pause", "resume", "start")]
 
 
 def test_whoever_dies_at_whatever_step_the_replay_ends_as_if_nobody_had(deployment: Deployment) -> None:
@@ -134,3 +135,39 @@ def test_a_replayer_that_is_told_to_stop_leaves_the_replay_to_the_next(deploymen
     ((id, _),) = deployment.statuses().items()
     deployment.wait_for_status(id, "done")
     assert deployment.differences(2) == []
+
+
+def test_an_order_that_nobody_can_read_is_a_dead_letter_and_the_exit_code_is_3(
+    deployment: Deployment, run: Laurel
+) -> None:
+    """The replay is done all the same, and everything is as it should be."""
+    deployment.publish(300)
+    run("replay", "start", "--catalog", deployment.file(2))
+    deployment.send_order(b"no order at all")
+    deployment.start("worker")
+    deployment.start("projector")
+
+    job = deployment.replay(2)
+
+    assert job.end() == 3
+    assert "1 orders were dead letters: see `laurel dlq list" in job.said
+    assert job.answer()["status"] == "done"
+    assert deployment.differences(2) == []
+
+
+@pytest.mark.parametrize("policy", ["revoke", "legacy"])
+def test_what_becomes_of_awards_of_a_rule_that_is_harder_now_is_what_the_operator_said(
+    deployment: Deployment, run: Laurel, policy: str
+) -> None:
+    for name in ("worker", "projector"):
+        deployment.start(name)
+    deployment.publish(600)
+    before = deployment.differences(1)
+
+    assert deployment.replay(5, "--policy", policy, "--notify", "none").end() == 0
+
+    lost = [line for line in deployment.differences(5) if "first_play" in line]
+    marked = deployment.rows("select user_id from user_award where is_legacy")
+    assert before == []
+    assert bool(lost) == (policy == "legacy"), "revoked, it is as if the new rule had always been there"
+    assert bool(marked) == (policy == "legacy")

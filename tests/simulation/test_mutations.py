@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 
 import pytest
+from msgspec.structs import replace
 
 from broker.reading import Batch
 from processor.evaluator.partition import Folded
+from processor.evaluator.replays import OBEYED, Given, Replays
 from processor.kafka.fetch import Chunk
 from processor.kafka.partition import OwnedPartition
 from projections import checkpoints
 from projections.session import Session
 from schemas.records import PlainRecord
+from schemas.replays import Base, Prepare
+from schemas.state import Control
 from simulation import world
 from simulation.broker import Broker
 from simulation.plan import Plan, plan
+from simulation.replayer import MemoryNotes
 from simulation.run import simulate
 
-SEEDS_MAX = 400
+SEEDS_MAX = 1_200
 OFFSETS = 10**9
 
 
@@ -29,6 +34,11 @@ def assert_noticed(*invariants: str, among: Callable[[Plan], bool]) -> None:
         if any(complaint.startswith(invariants) for complaint in simulate(seed).complaints):
             return
     pytest.fail(f"{SEEDS_MAX} simulations did not notice")
+
+
+def is_rewound_late(plan: Plan) -> bool:
+    """So late that the window of ids has let go of what is read again."""
+    return "rewind" in plan.faults and plan.users == 3 and plan.events == 160
 
 
 def test_without_the_mark_a_record_that_is_read_again_counts_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +53,7 @@ def test_without_the_mark_a_record_that_is_read_again_counts_again(monkeypatch: 
             return super().fold(topic, [each._replace(offset=next(self.offsets)) for each in records])
 
     monkeypatch.setattr(world, "Told", Unmarked)
-    assert_noticed("I4", among=lambda plan: "rewind" in plan.faults and plan.users == 3)
+    assert_noticed("I4", among=is_rewound_late)
 
 
 def test_without_the_fence_a_worker_that_wakes_writes_over_its_successor(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,3 +76,68 @@ def test_without_the_compare_and_set_a_projector_that_wakes_shows_what_was(monke
 
     monkeypatch.setattr(checkpoints, "move", move_and_write_anyway)
     assert_noticed("I2", among=lambda plan: "pause at a step" in plan.faults and plan.projectors > 1)
+
+
+def fills(plan: Plan) -> bool:
+    return bool({"counts", "kinds"} & {*plan.replays.additions})
+
+
+def test_without_the_end_marker_a_replay_is_activated_before_the_past_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    prepare = Replays._prepare
+
+    def ready_at_once(self: Replays, given: Given) -> str:
+        fate = prepare(self, given)
+        note = self.notes[given.order.replay]
+        self.notes[given.order.replay] = replace(note, phase="ready") if note.phase == "filling" else note
+        return fate
+
+    monkeypatch.setitem(OBEYED, Prepare, ready_at_once)
+    assert_noticed("I2", among=fills)
+
+
+def test_a_base_that_is_added_instead_of_assigned_counts_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    assign = Replays._base
+
+    def add(self: Replays, given: Given) -> str:
+        fate = assign(self, given)
+        if fate == "duplicate":
+            self._program.fillings[given.order.replay].join(self._states.user(given.user), given.order.slots)
+        return fate
+
+    monkeypatch.setitem(OBEYED, Base, add)
+    assert_noticed("I2", among=lambda plan: fills(plan) and plan.replays.replayers > 1)
+
+
+def test_a_cut_that_the_job_chooses_is_not_where_live_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = MemoryNotes.controls
+
+    async def cut_at_the_end(self: MemoryNotes) -> Mapping[int, Control]:
+        controls = await read(self)
+        for number, control in controls.items():
+            for id, note in control.replays.items():
+                ends = {topic: self._client.broker.extent((topic, number)).end for topic in note.cut}
+                control.replays[id] = replace(note, cut=ends)
+        return controls
+
+    monkeypatch.setattr(MemoryNotes, "controls", cut_at_the_end)
+    assert_noticed("I2", among=fills)
+
+
+def is_doubled_and_paused(plan: Plan) -> bool:
+    """So that one job may cancel while the other sleeps."""
+    return plan.replays.replayers > 1 and "pause at an order" in plan.faults
+
+
+def test_a_cancel_that_is_forgotten_lets_a_late_prepare_revive_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:
+    prepare = Replays._prepare
+
+    def forget(self: Replays, given: Given) -> str:
+        note = self.notes.get(given.order.replay)
+        if note is not None and note.phase == "cancelled":
+            del self.notes[given.order.replay]
+        return prepare(self, given)
+
+    monkeypatch.setitem(OBEYED, Prepare, forget)
+    assert_noticed("replays", among=is_doubled_and_paused)

@@ -18,11 +18,11 @@ import pytest
 
 from cli import simulated_soak
 from cli.faults.catalogue import children_of
-from simulation.plan import KINDS, LOSSES
+from simulation.plan import KINDS, LOSSES, REPLAY_KINDS
 from simulation.process import Weather
 from simulation.run import Verdict, simulate
 from simulation.soak import replay, verdicts
-from simulation.world import STEPS
+from simulation.world import ORDERS, STEPS
 
 SEEDS, BLOCK = 3_000, 250
 BLOCKS = range(0, SEEDS, BLOCK)
@@ -63,10 +63,11 @@ def test_every_fault_of_the_plan_happens_often() -> None:
     """Else the invariants would hold for want of anything that could break them."""
     happened = how_often()
     wanted = [
-        *(kind for kind in KINDS if not kind.endswith("at a step")),
+        *(kind for kind in (*KINDS, *REPLAY_KINDS) if not kind.endswith(("at a step", "at an order"))),
         *(f"{fate}: {what}" for fate in Weather.FATES for what in LOSSES),
         *("chunk lost", "chunk twice", "chunk stale", "compacted"),
         *("transaction committed", "transaction aborted"),
+        *("replay started: sweep", "replay started: fold_and_merge", "version published"),
         *("records duplicate", "records skipped", "records refused", "records derived applied"),
     ]
     rare = {what: happened[what] for what in wanted if happened[what] < 20}
@@ -77,6 +78,13 @@ def test_every_fault_of_the_plan_happens_often() -> None:
 def test_every_numbered_step_is_a_place_where_processes_died() -> None:
     happened = how_often()
     rare = {step: happened[f"trap at {step}"] for step in STEPS if happened[f"trap at {step}"] < 10}
+    assert not rare, f"in {SEEDS} simulations: {rare}"
+
+
+@pytest.mark.simulation
+def test_every_step_of_a_replay_is_a_place_where_jobs_died() -> None:
+    happened = how_often()
+    rare = {step: happened[f"trap at {step}"] for step in ORDERS if happened[f"trap at {step}"] < 3}
     assert not rare, f"in {SEEDS} simulations: {rare}"
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from random import Random
 from typing import Any, Literal, NamedTuple
 
@@ -175,12 +175,18 @@ class Course(NamedTuple):
 
 
 class World:
-    """The ports of a job on one partition. Shapes: `coming` are events that are folded while it works."""
+    """The ports of a job on one partition.
+
+    Shapes: coming are events that are folded while it works; sent, what it sent; behind, how many records live is,
+    now and then some thousands where it is None.
+    """
 
     def __init__(self, partition: Partition, coming: Sequence[Said], chance: Random, course: Course) -> None:
         self.partition, self.coming, self._chance, self._course = partition, list(coming), chance, course
         self.row: Status = "running"
         self.reports: list[Report] = []
+        self.sent: list[Addressed] = []
+        self.behind: int | None = None
         self._sends = 0
 
     def ports(self) -> Ports:
@@ -206,7 +212,7 @@ class World:
             end = min(start + PARTS, stretch.cut)
             yield Part(end, [record for record in of_topic[start:end] if type_of(record) in types])
 
-    async def states(self, partition: int) -> AsyncIterator[Sequence[StateRow]]:
+    async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         yield self.partition.states
 
     # Notes
@@ -225,6 +231,7 @@ class World:
         dies = self._course.dies and self._chance.random() < 0.2
         if dies:
             arrive = self._chance.randint(0, len(orders))
+        self.sent += orders[:arrive]
         for user, order in orders[:arrive]:
             self.partition.order(user, order)
         if dies:
@@ -251,7 +258,7 @@ class World:
     # Traffic
 
     async def lag(self) -> int:
-        return self._chance.choice([0, 0, 3_000])
+        return self._chance.choice([0, 0, 3_000]) if self.behind is None else self.behind
 
 
 def replayed(

@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import nullcontext
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
-from bench import contest, latency
+from bench import contest, language, latency
 from bench.contest import Standing, Turn, compete, full_over, ratio
 from bench.definitions import catalog_with, measure, program_with
 from bench.document import markdown_table, write_between
 from bench.draining import Sample, _drained, cpu_at, cpu_s_of, peak_mb_of
+from bench.language import PLAIN, WHOLE, faults
 from bench.latency import Appended, Seen, Shown, Watched, report, unlocks_of
 from bench.load import Load
 from bench.oracle import expected, is_award
@@ -24,6 +28,7 @@ from bench.plot import plot
 from bench.run import Cost
 from cli.benches.machine import job_file
 from processor.evaluator.compile import compile_catalog
+from schemas.catalog import language as spelling
 from schemas.catalog import read_catalog
 from schemas.errors import LaurelError, Precondition
 from schemas.outcomes import Evidence, encode_outcome
@@ -186,6 +191,47 @@ def test_the_larger_catalog_may_be_written_down_and_passes_the_check():
 def test_fewer_definitions_than_the_job_has_are_refused():
     with pytest.raises(LaurelError, match="the job itself has 24 achievements"):
         program_with(job_file("small"), 10)
+
+
+# --- the whole language ---
+
+
+def test_both_catalogs_come_to_what_the_reference_says():
+    load = Load(events=3_000, users=30)
+
+    assert [faults(job, load) for job in (PLAIN, WHOLE)] == [[], []]
+
+
+def test_what_a_fold_gets_wrong_is_told(monkeypatch):
+    other = WHOLE.read_text().replace("{sum: song_released", "{max: song_released")
+    monkeypatch.setattr(language, "read_catalog", lambda text, name: read_catalog(other, name))
+
+    told = faults(WHOLE, Load(events=3_000, users=30))
+
+    assert any(" earned points_100 " in line for line in told)
+
+
+def test_the_whole_language_uses_every_word():
+    """What the language learns comes into the benchmark, too. Left out is what is not the fold's."""
+    known = {
+        field.alias or name for part in parts_of(spelling.Written) for name, field in part.model_fields.items()
+    }
+
+    assert known - words_in(yaml.safe_load(WHOLE.read_text())) == {"examples", "topics", "repartition"}
+
+
+def parts_of(kind: type[spelling.Written]) -> Iterator[type[spelling.Written]]:
+    """Every part of a catalog, but for its examples."""
+    for part in kind.__subclasses__():
+        if part not in (spelling.WrittenExample, spelling.WrittenGiven, spelling.WrittenExpected):
+            yield part
+            yield from parts_of(part)
+
+
+def words_in(said: Any) -> set[str]:
+    parts = [*said.values()] if isinstance(said, dict) else said if isinstance(said, list) else []
+    own = {"on" if name is True else str(name) for name in said} if isinstance(said, dict) else set()
+    return own.union(*map(words_in, parts))
 
 
 # --- documents ---

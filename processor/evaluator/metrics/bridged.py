@@ -9,6 +9,7 @@ Slots: older runs, first, last, longest, length of the present chain, freezes.
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Iterator
 from datetime import datetime
 
 from processor.evaluator.metrics.days import day_of
@@ -22,11 +23,12 @@ from schemas.streaks import (
     EDGE_EAST,
     EDGE_WEST,
     RUN,
-    Chain,
+    Run,
     chains,
     day_number,
     joins,
     length_of,
+    lengths,
 )
 from schemas.zones import ZonesNearTheDateLine, day_start, local_minutes_ahead
 
@@ -49,14 +51,16 @@ def make_step(context: FeedContext) -> Step:
             return None
         if near or last is None or day < last:
             return take_day(state, context, day, at, own_zone)
-        if day == last + 1:
-            length = state[slot + LENGTH] + 1
-        elif is_plain_gap(state, metric, day - last - 1):
-            length = state[slot + LENGTH] + 1 if day - last - 1 <= metric.grace else 1
+        length = state[slot + LENGTH] + 1
+        if day > last + 1:
+            if len(state[slot]) >= OLDER_BYTES_MAX:
+                return take_day(state, context, day, at, own_zone)
             state[slot] += RUN.pack(state[slot + 1], last)
-            state[slot + 1] = day
-        else:
-            return take_day(state, context, day, at, own_zone)
+            state[slot + 1] = state[slot + 2] = day
+            missed = day - last - 1
+            if not by_grace_alone(state, metric, missed):
+                return reckon(state, metric, context.thresholds, own_zone)
+            length = length if missed <= metric.grace else 1
         state[slot + 2], state[slot + LENGTH] = day, length
         if length <= state[slot + LONGEST]:
             return None
@@ -66,9 +70,9 @@ def make_step(context: FeedContext) -> Step:
     return step
 
 
-def is_plain_gap(state: State, metric: MetricSpec, missed: int) -> bool:
-    """Whether grace alone decides if a gap before a new run is bridged, and there is room for the run."""
-    if len(state[metric.slot]) >= OLDER_BYTES_MAX or (metric.edges is not None and state[metric.edges]):
+def by_grace_alone(state: State, metric: MetricSpec, missed: int) -> bool:
+    """Whether nothing but grace has a say in it if the gap before the latest run is bridged."""
+    if metric.edges is not None and state[metric.edges]:
         return False
     return missed <= metric.grace or not state[metric.slot + FREEZES]
 
@@ -122,34 +126,36 @@ def united_edges(one: bytes, other: bytes) -> bytes:
 
 def reckon(state: State, metric: MetricSpec, thresholds: Thresholds, zone: str) -> Crossed | None:
     """Work out the chains; what is crossed is dated by the longest, the first of equals."""
-    found, before = chains_of(state, metric), state[metric.slot + LONGEST]
-    if not found:
+    before = state[metric.slot + LONGEST]
+    longest = _reckoned(state, metric)
+    if longest <= before:
         return None
-    lengths = [*map(length_of, found)]
-    longest = max(lengths)
-    _keep(state, metric, lengths)
+    chain = max(chains(*_known(state, metric)), key=length_of)
     return [
-        (thresholds.reached[value], day_start(day_number(found[lengths.index(longest)], value), zone))
+        (thresholds.reached[value], day_start(day_number(chain, value), zone))
         for value in thresholds.values_between(before, longest)
     ] or None
 
 
-def chains_of(state: State, metric: MetricSpec) -> list[Chain]:
-    joined = joins(edges_of(state, metric))
-    return chains(runs_of(state, metric), metric.grace, freezes_of(state, metric), joined)
-
-
-def _keep(state: State, metric: MetricSpec, lengths: list[int]) -> None:
-    state[metric.slot + LONGEST] = max(lengths)
-    if storage_of(metric) == "streak bridged":
-        state[metric.slot + LENGTH] = lengths[-1]
-
-
 def settle(state: State, metric: MetricSpec) -> None:
     """What follows from days, freezes and edge days."""
-    found = chains_of(state, metric)
-    if found:
-        _keep(state, metric, [*map(length_of, found)])
+    _reckoned(state, metric)
+
+
+def _reckoned(state: State, metric: MetricSpec) -> int:
+    """Keep what follows from days, freezes and edge days. Returns the length of the longest chain."""
+    longest, length = lengths(*_known(state, metric))
+    if length:
+        state[metric.slot + LONGEST] = longest
+        if storage_of(metric) == "streak bridged":
+            state[metric.slot + LENGTH] = length
+    return longest
+
+
+def _known(state: State, metric: MetricSpec) -> tuple[Iterator[Run], int, list[int], set[int]]:
+    """All that decides the chains."""
+    edges = edges_of(state, metric)
+    return runs_of(state, metric), metric.grace, freezes_of(state, metric), joins(edges) if edges else set()
 
 
 def merge(earlier: Slots, later: Slots) -> Slots:

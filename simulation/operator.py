@@ -1,0 +1,153 @@
+"""An operator: publishes versions, starts replays of what they bring, pauses, resumes and cancels them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from random import Random
+
+from msgspec.structs import replace
+
+from processor.replay.changes import Changes, changes, unfinished_in
+from schemas.program import CatalogRecord, encode_catalog_record
+from schemas.replays import Notify, Publish, encode_order
+from schemas.state import Control
+from simulation.activity import NAMES
+from simulation.broker import Broker, Sent
+from simulation.catalogs import CATALOG, program_of, records
+from simulation.plan import Replays, Wish
+from simulation.registry import Registry, Row
+from simulation.replayer import controls_in
+
+AGAIN_S = 1.0  # after being refused
+INTERRUPTED_CHANCE = 0.2
+PAUSED_S_MAX = 4.0
+AGAIN_CHANCE = 0.6  # that what was cancelled is wished for once more
+VERSIONS = (NAMES.catalogs, 0)
+
+
+class Operator:
+    """Shapes: published, every version in the topic; wishes, those that have not come true yet, each of which waits
+    for the one before it."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        partitions: int,
+        plan: Replays,
+        chance: Random,
+        later: Callable[..., None],
+        saw: Callable[[str], None],
+    ) -> None:
+        self._broker, self._chance, self._later, self._saw = broker, chance, later, saw
+        self._assignments = [(NAMES.replay_assignments, number) for number in range(partitions)]
+        self._changelog = [(NAMES.changelog, number) for number in range(partitions)]
+        self._versions = records(plan.additions)
+        self.published = [*self._versions[:1]]
+        self.registry, self.wishes = Registry(), [*plan.wishes]
+
+    @property
+    def is_content(self) -> bool:
+        """Whether nothing is left to be done."""
+        return not self.wishes and not self.registry.under_way()
+
+    def controls(self) -> dict[int, Control]:
+        return controls_in(self._broker, self._changelog)
+
+    def version(self, partition: int) -> CatalogRecord:
+        """What runs there."""
+        control = self.controls().get(partition)
+        return self._versions[control.catalogs[CATALOG] - 1 if control is not None else 0]
+
+    def begin(self) -> None:
+        if self.wishes:
+            self._later(self.wishes[0].after_s, self._try)
+
+    def _try(self) -> None:
+        """The first wish; again in a while when it cannot come true yet."""
+        wish = self.wishes[0]
+        if {"replay": self._replay, "publish": self._publish}[wish.how](wish):
+            self.wishes.pop(0)
+            self.begin()
+        else:
+            self._later(AGAIN_S, self._try)
+
+    # --- publishing ---
+
+    def _publish(self, wish: Wish) -> bool:
+        """The record and the orders, in one transaction."""
+        record = self._versions[wish.version]
+        epoch = self._broker.fence(NAMES.catalog_publisher) if self._is_known() else None
+        if epoch is None:
+            return False
+        order = Sent(None, encode_order(Publish(catalogs={CATALOG: record.version})))
+        rows = {VERSIONS: [sent(record)], **{place: [order] for place in self._assignments}}
+        self._broker.add(NAMES.catalog_publisher, epoch, rows)
+        for place, some in rows.items():
+            self._broker.append(NAMES.catalog_publisher, epoch, place, some)
+        self._broker.end(NAMES.catalog_publisher, epoch, commit=True)
+        self.published.append(record)
+        self._saw("version published")
+        return True
+
+    def _is_known(self) -> bool:
+        """Whether every partition knows every replay: else what it fills would be counted from here on."""
+        waiting, controls = {*self.registry.under_way()}, self.controls().values()
+        known = [waiting <= control.replays.keys() for control in controls]
+        return not waiting or (len(known) == len(self._changelog) and all(known))
+
+    # --- replays ---
+
+    def _replay(self, wish: Wish) -> bool:
+        """In two steps, now and then interrupted between them. A lower version than is published is refused."""
+        record = replace(self._versions[wish.version], announced=False)
+        if record.version > self.published[-1].version:
+            self.published.append(record)
+            self._broker.publish(VERSIONS, [sent(record)])
+            if self._chance.random() < INTERRUPTED_CHANCE:
+                return False
+        return self._is_known() and self._start(self.published[-1], wish.notify)
+
+    def _start(self, record: CatalogRecord, notify: Notify) -> bool:
+        """False where another replay has what this one would fill or mute."""
+        found = self._changes(record)
+        if found.kind == "nothing":
+            return True
+        assert found.kind != "full", found.why
+        row = Row(f"replay-{len(self.registry.rows)}", record, found.muted, found.filling, notify)
+        started = not found.conflicts and self.registry.start(row)
+        if started:
+            self._saw(f"replay started: {found.kind}")
+        return started
+
+    def _changes(self, record: CatalogRecord) -> Changes:
+        """From the lowest version that runs anywhere."""
+        controls = self.controls().values()
+        lowest = min((control.catalogs[CATALOG] for control in controls), default=1)
+        running = self._versions[lowest - 1]
+        return changes(program_of(running), program_of(record), unfinished_in(controls))
+
+    def pause(self) -> None:
+        for row in self._some(self.registry.of_status("running")):
+            self._saw("pause replay")
+            self.registry.change(row.id, "pause")
+            self._later(self._chance.random() * PAUSED_S_MAX, self.registry.change, row.id, "resume")
+
+    def cancel(self) -> None:
+        for row in self._some(self.registry.of_status("running", "paused")):
+            self._saw("cancel replay")
+            self.registry.change(row.id, "cancel")
+            if self._chance.random() < AGAIN_CHANCE:
+                self._wish(Wish("replay", row.record.version - 1, self._chance.random() * PAUSED_S_MAX, row.notify))
+
+    def _wish(self, wish: Wish) -> None:
+        self.wishes.append(wish)
+        if len(self.wishes) == 1:
+            self.begin()
+
+    def _some(self, rows: list[Row]) -> Iterable[Row]:
+        """One of them, if there is any."""
+        return [self._chance.choice(rows)] if rows else []
+
+
+def sent(record: CatalogRecord) -> Sent:
+    return Sent(f"{record.catalog}/{record.version}".encode(), encode_catalog_record(record))

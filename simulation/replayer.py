@@ -1,0 +1,199 @@
+"""A simulated replayer: the real job of every replay under way, over a log and a registry in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from typing import TypeVar
+
+from aiokafka.errors import KafkaConnectionError, KafkaError
+from psycopg import OperationalError
+
+from broker.failpoints import reach
+from processor.kafka.batches import Place
+from processor.kafka.fetch import Chunk
+from processor.replay.job import Task, run
+from processor.replay.ports import Addressed, Part, Ports, Report, StateRow, Status, Stretch
+from processor.replay.wanted import Wanted
+from projections.decoding import RESTART
+from replays.steps import CLOSE, DECIDE, step_of
+from schemas.replays import encode_order
+from schemas.state import CONTROL_KEY, Control, decode_control
+from schemas.topics import Names
+from simulation.broker import Broker, Sent
+from simulation.catalogs import CATALOG, program_of
+from simulation.process import Line, Lost, Process
+from simulation.registry import Ending, Registry
+
+LOOK_S = 1.0
+SCAN_RECORDS = 40  # small, so that it takes several
+STATES = 5
+ANSWER_TIMEOUT_S = 30.0
+
+T = TypeVar("T")
+
+
+class Client:
+    """What every port asks by. Raises: KafkaConnectionError where no answer comes."""
+
+    def __init__(self, broker: Broker, line: Line) -> None:
+        self.broker, self._line = broker, line
+
+    async def ask(self, serve: Callable[[], T], what: str = "") -> T:
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await self._line.ask(serve, what)
+        except (Lost, TimeoutError) as lost:
+            raise KafkaConnectionError(str(lost)) from lost
+
+
+def controls_in(broker: Broker, places: Iterable[Place]) -> dict[int, Control]:
+    """The newest control record of each of these partitions of the changelog that has one."""
+    found = {place[1]: broker.partition(place).newest(CONTROL_KEY) for place in places}
+    return {number: decode_control(value) for number, value in found.items() if value is not None}
+
+
+class MemoryHistory:
+    def __init__(self, client: Client, names: Names) -> None:
+        self._client, self._names = client, names
+
+    async def begin(self, topic: str, partition: int) -> int:
+        return (await self._client.ask(lambda: self._client.broker.extent((topic, partition)))).begin
+
+    async def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncGenerator[Part, None]:
+        wanted, position = Wanted(types), stretch.start
+        while position < stretch.cut:
+            chunk = await self._read((stretch.topic, stretch.partition), position, SCAN_RECORDS)
+            position = min(chunk.end, stretch.cut)
+            yield Part(position, wanted.among(each for each in chunk.records if each.offset < stretch.cut))
+
+    async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
+        place, position = (self._names.changelog, partition), 0
+        end = (await self._client.ask(lambda: self._client.broker.extent(place))).end
+        while position < end:
+            chunk = await self._read(place, position, STATES)
+            position = chunk.end
+            yield [(each.key, each.value) for each in chunk.records if each.key not in (None, CONTROL_KEY)]
+
+    async def _read(self, place: Place, position: int, count: int) -> Chunk:
+        return await self._client.ask(lambda: self._client.broker.partition(place).read(position, count))
+
+
+class MemoryNotes:
+    def __init__(self, client: Client, names: Names, partitions: int) -> None:
+        self._client = client
+        self._places = [(names.changelog, number) for number in range(partitions)]
+
+    async def controls(self) -> Mapping[int, Control]:
+        return await self._client.ask(lambda: controls_in(self._client.broker, self._places))
+
+
+class MemoryOrders:
+    def __init__(self, client: Client, names: Names) -> None:
+        self._client, self._topic = client, names.replay_assignments
+
+    async def send(self, partition: int, orders: Sequence[Addressed]) -> None:
+        if not orders:
+            return
+        records = [Sent(user, encode_order(order)) for user, order in orders]
+        reach(f"replay.{step_of(orders[0].order)}")
+        await self._client.ask(lambda: self._client.broker.publish((self._topic, partition), records), "order")
+
+
+class MemoryRow:
+    """The row of one replay."""
+
+    def __init__(self, line: Line, registry: Registry, id: str) -> None:
+        self._line, self._registry, self._id = line, registry, id
+
+    async def status(self) -> Status:
+        return await self._ask(lambda: self._registry.rows[self._id].status)
+
+    async def decide(self) -> Status:
+        reach(f"replay.{DECIDE}")
+        return await self._ask(lambda: self._registry.change(self._id, "decide"))
+
+    async def report(self, report: Report) -> None:
+        """Nobody looks."""
+
+    async def end(self, status: Ending, failure: str | None = None) -> None:
+        reach(f"replay.{CLOSE}")
+        await self._ask(lambda: self._registry.change(self._id, status))
+
+    async def _ask(self, serve: Callable[[], T]) -> T:
+        try:
+            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+                return await self._line.ask(serve, "statement")
+        except (Lost, TimeoutError) as lost:
+            raise OperationalError("server closed the connection unexpectedly") from lost
+
+
+class MemoryTraffic:
+    """Shapes: behind, how many records the processors are behind."""
+
+    def __init__(self, client: Client, behind: Callable[[], int]) -> None:
+        self._client, self._behind = client, behind
+
+    async def lag(self) -> int:
+        return await self._client.ask(self._behind)
+
+
+class Replayer:
+    """Takes up every replay under way, as replays/serving.py does. Shapes: lag, of the processors."""
+
+    def __init__(
+        self,
+        process: Process,
+        line: Line,
+        broker: Broker,
+        names: Names,
+        partitions: int,
+        registry: Registry,
+        lag: Callable[[], int],
+    ) -> None:
+        self.process, self._line, self._broker = process, line, broker
+        self._names, self._partitions, self._registry, self._lag = names, partitions, registry, lag
+        self._stopping = asyncio.Event()
+        self._taken: set[str] = set()
+
+    async def run(self) -> None:
+        while not self._stopping.is_set():
+            for id in await self._line.ask(self._registry.under_way):
+                if id not in self._taken:
+                    self._taken.add(id)
+                    asyncio.create_task(self.process.guard(self._carry_out(id)))  # noqa: RUF006 - the process holds it
+            await asyncio.sleep(LOOK_S)
+        self.process.kill("stopped")
+
+    async def _carry_out(self, id: str) -> None:
+        try:
+            await run(self._task(id), self._ports(id))
+        except (KafkaError, OperationalError) as away:
+            self.process.leave(f"a server went away: {away!r}", code=RESTART)
+        self._taken.discard(id)
+
+    def _task(self, id: str) -> Task:
+        row = self._registry.rows[id]
+        return Task(
+            replay=id,
+            catalogs={CATALOG: row.record.version},
+            program=program_of(row.record),
+            partitions=self._partitions,
+            muted=row.muted,
+            filling=row.filling,
+            notify=row.notify,
+        )
+
+    def _ports(self, id: str) -> Ports:
+        client = Client(self._broker, self._line)
+        return Ports(
+            MemoryHistory(client, self._names),
+            MemoryNotes(client, self._names, self._partitions),
+            MemoryOrders(client, self._names),
+            MemoryRow(self._line, self._registry, id),
+            MemoryTraffic(client, self._lag),
+        )
+
+    def stop(self) -> None:
+        """As SIGTERM."""
+        self._stopping.set()

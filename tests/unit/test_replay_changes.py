@@ -1,0 +1,193 @@
+"""What a new version of a catalog takes, by hand: one change at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+import pytest
+
+from processor.replay.changes import Changes, Unfinished, changes, unfinished_in
+from schemas.replays import Named, ReplayNote
+from schemas.state import Control
+from tests.unit.replaying import Versions
+
+FIRST = """
+catalog: songs
+version: 1
+events:
+  released: {topic: music, data: {artist: string?, collaborator: string?}}
+  login: {topic: web}
+metrics:
+  releases: {count: released}
+  artists: {distinct: released, by: data.artist}
+achievements:
+  - {key: first, name: A, description: A, category: c, when: releases >= 1}
+  - {key: ten, name: A, description: A, category: c, when: releases >= 10}
+  - {key: both, name: A, description: A, when: {all: [releases >= 3, artists >= 2]}}
+  - {key: all_c, name: A, description: A, all_of: {category: c}}
+"""
+
+
+SHARED = "[{type: shared, subject: data.collaborator}]"
+
+
+def to(new: str, unfinished: Unfinished | None = None, wanted: Collection[Named] | None = None) -> Changes:
+    versions = Versions([FIRST, new])
+    running = versions.program({"songs": 1})
+    return changes(running, versions.program({"songs": 2}), unfinished or Unfinished(), wanted)
+
+
+def second(*replaced: tuple[str, str], more: str = "") -> str:
+    text = FIRST.replace("version: 1", "version: 2")
+    for old, new in replaced:
+        assert old in text
+        text = text.replace(old, new)
+    return text + more
+
+
+def line(**said: Any) -> str:
+    return f"  - {{{', '.join(f'{name}: {value}' for name, value in said.items())}, name: A, description: A}}\n"
+
+
+def names(*keys: str) -> list[Named]:
+    return [("songs", key) for key in keys]
+
+
+def test_texts_and_points_change_nothing() -> None:
+    found = to(second(("key: first, name: A", "key: first, points: 7, name: Other")))
+
+    assert found.kind == "nothing"
+    assert found.why == ["nothing new is counted or earned"]
+
+
+def test_a_new_achievement_on_what_is_counted_is_a_sweep_over_its_types() -> None:
+    found = to(second(more=line(key="five", when="releases >= 5")))
+
+    assert found.kind == "sweep"
+    assert (found.muted, found.filling) == (names("five"), [])
+    assert found.types == {"music": ["released"]}
+
+
+def test_a_new_metric_is_filled_and_what_waits_for_it_is_muted() -> None:
+    new = second(("artists:", "logins: {count: login}\n  artists:"), more=line(key="guest", when="logins >= 1"))
+    found = to(new)
+
+    assert found.kind == "fold_and_merge"
+    assert (found.muted, found.filling) == (names("guest"), names("logins"))
+    assert found.types == {"web": ["login"]}
+
+
+def test_a_metric_that_means_something_else_begins_anew_with_all_that_waits_for_it() -> None:
+    found = to(second(("{count: released}", "{count: released, where: {data.artist: Me}}")))
+
+    assert found.kind == "fold_and_merge"
+    assert found.filling == names("releases")
+    assert found.muted == names("first", "ten", "both")
+    assert found.harder == names("first", "ten", "both")
+
+
+def test_a_window_is_a_metric_of_its_own() -> None:
+    found = to(
+        second(more=line(key="summer", when="releases >= 3", window="{from: 2026-06-01, until: 2026-09-01}"))
+    )
+
+    assert found.filling == names("releases@2026-06-01..2026-09-01")
+    assert found.muted == names("summer")
+
+
+def test_what_became_easier_is_swept_and_keeps_who_has_it() -> None:
+    found = to(second(("releases >= 10", "releases >= 8")))
+
+    assert (found.kind, found.muted, found.harder) == ("sweep", names("ten"), [])
+
+
+def test_what_became_harder_waits_for_nobody_and_is_the_policys() -> None:
+    found = to(second(("releases >= 10", "releases >= 12")))
+
+    assert (found.kind, found.muted, found.harder) == ("nothing", [], names("ten"))
+
+
+def test_a_second_condition_is_harder_and_has_a_past_that_nobody_remembers() -> None:
+    found = to(second(("when: releases >= 10", "when: {all: [releases >= 10, artists >= 5]}")))
+
+    assert (found.kind, found.muted, found.harder) == ("sweep", names("ten"), names("ten"))
+
+
+def test_a_set_is_kept_when_its_category_grows_and_swept_when_it_shrinks() -> None:
+    grown = to(second(more=line(key="hundred", category="c", when="releases >= 100")))
+    shrunk = to(second(("key: ten, name: A, description: A, category: c", "key: ten, name: A, description: A")))
+
+    assert (grown.muted, grown.harder) == (names("hundred"), [])
+    assert (shrunk.muted, shrunk.harder) == (names("all_c"), [])
+
+
+def test_what_is_not_listed_any_more_is_the_policys() -> None:
+    gone = "  - {key: both, name: A, description: A, when: {all: [releases >= 3, artists >= 2]}}\n"
+    found = to(second((gone, "")))
+
+    assert (found.kind, found.removed) == ("nothing", names("both"))
+
+
+def test_what_nobody_could_earn_yet_is_swept_when_it_is_switched_on() -> None:
+    versions = Versions([FIRST.replace("when: releases >= 10", "is_active: false, when: releases >= 10"), second()])
+    found = changes(versions.program({"songs": 1}), versions.program({"songs": 2}), Unfinished())
+
+    assert (found.kind, found.muted) == ("sweep", names("ten"))
+
+
+@pytest.mark.parametrize(
+    ("new", "why"),
+    [
+        (second(more="xp: [{on: released, amount: 5}]\n"), "gives XP by other rules"),
+        (second(more="levels: {of: releases, curve: [0, 3, 9]}\n"), "levels of catalog 'songs' begin elsewhere"),
+        (second(("artist: string?", "artist: string")), "'released' refuses events that were taken before"),
+        (
+            second(
+                ("collaborator: string?}}", f"collaborator: string?}}, derive: {SHARED}}}"),
+                ("releases: {count: released}", "releases: {count: released}\n  shares: {count: shared}"),
+            ),
+            "derives shared by a rule that no event of before went by",
+        ),
+    ],
+)  # fmt: skip
+def test_what_no_replay_of_a_part_can_make_up_for_is_full_and_says_why(new: str, why: str) -> None:
+    found = to(new)
+
+    assert found.kind == "full"
+    assert any(why in reason for reason in found.why)
+
+
+def test_levels_over_a_new_metric_are_told_by_its_past() -> None:
+    new = second(
+        ("artists:", "logins: {count: login}\n  artists:"), more="levels: {of: logins, curve: [0, 3, 9]}\n"
+    )
+
+    assert to(new).kind == "fold_and_merge"
+
+
+def test_what_is_wanted_again_is_swept_without_muting() -> None:
+    found = to(second(), wanted=names("ten"))
+
+    assert (found.kind, found.muted, found.filling, found.wanted) == ("sweep", [], [], names("ten"))
+
+
+def test_what_is_wanted_before_it_was_ever_brought_is_refused() -> None:
+    found = to(second(more=line(key="five", when="releases >= 5")), wanted=names("five"))
+
+    assert found.kind == "full"
+    assert "replay the version that brings them" in found.why[0]
+
+
+def test_what_a_cancelled_replay_left_is_taken_up_again() -> None:
+    left = ReplayNote(phase="cancelled", muted=names("both"), filling=names("artists"))
+    found = to(second(), unfinished_in([Control(replays={"r": left})]))
+
+    assert (found.kind, found.filling, found.muted) == ("fold_and_merge", names("artists"), names("both"))
+
+
+def test_what_waits_for_what_another_replay_fills_names_that_one() -> None:
+    going = ReplayNote(phase="ready", filling=names("artists"))
+    found = to(second(more=line(key="six", when="artists >= 6")), unfinished_in([Control(replays={"r": going})]))
+
+    assert found.conflicts == {("songs", "artists"): "r"}

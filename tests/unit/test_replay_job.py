@@ -1,0 +1,198 @@
+"""The job of a replay, step by step, over a partition in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from random import Random
+from typing import Any
+
+import pytest
+
+from processor.replay.job import LAG_MAX, Task, run
+from schemas.outcomes import Outcome, RevokedOutcome
+from schemas.replays import Named
+from schemas.state import decode_control
+from simulation.loop import virtual_loop
+from tests.unit.random_logs import Said
+from tests.unit.replaying import Course, Partition, Versions, World, changes_to, task_of
+
+FIRST = """
+catalog: songs
+version: 1
+events:
+  alpha: {topic: t.one, data: {text: string?}}
+metrics:
+  alphas: {count: alpha}
+achievements:
+  - {key: ten, name: A, description: A, when: alphas >= 10}
+"""
+FIVE = "  - {key: five, name: A, description: A, when: alphas >= 5}\n"
+TEXTS = "  - {key: texts, name: A, description: A, when: texts >= 2}\n"
+NOON = datetime(2026, 5, 1, 12, tzinfo=UTC)
+
+
+def second(more: str = FIVE, replaced: tuple[str, str] = ("", "")) -> str:
+    return FIRST.replace("version: 1", "version: 2").replace(*replaced) + more
+
+
+def with_texts() -> str:
+    return second(
+        TEXTS, ("alphas: {count: alpha}", "alphas: {count: alpha}\n  texts: {distinct: alpha, by: data.text}")
+    )
+
+
+def alphas(count: int, user: str = "ann", first: int = 0) -> list[Said]:
+    return [
+        {
+            "specversion": "1.0",
+            "id": f"{user}-{number}",
+            "source": "/web",
+            "type": "alpha",
+            "subject": user,
+            "time": (NOON + timedelta(hours=number)).isoformat(),
+            "data": {"text": str(number)},
+        }
+        for number in range(first, first + count)
+    ]
+
+
+class Stage:
+    """A partition on which a version ran, and a world for the job that brings the next one."""
+
+    def __init__(self, new: str, log: list[Said], wanted: list[Named] | None = None, **more: Any) -> None:
+        self.partition = Partition(Versions([FIRST]), Random(0))
+        for said in log:
+            self.partition.say(said)
+        self.partition.versions.publish(new, announced=False)
+        self.found, program = changes_to(self.partition, {"songs": 2}, wanted)
+        self.task: Task = task_of(self.found, program, **more)
+        self.world = World(self.partition, [], Random(0), Course())
+
+    def play(self, *meanwhile: Callable[[], Awaitable[object]]) -> str:
+        async def job() -> str:
+            working = asyncio.gather(run(self.task, self.world.ports()), *(each() for each in meanwhile))
+            return str((await working)[0])
+
+        return virtual_loop().run(job())
+
+    def unlocked(self) -> list[tuple[str, str, datetime, str]]:
+        found = (each for each in self.partition.outcomes if isinstance(each, Outcome))
+        return [(each.subject, each.data.achievement, each.data.earned_at, each.data.origin) for each in found]
+
+    def phase(self) -> str:
+        return decode_control(self.partition.control).replays["r"].phase
+
+
+def test_a_sweep_awards_what_was_earned_with_its_date() -> None:
+    stage = Stage(second(), [*alphas(7), *alphas(4, "bob")])
+
+    assert stage.play() == "done"
+    assert stage.unlocked() == [("ann", "five", NOON + timedelta(hours=4), "replay")]
+    assert stage.phase() == "done"
+
+
+def test_a_sweep_reads_the_past_of_winners_alone() -> None:
+    stage = Stage(second(), [*alphas(7), *alphas(4, "bob")])
+    stage.play()
+
+    assert {report.users for report in stage.world.reports} == {1}
+
+
+def test_a_sweep_in_which_nobody_wins_reads_no_past_at_all() -> None:
+    stage = Stage(second(), alphas(4))
+
+    assert stage.play() == "done"
+    assert (stage.world.reports, stage.unlocked()) == ([], [])
+
+
+def test_a_new_metric_has_its_past_and_its_awards() -> None:
+    stage = Stage(with_texts(), alphas(3))
+
+    assert stage.play() == "done"
+    assert stage.unlocked() == [("ann", "texts", NOON + timedelta(hours=1), "replay")]
+    assert [(each.phase, each.position, each.of, each.users) for each in stage.world.reports] == [
+        ("filling", 3, 3, 1),
+        ("active", 0, 0, 1),
+    ]
+
+
+def test_a_user_whose_metric_has_a_value_and_crossed_nothing_is_told_of_too() -> None:
+    stage = Stage(with_texts(), alphas(1))
+    stage.play()
+
+    sent = [type(order).__name__ for user, order in stage.world.sent if user is not None]
+    assert sent == ["Base", "Facts"]
+
+
+def test_what_runs_already_is_looked_at_again_without_muting() -> None:
+    stage = Stage(second(""), alphas(12), wanted=[("songs", "ten")])
+
+    assert stage.play() == "done"
+    assert [each[3] for each in stage.unlocked()] == ["live"]
+
+
+def test_a_paused_job_stands_still_and_goes_on() -> None:
+    stage = Stage(with_texts(), alphas(3))
+    stage.world.row = "paused"
+    seen: list[str] = []
+
+    async def resume() -> None:
+        await asyncio.sleep(60)
+        seen.append(stage.phase())
+        stage.world.row = "running"
+
+    assert stage.play(resume) == "done"
+    assert seen == ["filling"]
+
+
+def test_a_job_that_is_called_off_leaves_the_partition_cancelled() -> None:
+    stage = Stage(with_texts(), alphas(3))
+    stage.world.row = "cancelling"
+
+    assert stage.play() == "cancelled"
+    note = decode_control(stage.partition.control).replays["r"]
+    assert (note.phase, note.muted, note.filling) == ("cancelled", [("songs", "texts")], [("songs", "texts")])
+    assert stage.unlocked() == []
+
+
+def test_a_job_that_finds_its_replay_ended_does_nothing() -> None:
+    stage = Stage(second(), alphas(7))
+    stage.world.row = "failed"
+
+    assert stage.play() == "failed"
+    assert stage.world.sent == []
+
+
+def test_a_job_rests_while_live_is_behind_and_still_ends() -> None:
+    stage = Stage(with_texts(), alphas(40))
+
+    async def taken(lag: int) -> float:
+        stage.world.behind = lag
+        await run(stage.task, stage.world.ports())
+        return asyncio.get_running_loop().time()
+
+    quick = virtual_loop().run(taken(LAG_MAX))
+    stage = Stage(with_texts(), alphas(40))
+    assert virtual_loop().run(taken(LAG_MAX + 1)) > quick + 1
+
+
+def test_what_the_new_version_does_not_give_is_taken_when_the_operator_says_so() -> None:
+    harder = second("", ("alphas >= 10", "alphas >= 12"))
+    stage = Stage(harder, [*alphas(11), *alphas(13, "bob")], revoked=[("songs", "ten")])
+    stage.task = stage.task._replace(muted=[("songs", "ten")])
+
+    assert stage.play() == "done"
+    lost = [each for each in stage.partition.outcomes if isinstance(each, RevokedOutcome)]
+    assert [(each.subject, each.data.achievement) for each in lost] == [("ann", "ten")]
+
+
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_more_processes_send_the_same(at_once: int) -> None:
+    stage = Stage(with_texts(), alphas(5))
+    others = [lambda: run(stage.task, stage.world.ports())] * (at_once - 1)
+
+    assert stage.play(*others) == "done"
+    assert stage.unlocked() == [("ann", "texts", NOON + timedelta(hours=1), "replay")]
+    assert stage.partition.complaints == []
