@@ -143,7 +143,7 @@ class ReplayNote(msgspec.Struct, kw_only=True):
 
     Shapes: cut and active_at map a source topic to the next offset when prepare and activate were folded; users is
     how many have got a base, expected what the end marker said. A cancelled one keeps what is muted and fills,
-    until another replay takes it over; nothing else.
+    until another replay takes it over; nothing else. `revoked` when it took awards back, which may be earned anew.
     """
 
     phase: Phase
@@ -154,6 +154,7 @@ class ReplayNote(msgspec.Struct, kw_only=True):
     notify: Notify = "digest"
     users: int = 0
     expected: int | None = None
+    revoked: bool = False
 
 
 encode_order = msgspec.msgpack.Encoder().encode
