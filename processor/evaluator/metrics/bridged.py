@@ -154,8 +154,8 @@ def _reckoned(state: State, metric: MetricSpec) -> int:
 
 def _known(state: State, metric: MetricSpec) -> tuple[Iterator[Run], int, list[int], set[int]]:
     """All that decides the chains."""
-    edges = edges_of(state, metric)
-    return runs_of(state, metric), metric.grace, freezes_of(state, metric), joins(edges) if edges else set()
+    joined = joins(edges_of(state, metric)) if metric.edges is not None and state[metric.edges] else set()
+    return runs_of(state, metric), metric.grace, freezes_of(state, metric), joined
 
 
 def merge(earlier: Slots, later: Slots) -> Slots:
