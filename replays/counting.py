@@ -78,10 +78,10 @@ class Count:
     async def run(
         self, log: SourceLog, ends: Positions, connection: Connection, show: Callable[[int], None]
     ) -> Counted:
-        began = time.monotonic()
+        began, already = time.monotonic(), held(connection, self._sought)
         for partition in range(self._intent.partitions):
             past, won = await self._folded(log, ends, partition)
-            self._take(won, held(connection, partition, self._sought))
+            self._take(won, already)
             self._orders += sum(1 for _ in past.bases()) if self._aim.filling else 0
             show(self._records)
         return Counted([*self._gains()], self._anybody, self._records, self._orders, time.monotonic() - began)
@@ -154,10 +154,10 @@ def sought(intent: Intent, awards: Collection[Named]) -> Iterator[Sought]:
                 yield Sought((catalog.catalog, spec.reference), spec)
 
 
-def held(connection: Connection, partition: int, sought: Sequence[Sought]) -> dict[Named, set[Won]]:
-    """What the users of a partition hold of it already."""
+def held(connection: Connection, sought: Sequence[Sought]) -> dict[Named, set[Won]]:
+    """What users hold of it already."""
     found: dict[Named, set[Won]] = defaultdict(set)
-    wanted = {"partition": partition, "references": [f"{each.name[0]}/{each.name[1]}" for each in sought]}
+    wanted = {"references": [f"{each.name[0]}/{each.name[1]}" for each in sought]}
     for user, catalog, reference, scope in connection.execute(SQL["held"], wanted):
         found[catalog, reference].add((user, scope))
     return found
