@@ -20,6 +20,7 @@ PARTITIONS_MAX = 3
 REPLAYS_CHANCE = 1 / 3
 NOTHING_CHANCE = 0.3
 LEFT_OUT_CHANCE = 0.2
+LOOK_AGAIN_CHANCE = 0.15
 
 KINDS = ("kill", "kill at a step", "pause", "pause at a step", "join", "leave", "rewind", "compact", "kill all")
 OFTEN = ("pause at a step", "kill at a step")  # a process that wakes in the middle of a step is the worst there is
@@ -29,10 +30,10 @@ STRANGE_KINDS = ("again", "unknown", "malformed", "without value", "another key"
 
 
 class Wish(NamedTuple):
-    """To have a version run. Shapes: version, how many additions it has; after_s, seconds from when the wish before
-    came true."""
+    """To have a version run, or the past looked at again by what runs. Shapes: version, how many additions it has;
+    after_s, seconds from when the wish before came true."""
 
-    how: Literal["replay", "publish"]
+    how: Literal["replay", "publish", "look again"]
     version: int
     after_s: float
     notify: Notify
@@ -109,6 +110,8 @@ def _replays(chance: Random) -> Replays:
 
 def _wishes(chance: Random, additions: Sequence[str]) -> Iterator[Wish]:
     """Of several versions one may be left out, and what it brings comes with the next."""
+    if chance.random() < LOOK_AGAIN_CHANCE:
+        yield Wish("look again", 0, chance.random() * STARTS_S_MAX, "all")
     is_left_out = False
     for version, addition in enumerate(additions, 1):
         is_last = version == len(additions)
