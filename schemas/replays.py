@@ -138,7 +138,7 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
 ReplayOrder = Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done
 
 
-class ReplayNote(msgspec.Struct, kw_only=True):
+class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What a partition's control record says of a replay.
 
     Shapes: cut and active_at map a source topic to the next offset when prepare and activate were folded; users is
