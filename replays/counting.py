@@ -71,6 +71,7 @@ class Count:
         found = intent.changes
         self._aim = Aim(filling=found.filling, awards=[*found.muted, *found.wanted])
         self._sought = [*sought(intent, self._aim.awards)]
+        self._often = [each for each in self._sought if each.spec.scopes is not None]
         self._awards: dict[Named, int] = defaultdict(int)
         self._winners: dict[Named, int] = defaultdict(int)
         self._anybody = self._records = self._orders = 0
@@ -110,13 +111,14 @@ class Count:
         return self._users is None or (key is not None and key.decode(errors="replace") in self._users)
 
     def _instances(self, fact: Fact) -> Iterator[tuple[Named, str]]:
-        """The awards with a scope that a record gives."""
+        """What a record gives of achievements that are given often, and their scopes."""
         for crossing in fact.crossings:
             if isinstance(crossing, ByEvent):
-                yield (crossing.catalog, crossing.achievement), crossing.scope
+                given = crossing.catalog, crossing.achievement
+                yield from ((each.name, crossing.scope) for each in self._often if each.name == given)
             elif isinstance(crossing, InPeriod):
-                crossed = (crossing.catalog, crossing.metric, crossing.at)
-                for each in self._sought:
+                crossed = crossing.catalog, crossing.metric, crossing.at
+                for each in self._often:
                     every = each.spec.window.every if each.spec.window else None
                     if every is not None and each.threshold == crossed:
                         yield each.name, period_name(crossing.period, every)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Collection, Mapping
 from typing import Any
 
@@ -104,6 +104,28 @@ def test_a_plan_counts_what_the_reference_gives(name, keys):
         if (times := sum(key == reference for _, _, key, _ in awards))
     }
     assert counted.users == len({award[0] for award in awards})
+
+
+MORE = """
+achievements:
+  - {key: busy_week, name: Busy, category: projects, when: project_count >= 2, window: {every: week}}
+  - {key: either, name: Either, category: projects, when: {any: [project_count >= 3, battle_count >= 2]}}
+  - {key: after, name: After, category: projects, when: battle_count >= 1, requires: [first_project]}
+"""
+
+
+def test_weeks_ways_and_requirements_are_counted_as_the_reference_gives_them():
+    """What is required is folded, too, and not counted: whoever holds it has it already."""
+    old = (CATALOGS / "platform.yaml").read_text(encoding="utf-8")
+    new = old.replace("version: 1", "version: 2", 1).replace("\nladders:", f"{MORE}\nladders:")
+    log = events_of("platform")
+    awards = [each for each in reference.fold(log, [new]).awards if each[2] in ("busy_week", "either", "after")]
+
+    counted = count(Log(log), intended(old, new), Held([]))
+
+    assert {gain.achievement: gain.awards for gain in counted.gains} == Counter(key for _, _, key, _ in awards)
+    assert max(Counter(award[:3] for award in awards).values()) > 1, "nobody has two busy weeks"
+    assert counted.users == len({user for user, *_ in awards})
 
 
 def test_who_holds_it_is_not_counted_and_of_some_people_only_they_are():
