@@ -131,7 +131,7 @@ def test_a_cut_that_the_job_chooses_is_not_where_live_begins(monkeypatch: pytest
 
 def is_doubled_and_paused(plan: Plan) -> bool:
     """So that one job may cancel while the other sleeps."""
-    return plan.replays.replayers > 1 and "pause at an order" in plan.faults
+    return plan.replays.replayers > 1 and "pause at an order" in plan.replays.faults
 
 
 def test_a_cancel_that_is_forgotten_lets_a_late_prepare_revive_the_replay(monkeypatch: pytest.MonkeyPatch) -> None:

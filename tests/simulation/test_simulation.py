@@ -63,7 +63,7 @@ def test_every_fault_of_the_plan_happens_often() -> None:
     """Else the invariants would hold for want of anything that could break them."""
     happened = how_often()
     wanted = [
-        *(kind for kind in (*KINDS, *REPLAY_KINDS) if not kind.endswith(("at a step", "at an order"))),
+        *(kind for kind in (*KINDS, *REPLAY_KINDS) if not kind.endswith("at a step")),
         *(f"{fate}: {what}" for fate in Weather.FATES for what in LOSSES),
         *("chunk lost", "chunk twice", "chunk stale", "compacted"),
         *("transaction committed", "transaction aborted"),
@@ -85,7 +85,7 @@ def test_every_numbered_step_is_a_place_where_processes_died() -> None:
 @pytest.mark.simulation
 def test_every_step_of_a_replay_is_a_place_where_jobs_died() -> None:
     happened = how_often()
-    rare = {step: happened[f"trap at {step}"] for step in ORDERS if happened[f"trap at {step}"] < 3}
+    rare = {step: happened[f"trap at {step}"] for step in ORDERS if happened[f"trap at {step}"] < 10}
     assert not rare, f"in {SEEDS} simulations: {rare}"
 
 
