@@ -42,7 +42,7 @@ PARTITIONS = [progress(0, 1_000, 900.0), progress(1, 400, 100.0), progress(2, 80
 
 
 def shown(standing: Standing) -> str:
-    console = Console(width=120, file=StringIO())
+    console = Console(width=200, file=StringIO())
     with console.capture() as capture:
         console.print(page(standing))
     return capture.get()
@@ -73,6 +73,15 @@ def test_a_failed_one_says_why() -> None:
     failed = REPLAY._replace(status="failed", failure="the log begins at 40")
 
     assert "toy-v2-1: failed: the log begins at 40" in shown(Standing(failed, [], None))
+
+
+def test_one_that_nobody_carries_out_says_what_to_look_at() -> None:
+    standing = Standing(REPLAY, [], None, is_still=True)
+
+    assert "toy-v2-1: running, but nothing was heard of it for 30 s: does a `laurel replayer` run?" in shown(
+        standing
+    )
+    assert standing.told()["is_still"]
 
 
 def test_each_partition_has_a_line() -> None:
