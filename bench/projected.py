@@ -7,14 +7,24 @@ an order that a seed gives. The rows are worked out here from the same draws, by
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from bench.load import TOPIC
 from schemas.outcomes import Evidence, Outcome, Unlocked, encode_outcome, unlocked_id
 from schemas.program import AchievementSpec, CatalogProgram, Ledger
-from schemas.state import ID_BYTES, WINDOW_IDS, ZONE, State, encode_state, fresh_state
+from schemas.state import (
+    CONTROL_KEY,
+    ID_BYTES,
+    WINDOW_IDS,
+    ZONE,
+    Control,
+    State,
+    encode_control,
+    encode_state,
+    fresh_state,
+)
 
 EARNED_BY_EACH = 20  # achievements of a user, about
 STATES_OF_EACH = 4  # records of a user in the changelog, about
@@ -46,10 +56,14 @@ QUERIES = {
 
 
 class Given(NamedTuple):
-    """Records for a topic, and the rows of each table that they must come to."""
+    """Records for a topic, and the rows of each table that they must come to.
+
+    Shapes: heads begin each transaction, in every partition.
+    """
 
     records: list[tuple[bytes, bytes]]
     rows: Mapping[str, list[Row]]
+    heads: Sequence[tuple[bytes, bytes]] = ()
 
 
 def outcomes(program: CatalogProgram, count: int, *, announce: bool) -> Given:
@@ -145,7 +159,8 @@ def states(program: CatalogProgram, ledger: Ledger, count: int) -> Given:
         state[ZONE] = zone
         records.append((user.encode(), encode_state(state)))
         rows[user] = (user, {program.catalog: values}, {program.catalog: _streaks(program, values)}, zone)
-    return Given(records, {"user_progress": list(rows.values())})
+    control = encode_control(Control(catalogs={program.catalog: program.version}))
+    return Given(records, {"user_progress": list(rows.values())}, [(CONTROL_KEY, control)])
 
 
 def _fresh(ledger: Ledger) -> State:

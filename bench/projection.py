@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
+from itertools import product
 from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
@@ -143,7 +144,10 @@ async def _publish(
         publisher = Publisher(client, {topic: PARTITIONS})
         for start in range(0, count, RECORDS_OF_A_TRANSACTION):
             part = given.records[start : start + RECORDS_OF_A_TRANSACTION]
-            await publisher.commit(Outgoing(topic, key, value) for key, value in part)
+            async with client.transaction():
+                for partition, (key, value) in product(range(PARTITIONS), given.heads):
+                    await client.send(topic, value, key, partition=partition)
+                await publisher.send_all(Outgoing(topic, key, value) for key, value in part)
     ends: Positions = await last_stable_offsets(bootstrap, [(topic, number) for number in range(PARTITIONS)])
     return given, {partition: end for (_, partition), end in ends.items()}
 

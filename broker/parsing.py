@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -67,10 +68,15 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
     Raises: LaurelError for what cannot be read at all, with its place.
     """
 
+    next_fetch_offset: int
     _records: Any
     _records_iterator: Any
     _rest: Sequence[Record] = ()  # of a batch that was too many
     _takes_batches = False
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._start = self.next_fetch_offset
 
     def __next__(self) -> Any:  # the hot path: as in the class above, and a try costs nothing
         try:
@@ -84,7 +90,12 @@ class TolerantRecords(fetcher.PartitionRecords):  # type: ignore[misc]
             raise self._unreadable(error) from error
 
     def take(self, count: int) -> list[Record]:
-        """The next records, fewer than `count` only when these are all."""
+        """The next records, fewer than `count` only when these are all.
+
+        What was begun one by one goes on so: its parser stands in the middle of a batch.
+        """
+        if not self._takes_batches and self.next_fetch_offset != self._start:
+            return [*islice(self, count)]
         if not self._takes_batches:
             self._takes_batches, self._consumer_record = True, _as_parsed
             self._read(self._records)

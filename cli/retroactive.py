@@ -130,4 +130,4 @@ def _done(settings: Settings, wish: Wish, as_json: bool) -> int:
         print(
             f"replay '{replay.id}' is {standing.replay.status}: `laurel replay diff {replay.id}` shows what it gave"
         )
-    return exit_code(standing.replay)
+    return run(exit_code(settings, standing.replay))

@@ -71,6 +71,7 @@ class Count:
         found = intent.changes
         self._aim = Aim(filling=found.filling, awards=[*found.muted, *found.wanted])
         self._sought = [*sought(intent, self._aim.awards)]
+        self._often = [each for each in self._sought if each.spec.scopes is not None]
         self._awards: dict[Named, int] = defaultdict(int)
         self._winners: dict[Named, int] = defaultdict(int)
         self._anybody = self._records = self._orders = 0
@@ -78,10 +79,10 @@ class Count:
     async def run(
         self, log: SourceLog, ends: Positions, connection: Connection, show: Callable[[int], None]
     ) -> Counted:
-        began = time.monotonic()
+        began, already = time.monotonic(), held(connection, self._sought)
         for partition in range(self._intent.partitions):
             past, won = await self._folded(log, ends, partition)
-            self._take(won, held(connection, partition, self._sought))
+            self._take(won, already)
             self._orders += sum(1 for _ in past.bases()) if self._aim.filling else 0
             show(self._records)
         return Counted([*self._gains()], self._anybody, self._records, self._orders, time.monotonic() - began)
@@ -110,13 +111,14 @@ class Count:
         return self._users is None or (key is not None and key.decode(errors="replace") in self._users)
 
     def _instances(self, fact: Fact) -> Iterator[tuple[Named, str]]:
-        """The awards with a scope that a record gives."""
+        """What a record gives of achievements that are given often, and their scopes."""
         for crossing in fact.crossings:
             if isinstance(crossing, ByEvent):
-                yield (crossing.catalog, crossing.achievement), crossing.scope
+                given = crossing.catalog, crossing.achievement
+                yield from ((each.name, crossing.scope) for each in self._often if each.name == given)
             elif isinstance(crossing, InPeriod):
-                crossed = (crossing.catalog, crossing.metric, crossing.at)
-                for each in self._sought:
+                crossed = crossing.catalog, crossing.metric, crossing.at
+                for each in self._often:
                     every = each.spec.window.every if each.spec.window else None
                     if every is not None and each.threshold == crossed:
                         yield each.name, period_name(crossing.period, every)
@@ -154,10 +156,10 @@ def sought(intent: Intent, awards: Collection[Named]) -> Iterator[Sought]:
                 yield Sought((catalog.catalog, spec.reference), spec)
 
 
-def held(connection: Connection, partition: int, sought: Sequence[Sought]) -> dict[Named, set[Won]]:
-    """What the users of a partition hold of it already."""
+def held(connection: Connection, sought: Sequence[Sought]) -> dict[Named, set[Won]]:
+    """What users hold of it already."""
     found: dict[Named, set[Won]] = defaultdict(set)
-    wanted = {"partition": partition, "references": [f"{each.name[0]}/{each.name[1]}" for each in sought]}
+    wanted = {"references": [f"{each.name[0]}/{each.name[1]}" for each in sought]}
     for user, catalog, reference, scope in connection.execute(SQL["held"], wanted):
         found[catalog, reference].add((user, scope))
     return found

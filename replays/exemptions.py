@@ -13,9 +13,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from schemas.program import XP, AchievementSpec, AtLeast, CatalogProgram, CatalogRecord, Condition, MetricSpec
+from schemas.program import Any as AnyOf
 from schemas.replays import Named
 from schemas.topics import Names
 
+REPLAYED = "a replay gave it while events came, and one of these may stand for an earlier one"
 SEVERAL_TOPICS = "its events come from several topics, which have no order among each other"
 
 
@@ -84,12 +86,25 @@ class Exemption:
         due = frozenset(self._due(since))
         while fresh := self._hanging() | self._xp_hanging():
             self.achievements |= fresh
-        undated = {
-            entry.reference: SEVERAL_TOPICS
-            for entry in self._program.achievements
-            if entry.reference not in self.achievements and len(self._topics.of_entry(entry)) > 1
-        }
+        undated = dict(self._undated(since))
         return Exempt(self.metrics, self.achievements, undated, since, due)
+
+    def _undated(self, since: Mapping[str, int]) -> Iterator[tuple[str, str]]:
+        for entry in self._program.achievements:
+            if entry.reference not in self.achievements:
+                several = len(self._topics.of_entry(entry)) > 1
+                why = SEVERAL_TOPICS if several else REPLAYED if self._is_loosely_dated(entry, since) else None
+                if why:
+                    yield entry.reference, why
+
+    def _is_loosely_dated(self, entry: AchievementSpec, since: Mapping[str, int]) -> bool:
+        """Between the decision of a replay and its facts live does not know what was crossed before."""
+        replayed = [each for each in self._topics.entries_of(entry) if since[each.reference] > self._first]
+        if not replayed:
+            return False
+        metrics = self._topics.metrics_of(entry)
+        has_ways = any(each.on or _has_ways(each.when) for each in replayed)
+        return has_ways or not all(metric.only_grows for metric in metrics)
 
     # --- metrics ---
 
@@ -219,23 +234,27 @@ class _Topics:
         return topics | self._of_challenges() if metric.kind == "xp" else topics
 
     def of_entry(self, entry: AchievementSpec) -> set[str]:
-        topics = {topic for feed in entry.on for topic in self.of_type(feed.type)}
-        for metric in self.metrics_of(entry):
-            topics |= self.of_feeds(metric)
-        return topics
+        feeds = (feed for each in self.entries_of(entry) for feed in each.on)
+        topics = {topic for feed in feeds for topic in self.of_type(feed.type)}
+        return topics.union(*map(self.of_feeds, self.metrics_of(entry)))
 
     def metrics_of(self, entry: AchievementSpec) -> list[MetricSpec]:
         """All that it waits for, also through what it requires and through what gives XP."""
-        keys: set[str] = set()
-        waiting, seen = [entry], {entry.reference}
+        keys = {key for each in self.entries_of(entry) for key in metrics_in(each.when)}
+        return [self._metrics[key] for key in sorted(keys)]
+
+    def entries_of(self, entry: AchievementSpec) -> list[AchievementSpec]:
+        """It, all that it requires, and what gives XP where it waits for that."""
+        found = {entry.reference: entry}
+        waiting = [entry]
         while waiting:
             each = waiting.pop()
-            keys |= metrics_in(each.when)
             more = [self._entries[name] for name in each.requires]
-            more += [giving for giving in self._entries.values() if giving.xp] if XP in keys else []
-            waiting += [found for found in more if found.reference not in seen]
-            seen |= {found.reference for found in more}
-        return [self._metrics[key] for key in sorted(keys)]
+            if XP in metrics_in(each.when):
+                more += [giving for giving in self._entries.values() if giving.xp]
+            waiting += [fresh for fresh in more if fresh.reference not in found]
+            found |= {fresh.reference: fresh for fresh in more}
+        return [*found.values()]
 
     def _of_challenges(self) -> set[str]:
         return {self._names.commands} if self._program.challenges else set()
@@ -249,6 +268,13 @@ def metrics_in(condition: Condition) -> set[str]:
     if isinstance(condition, AtLeast):
         return {condition.metric}
     return {metric for part in condition.of for metric in metrics_in(part)}
+
+
+def _has_ways(condition: Condition) -> bool:
+    """Whether one of several things suffices."""
+    if isinstance(condition, AtLeast):
+        return False
+    return isinstance(condition, AnyOf) or any(_has_ways(part) for part in condition.of)
 
 
 def _earlier_topics(records: Sequence[CatalogRecord], record: CatalogRecord, names: Names) -> set[str]:

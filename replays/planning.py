@@ -83,7 +83,6 @@ def _plan(intent: Intent, counted: Counted, connection: Connection, rate: float)
     """Units: rate, the orders that may be sent a second."""
     found, catalog = intent.changes, intent.catalog
     awards = sum(gain.awards for gain in counted.gains)
-    folds = 2 if found.filling else 1  # once up to the cut, and once for what was crossed
     return Plan(
         plan=hash_of(intent),
         catalog=catalog.catalog,
@@ -106,7 +105,7 @@ def _plan(intent: Intent, counted: Counted, connection: Connection, rate: float)
         conflicts=[(*name, holder) for name, holder in found.conflicts.items()],
         truncated=[str(each) for each in intent.lost],
         records=counted.records,
-        minutes=round((folds * counted.seconds + counted.orders / rate) / 60, 1),
+        minutes=round((counted.seconds + counted.orders / rate) / 60, 1),
     )
 
 

@@ -1,9 +1,7 @@
 -- name: held
 select user_id, catalog, concat_ws('/', achievement, tier), scope
 from user_achievement
-where revoked_at is null
-    and evidence_partition = %(partition)s
-    and concat_ws('/', catalog, achievement, tier) = any(%(references)s);
+where revoked_at is null and concat_ws('/', catalog, achievement, tier) = any(%(references)s);
 
 -- name: holders
 select count(*) from user_achievement

@@ -34,9 +34,9 @@ class Held(NamedTuple):
 class PartitionFold:
     """The chosen users of one partition."""
 
-    def __init__(self, program: Program, partition: int, partitions: int) -> None:
+    def __init__(self, program: Program, ready: ReadyProgram, partition: int, partitions: int) -> None:
         self.program = program
-        self._evaluator = PartitionEvaluator(ReadyProgram(program), partition, partitions)
+        self._evaluator = PartitionEvaluator(ready, partition, partitions)
         self._fresh = fresh_state(program.ledger)
         self.awards: dict[Award, Held] = {}
         self.metrics: dict[str, Values] = {}
@@ -81,8 +81,9 @@ class Recomputation:
         """Shapes: programs, what each partition of the state runs."""
         self._bootstrap, self._partitions = bootstrap, len(programs)
         self._users = {user.encode() for user in users}
+        ready = {id(program): ReadyProgram(program) for program in programs.values()}  # most run the same one
         self._folds = {
-            partition: PartitionFold(programs[partition], partition, len(programs))
+            partition: PartitionFold(programs[partition], ready[id(programs[partition])], partition, len(programs))
             for partition in sorted({*map(self.partition_of, users)})
         }
         self.positions: Positions = {}

@@ -217,6 +217,11 @@ class Registry:
         rows = await self._rows("last_word", {"id": id, "verb": verb})
         return Word(*rows[0]) if rows else None
 
+    async def still_s(self, id: str) -> float:
+        """How long nothing was heard of it: of no command, and of no job."""
+        ((seconds,),) = await self._rows("still", {"id": id})
+        return float(seconds)
+
     async def _ordered(self, verb: str, id: str) -> Replay:
         """An operator's change; one that is there already changes nothing."""
         changed, replay = await self._change(verb, id), await self.get(id)

@@ -83,3 +83,10 @@ values (%(who)s, %(verb)s, %(id)s, %(catalog)s, %(sha256)s, %(details)s);
 
 -- name: last_word
 select who, at from replay_audit where replay_id = %(id)s and verb = %(verb)s order by id desc limit 1;
+
+-- name: still
+-- Seconds since somebody gave a command, or a job said how far it is.
+select extract(epoch from now() - greatest(
+    (select max(at) from replay_audit where replay_id = %(id)s),
+    (select max(updated_at) from replay_progress where replay_id = %(id)s)
+))::double precision;

@@ -80,17 +80,14 @@ async def run_to_end(settings: ReplaySettings, id: str) -> None:
 
 async def carry_out(settings: ReplaySettings, id: str) -> None:
     """As far as it goes now. Raises: what a server's client raises when it went away; then another may go on."""
-    log.info("replay is carried out", replay=id)
     try:
-        status = await run_replay(settings, id)
+        await run_replay(settings, id)
     except SERVER_ERRORS:
         raise
     except Exception as error:
         log.exception("replay failed", replay=id)
         async with registry_of(settings) as registry:
             await registry.end(id, "failed", told(error))
-    else:
-        log.info("replay stopped", replay=id, status=status)
 
 
 def told(error: Exception) -> str:

@@ -10,12 +10,14 @@ from psycopg import OperationalError
 
 from projections.decoding import RESTART
 from projections.worker import pause
-from replays.registry import registry_of
+from replays.registry import Registry, registry_of
 from replays.running import LOOK_S, SERVER_ERRORS, carry_out
 from replays.settings import ReplaySettings
 from schemas.errors import LaurelError, Precondition
 
 START_PAUSE_S = 1.0
+
+Tasks = dict[str, asyncio.Task[None]]
 
 log = structlog.get_logger(__name__)
 
@@ -60,17 +62,29 @@ async def await_database(settings: ReplaySettings) -> None:
 
 
 async def serve_until(settings: ReplaySettings, stopping: asyncio.Event) -> None:
-    under_way: dict[str, asyncio.Task[None]] = {}
+    tasks: Tasks = {}
     try:
         async with registry_of(settings) as registry:
             while not stopping.is_set():
-                for id in await registry.under_way():
-                    if id not in under_way:
-                        under_way[id] = asyncio.create_task(carry_out(settings, id))
-                for id in [id for id, task in under_way.items() if task.done()]:
-                    under_way.pop(id).result()
+                await begin(settings, registry, tasks)
+                await finish(registry, tasks)
                 await pause(stopping, LOOK_S)
     finally:
-        for task in under_way.values():
+        for task in tasks.values():
             task.cancel()
-        await asyncio.gather(*under_way.values(), return_exceptions=True)
+        await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+
+async def begin(settings: ReplaySettings, registry: Registry, tasks: Tasks) -> None:
+    """A task for every replay that is under way and has none."""
+    for id in await registry.under_way():
+        if id not in tasks:
+            log.info("replay is carried out", replay=id)
+            tasks[id] = asyncio.create_task(carry_out(settings, id))
+
+
+async def finish(registry: Registry, tasks: Tasks) -> None:
+    """Raises: what ended a task."""
+    for id in [id for id, task in tasks.items() if task.done()]:
+        tasks.pop(id).result()
+        log.info("replay stopped", replay=id, status=await registry.status(id))

@@ -19,9 +19,10 @@ from broker.topics import partition_counts
 from projections.statements import statements
 from replays.exemptions import Exempt, Past, Replayed, exempt
 from replays.history import lost_beginnings
+from replays.intent import program_at
 from replays.recomputation import Award, Held, Recomputation, Values, folded_topics
 from schemas.errors import Precondition
-from schemas.program import CatalogRecord, Program
+from schemas.program import Program
 from schemas.replays import Named
 from schemas.state import Control
 from schemas.topics import Names
@@ -118,18 +119,16 @@ async def rules_of_partitions(
         )
     records = await read_records(bootstrap, names)
     newest = max(controls.values(), key=lambda control: sorted(control.catalogs.items()))
-    programs = {
-        number: running(records, controls.get(number, newest).catalogs, names) for number in range(partitions)
-    }
-    past = Past(records, replays, unfinished(controls), await _truncated(bootstrap, programs))
-    return {number: _rules(program, past, names, catalog) for number, program in programs.items()}
+    run = {number: _versions(controls.get(number, newest)) for number in range(partitions)}
+    programs = {versions: program_at(records, names, dict(versions)) for versions in {*run.values()}}
+    lost = await _truncated(bootstrap, {number: programs[versions] for number, versions in run.items()})
+    past = Past(records, replays, unfinished(controls), lost)
+    rules = {versions: _rules(program, past, names, catalog) for versions, program in programs.items()}
+    return {number: rules[versions] for number, versions in run.items()}
 
 
-def running(records: Sequence[CatalogRecord], versions: Mapping[str, int], names: Names) -> Program:
-    """The program of these versions, over the numbering that all versions share."""
-    chosen = {each.catalog: each.program for each in records if versions.get(each.catalog) == each.version}
-    programs = [chosen[catalog] for catalog in sorted(chosen)]
-    return Program(catalogs=programs, ledger=records[-1].ledger, derived=names.derived, commands=names.commands)
+def _versions(control: Control) -> tuple[tuple[str, int], ...]:
+    return tuple(sorted(control.catalogs.items()))
 
 
 def unfinished(controls: Mapping[int, Control]) -> set[Named]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal, Inexact, InvalidOperation, Overflow
 from functools import reduce
@@ -99,8 +100,9 @@ FIELD_TYPES: dict[str, Any] = {
 }
 
 
-def event_kind(place: int, spec: EventSpec) -> EventKind:
-    """What reads the data of an event type: a struct of just the declared fields."""
+def event_kind(place: int, spec: EventSpec, home: str = "") -> EventKind:
+    """What reads the data of an event type: a struct of just the declared fields. A derived one has its home as
+    source."""
     # msgspec wants required fields first; the attribute of a field is f<index>, since any name is legal in JSON
     fields = sorted(enumerate(spec.fields), key=lambda item: item[1].optional)
     struct = msgspec.defstruct(
@@ -112,20 +114,21 @@ def event_kind(place: int, spec: EventSpec) -> EventKind:
     decimals = [(attribute(index), field) for index, field in fields if field.type == "decimal"]
     scale = _scaler(decimals) if decimals else None
     return EventKind(
-        place, spec.schemaversion, msgspec.json.Decoder(struct).decode, scale, _whole(spec, struct), struct
+        place, spec.schemaversion, msgspec.json.Decoder(struct).decode, scale, _whole(spec, struct, home), struct
     )
 
 
-def _whole(spec: EventSpec, data: type[msgspec.Struct]) -> type[msgspec.Struct]:
+def _whole(spec: EventSpec, data: type[msgspec.Struct], home: str) -> type[msgspec.Struct]:
     """The struct of a whole event, told by its type: envelope and data in one call of the decoder."""
     may_lack_data = all(field.optional for field in spec.fields)
     version = Literal[spec.schemaversion]  # type: ignore[name-defined]
+    source = Literal[home] if home.startswith(DERIVED_SOURCE) else Name
     return msgspec.defstruct(
         f"Event_{spec.type}",
         [
             ("specversion", Literal["1.0"]),
             ("id", Name),
-            ("source", Name),
+            ("source", source),
             ("subject", UserId),
             ("time", Moment),
             ("data", data, msgspec.field(default_factory=data)) if may_lack_data else ("data", data),
@@ -182,19 +185,27 @@ class EventReader:
     does not take another; its caller looks at what no decoder can know, such as the record's key. `read` goes step
     by step: it reads what `decode` does not, binary mode among it, and gives the reason for what it refuses.
 
-    Shapes: `specs` maps (home, type) to its spec; the home is empty but on the derived topic, whose events `decode`
-    never takes, since there a type alone does not tell what an event is: it is the source of a derived event, and
-    of a copy the topic that it was published on.
+    Shapes: `specs` maps (home, type) to its spec; the home is empty but on the derived topic: there it is the
+    source of a derived event, and of a copy, which `decode` never takes, the topic that it was published on.
     """
 
     def __init__(self, specs: Mapping[tuple[str, str], EventSpec], *, derived: bool = False) -> None:
         self.keys = list(specs)
-        self.kinds = [event_kind(place, spec) for place, spec in enumerate(specs.values())]
+        self.kinds = [event_kind(place, spec, home) for place, ((home, _), spec) in enumerate(specs.items())]
         self._derived = derived
         self._kinds: dict[Any, EventKind] = {
             key if derived else key[1]: kind for key, kind in zip(self.keys, self.kinds, strict=True)
         }
-        self.decode = _take_nothing if derived or not specs else _decoder_of_any(self.kinds)
+        self.decode = _decoder_of_any(self._told_by_type())
+
+    def _told_by_type(self) -> list[EventKind]:
+        """The kinds that are no copies, and that no other has the type of."""
+        types = Counter(name for _, name in self.keys)
+        return [
+            kind
+            for (home, name), kind in zip(self.keys, self.kinds, strict=True)
+            if types[name] == 1 and (not home or home.startswith(DERIVED_SOURCE))
+        ]
 
     def read(self, record: Record) -> Reading | None:
         """An event, or None when no catalog declares its type. Raises: BadRecord."""
@@ -252,7 +263,9 @@ def check_key(subject: str, key: bytes | None) -> None:
     check_user(key)
 
 
-def _decoder_of_any(kinds: Iterable[EventKind]) -> Callable[[bytes], Any]:
+def _decoder_of_any(kinds: Collection[EventKind]) -> Callable[[bytes], Any]:
+    if not kinds:
+        return _take_nothing
     whole: Any = reduce(operator.or_, (kind.whole for kind in kinds))
     return msgspec.json.Decoder(whole).decode
 

@@ -138,12 +138,12 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
 ReplayOrder = Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done
 
 
-class ReplayNote(msgspec.Struct, kw_only=True):
+class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     """What a partition's control record says of a replay.
 
     Shapes: cut and active_at map a source topic to the next offset when prepare and activate were folded; users is
     how many have got a base, expected what the end marker said. A cancelled one keeps what is muted and fills,
-    until another replay takes it over; nothing else.
+    until another replay takes it over; nothing else. `revoked` when it took awards back, which may be earned anew.
     """
 
     phase: Phase
@@ -154,6 +154,7 @@ class ReplayNote(msgspec.Struct, kw_only=True):
     notify: Notify = "digest"
     users: int = 0
     expected: int | None = None
+    revoked: bool = False
 
 
 encode_order = msgspec.msgpack.Encoder().encode

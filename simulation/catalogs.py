@@ -18,6 +18,7 @@ from schemas.replays import Named
 from simulation.activity import NAMES, PLAYS, RATINGS
 
 CATALOG = "toy"
+SHARED_MAX = 200  # programs that are kept ready
 LATER_METRICS, LATER_ACHIEVEMENTS = "  # later metrics\n", "  # later achievements\n"
 
 FIRST = f"""
@@ -172,6 +173,8 @@ class ReadyOnce(Programs):
         program = self.program(wanted)
         key = tuple(each.sha256 for each in program.catalogs), len(program.ledger.slots), withheld, settled
         if key not in self._shared:
+            if len(self._shared) == SHARED_MAX:
+                self._shared.clear()
             self._shared[key] = super().ready(wanted, withheld, settled=settled)
         return self._shared[key]
 

@@ -53,8 +53,10 @@ class Group:
 
     def remove(self, member: Member) -> None:
         if member in self._members:
-            del self._members[member]
+            joined = self._members.pop(member)
             member.wanted.set()  # if it lives it finds out, and joins again
+            if joined is not None and not joined.done():
+                joined.set_result(frozenset())
             self._rebalance()
 
     def watch(self, member: Member) -> None:

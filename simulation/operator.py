@@ -65,7 +65,8 @@ class Operator:
     def _try(self) -> None:
         """The first wish; again in a while when it cannot come true yet."""
         wish = self.wishes[0]
-        if {"replay": self._replay, "publish": self._publish}[wish.how](wish):
+        grant = {"replay": self._replay, "publish": self._publish, "look again": self._look_again}
+        if grant[wish.how](wish):
             self.wishes.pop(0)
             self.begin()
         else:
@@ -106,6 +107,14 @@ class Operator:
             if self._chance.random() < INTERRUPTED_CHANCE:
                 return False
         return self._is_known() and self._start(self.published[-1], wish.notify)
+
+    def _look_again(self, wish: Wish) -> bool:
+        """At the past of everything that runs from the first version on: nobody gains anything."""
+        first = self._versions[0]
+        wanted = [(CATALOG, each.reference) for each in first.program.achievements]
+        row = Row(f"replay-{len(self.registry.rows)}", first, [], [], wish.notify, wanted)
+        self._saw("past looked at again")
+        return self.registry.start(row)
 
     def _start(self, record: CatalogRecord, notify: Notify) -> bool:
         """False where another replay has what this one would fill or mute."""

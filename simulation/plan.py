@@ -16,23 +16,26 @@ from simulation.catalogs import ADDITIONS, NOTHING
 
 STARTS_S_MAX = 6.0
 FAULTS_S = 14.0  # so long faults happen; then everything has to come to an end
+REPLAYED_S = 24.0  # replays are slow among faults, and their own befall them behind those, too
 PARTITIONS_MAX = 3
 REPLAYS_CHANCE = 1 / 3
 NOTHING_CHANCE = 0.3
 LEFT_OUT_CHANCE = 0.2
+LOOK_AGAIN_CHANCE = 0.15
 
 KINDS = ("kill", "kill at a step", "pause", "pause at a step", "join", "leave", "rewind", "compact", "kill all")
 OFTEN = ("pause at a step", "kill at a step")  # a process that wakes in the middle of a step is the worst there is
-REPLAY_KINDS = ("kill job", "kill at an order", "pause at an order", "pause replay", "cancel replay")
+REPLAY_KINDS = ("kill job", "pause replay", "cancel replay")
+ORDER_KINDS = ("kill at an order", "pause at an order", "kill worker at an order")
 LOSSES = ("append", "move", "commit", "fence", "statement", "database commit", "order")
 STRANGE_KINDS = ("again", "unknown", "malformed", "without value", "another key", "future", "another partition")
 
 
 class Wish(NamedTuple):
-    """To have a version run. Shapes: version, how many additions it has; after_s, seconds from when the wish before
-    came true."""
+    """To have a version run, or the past looked at again by what runs. Shapes: version, how many additions it has;
+    after_s, seconds from when the wish before came true."""
 
-    how: Literal["replay", "publish"]
+    how: Literal["replay", "publish", "look again"]
     version: int
     after_s: float
     notify: Notify
@@ -44,9 +47,10 @@ class Replays(NamedTuple):
     additions: tuple[str, ...]
     wishes: list[Wish]
     replayers: int
+    faults: list[str]
 
 
-NO_REPLAYS = Replays((), [], 0)
+NO_REPLAYS = Replays((), [], 0, [])
 
 
 class Plan(NamedTuple):
@@ -80,7 +84,7 @@ def plan(seed: int) -> Plan:
         events=chance.choice((40, 80) if replays.wishes else (40, 80, 80, 160)),
         users=chance.choice((3, 8, 20)),
         rates={kind: chance.choice((0.0, 0.02, 0.1)) for kind in STRANGE_KINDS},
-        faults=_faults(chance) + (_replay_faults(chance) if replays.wishes else []),
+        faults=_faults(chance),
         losses={what: chance.choice((0.0, 0.0, 0.02, 0.1)) for what in LOSSES},
         slow=chance.choice((0.0, 0.01, 0.05)),
         mishaps=chance.choice((0.0, 0.0, 0.02, 0.1)),
@@ -97,18 +101,21 @@ def _faults(chance: Random) -> list[str]:
 
 
 def _replay_faults(chance: Random) -> list[str]:
-    return chance.choices(REPLAY_KINDS, k=chance.randint(1, 4))
+    return [*chance.choices(ORDER_KINDS, k=2), *chance.choices(REPLAY_KINDS, k=chance.randint(0, 3))]
 
 
 def _replays(chance: Random) -> Replays:
     additions = chance.sample([*ADDITIONS], chance.choice((1, 1, 1, 2, 3)))
     if chance.random() < NOTHING_CHANCE:
         additions.insert(chance.randint(0, len(additions)), NOTHING)
-    return Replays(tuple(additions), [*_wishes(chance, additions)], replayers=chance.choice((1, 1, 2)))
+    wishes, replayers = [*_wishes(chance, additions)], chance.choice((1, 1, 2))
+    return Replays(tuple(additions), wishes, replayers, _replay_faults(chance))
 
 
 def _wishes(chance: Random, additions: Sequence[str]) -> Iterator[Wish]:
     """Of several versions one may be left out, and what it brings comes with the next."""
+    if chance.random() < LOOK_AGAIN_CHANCE:
+        yield Wish("look again", 0, chance.random() * STARTS_S_MAX, "all")
     is_left_out = False
     for version, addition in enumerate(additions, 1):
         is_last = version == len(additions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 from processor.replay.ports import Status
@@ -25,9 +26,16 @@ class Row:
     """A replay, and the version it brings."""
 
     def __init__(
-        self, id: str, record: CatalogRecord, muted: list[Named], filling: list[Named], notify: Notify
+        self,
+        id: str,
+        record: CatalogRecord,
+        muted: list[Named],
+        filling: list[Named],
+        notify: Notify,
+        wanted: Sequence[Named] = (),
     ) -> None:
-        self.id, self.record, self.muted, self.filling, self.notify = id, record, muted, filling, notify
+        self.id, self.record, self.notify = id, record, notify
+        self.muted, self.filling, self.wanted = muted, filling, wanted
         self.status: Status = "running"
 
     @property

@@ -181,6 +181,7 @@ class Replayer:
             partitions=self._partitions,
             muted=row.muted,
             filling=row.filling,
+            wanted=row.wanted,
             notify=row.notify,
         )
 

@@ -27,7 +27,7 @@ from simulation.database import Database
 from simulation.groups import Group
 from simulation.loop import OWNER, Stuck, virtual_loop
 from simulation.operator import Operator
-from simulation.plan import FAULTS_S, Plan
+from simulation.plan import FAULTS_S, ORDER_KINDS, REPLAYED_S, Plan
 from simulation.process import NOBODY, Died, Line, Process, Weather
 from simulation.projector import Projector
 from simulation.replayer import Replayer
@@ -35,6 +35,7 @@ from simulation.worker import Transport, Worker
 
 RESTART_S_MAX = 1.0
 PAUSES_S = (0.5, 3.0, 7.0, 7.5, 8.0, 9.0, 10.0, 12.0, 35.0)
+JOB_PAUSES_S = (0.5, 3.0, 6.0)
 DRAIN_S = 90.0  # of simulated time: sessions end after 6, transactions after 30, checkpoints after 30
 LOOK_EVERY_S = 0.5
 IMPATIENT_CHANCE, IMPATIENT_S = 0.5, 1.0
@@ -216,6 +217,9 @@ class World:
         self.operator.begin()
         for fault in self.plan.faults:
             self.later(self.chance.random() * FAULTS_S, FAULTS[fault], self)
+        for fault in self.plan.replays.faults:
+            is_trap = fault in ORDER_KINDS
+            self.later(0.0 if is_trap else self.chance.random() * REPLAYED_S, FAULTS[fault], self)
 
     def _worker(self, process: Process, line: Line) -> Worker:
         partitions = self.plan.partitions
@@ -318,10 +322,10 @@ class World:
         if (process := self._a_process()) is not None:
             self._pause_process(process)
 
-    def _pause_process(self, process: Process) -> None:
+    def _pause_process(self, process: Process, pauses_s: Sequence[float] = PAUSES_S) -> None:
         self.saw("pause")
         process.pause()
-        self.later(self.chance.choice(PAUSES_S), process.wake)
+        self.later(self.chance.choice(pauses_s), process.wake)
 
     def _kill_at_a_step(self) -> None:
         self._kill_at(self.chance.choice(STEPS))
@@ -342,13 +346,21 @@ class World:
     def _kill_at_an_order(self) -> None:
         self._kill_at(self.chance.choice(ORDERS))
 
+    def _kill_worker_at_an_order(self) -> None:
+        self._traps[self.chance.choice(ORDERS)] = lambda job: self._kill_worker()
+
+    def _kill_worker(self) -> None:
+        alive = [slot.process for slot in self.workers if slot.process is not None]
+        if alive:
+            self.chance.choice(alive).kill("killed")
+
     def _pause_at_an_order(self) -> None:
         """The first of them is the worst to come late."""
         self._traps[self.chance.choice((*ORDERS, *3 * ORDERS[:1]))] = self._pause_job
 
     def _pause_job(self, process: Process) -> None:
         """An operator who sees a replay stand still may have enough of it."""
-        self._pause_process(process)
+        self._pause_process(process, JOB_PAUSES_S)
         if self.chance.random() < IMPATIENT_CHANCE:
             self.later(IMPATIENT_S, self.operator.cancel)
 
@@ -393,7 +405,8 @@ class World:
         if not isinstance(process, Process):
             return
         process.check()
-        if (spring := self._traps.pop(point, None)) is not None and not self.is_calm:
+        spring = self._traps.pop(point, None)
+        if spring is not None and (point in ORDERS or not self.is_calm):
             self.saw(f"trap at {point}")
             spring(process)
 
@@ -446,6 +459,7 @@ FAULTS: dict[str, Callable[[World], None]] = {
     "kill job": World._kill_job,
     "kill at an order": World._kill_at_an_order,
     "pause at an order": World._pause_at_an_order,
+    "kill worker at an order": World._kill_worker_at_an_order,
     "pause replay": lambda world: world.operator.pause(),
     "cancel replay": lambda world: world.operator.cancel(),
 }

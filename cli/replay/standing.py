@@ -11,13 +11,17 @@ from rich.text import Text
 
 from replays.registry import PartitionProgress, Registry, Replay, Word
 
+STILL_S = 30.0
+UNDER_WAY = ("running", "activating", "cancelling")
+
 
 class Standing(NamedTuple):
-    """Shapes: paused, who paused it, and when, while it is paused."""
+    """Shapes: paused, who paused it, and when, while it is paused; is_still, nobody was at work for a while."""
 
     replay: Replay
     partitions: Sequence[PartitionProgress]
     paused: Word | None
+    is_still: bool = False
 
     @property
     def rate(self) -> float | None:
@@ -46,6 +50,7 @@ class Standing(NamedTuple):
             "partition_progress": [each._asdict() for each in self.partitions],
             "rate": self.rate and round(self.rate),
             "seconds_left": self.seconds_left and round(self.seconds_left, 1),
+            "is_still": self.is_still,
             "paused_by": self.paused and self.paused.who,
             "paused_at": self.paused and self.paused.at,
         }
@@ -55,7 +60,8 @@ async def standing_of(registry: Registry, id: str) -> Standing:
     """Raises: Precondition when there is no such replay."""
     replay = await registry.get(id)
     paused = await registry.last_word(id, "pause") if replay.status == "paused" else None
-    return Standing(replay, await registry.progress(id), paused)
+    is_still = replay.status in UNDER_WAY and await registry.still_s(id) > STILL_S
+    return Standing(replay, await registry.progress(id), paused, is_still)
 
 
 def page(standing: Standing) -> Group:
@@ -77,14 +83,23 @@ def _lines(standing: Standing) -> list[str]:
 
 
 def _status(standing: Standing) -> str:
-    replay = standing.replay
-    if replay.status == "paused" and standing.paused is not None:
-        return f"paused by {standing.paused.who} at {standing.paused.at:%H:%M:%S} UTC"
-    if replay.status == "failed":
-        return f"failed: {replay.failure}"
-    left, rate = standing.seconds_left, standing.rate
-    pace = f", {rate:,.0f} records/s" if rate and not replay.has_ended else ""
-    return replay.status + pace + (f", {left:,.0f} s left" if left and not replay.has_ended else "")
+    replay, rate, left = standing.replay, standing.rate, standing.seconds_left
+    halted = _why_halted(standing)
+    if halted or replay.has_ended:
+        return replay.status + halted
+    pace = f", {rate:,.0f} records/s" if rate else ""
+    return replay.status + pace + (f", {left:,.0f} s left" if left else "")
+
+
+def _why_halted(standing: Standing) -> str:
+    if standing.paused is not None:
+        return f" by {standing.paused.who} at {standing.paused.at:%H:%M:%S} UTC"
+    if standing.is_still:
+        return (
+            f", but nothing was heard of it for {STILL_S:.0f} s: does a `laurel replayer` run? It waits for "
+            "workers, and rests while they are behind: see `laurel doctor`"
+        )
+    return f": {standing.replay.failure}" if standing.replay.status == "failed" else ""
 
 
 def _names(named: Sequence[tuple[str, str]]) -> str:

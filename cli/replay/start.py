@@ -22,8 +22,9 @@ from cli.replay.options import JsonOption
 from cli.replay.standing import Standing, page
 from cli.replay.status import follow
 from cli.settings import Settings
+from projections.telemetry import configure_logs
 from replays.registry import Dates, Policy, Replay, registry_of
-from replays.running import run_to_end
+from replays.running import SERVER_ERRORS, run_to_end
 from replays.settings import ReplaySettings
 from replays.starting import Wish
 from replays.starting import start as start_replay
@@ -106,6 +107,7 @@ def tell(replay: Replay, as_json: bool) -> None:
 
 def carry_out(settings: ReplaySettings, id: str) -> Standing:
     """Run it here and show how far it is. Ctrl-C leaves it as it is, for somebody to go on with."""
+    configure_logs()
     try:
         return run(_beside(settings, id))
     except KeyboardInterrupt:
@@ -115,6 +117,10 @@ def carry_out(settings: ReplaySettings, id: str) -> Standing:
             file=sys.stderr,
         )
         raise
+    except SERVER_ERRORS as away:
+        raise LaurelError(
+            f"{away}; replay '{id}' is not lost: give the same command again once it is back"
+        ) from away
 
 
 async def _beside(settings: ReplaySettings, id: str) -> Standing:

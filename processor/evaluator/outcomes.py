@@ -159,6 +159,19 @@ def _with_gaps(example: Outcome) -> bytes:
     return encode(fields)
 
 
+class DerivedEvent(msgspec.Struct, omit_defaults=True, gc=False):
+    """Another user's event, as it is written."""
+
+    specversion: str
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    data: dict[str, Any]
+    timezone: str | None = None
+
+
 class Derivation:
     """A rule that gives another user an event out of this one."""
 
@@ -177,17 +190,17 @@ class Derivation:
             return None
         return subject.encode(), encode(self._event(subject, event, data))
 
-    def _event(self, subject: str, event: Attributes, data: Any) -> dict[str, Any]:
-        derived = {
-            "specversion": "1.0",
-            "id": derived_id(event.source, event.id, self._rule.type, subject),
-            "source": self._source,
-            "type": self._rule.type,
-            "subject": subject,
-            "time": event.time,
-            "data": {name: read(event, data) for name, read in self._data.items()},
-        }
-        return derived if event.timezone is None else derived | {"timezone": event.timezone}
+    def _event(self, subject: str, event: Attributes, data: Any) -> DerivedEvent:
+        return DerivedEvent(
+            "1.0",
+            derived_id(event.source, event.id, self._rule.type, subject),
+            self._source,
+            self._rule.type,
+            subject,
+            event.time,
+            {name: read(event, data) for name, read in self._data.items()},
+            event.timezone,
+        )
 
 
 def derived_id(source: str, parent: str, rule: str, subject: str) -> str:

@@ -142,7 +142,8 @@ class Replays:
         if unknown:
             raise BadRecord("bad_order", f"no catalog is published that is {', '.join(unknown)}")
         try:
-            program = self._programs.ready(catalogs, self._withheld())
+            has_lost = any(note.revoked for note in self.notes.values())
+            program = self._programs.ready(catalogs, self._withheld(), settled=has_lost)
         except BadCatalog as contradiction:
             raise BadRecord("bad_order", f"these versions cannot run together: {contradiction}") from contradiction
         self._program, self.catalogs = program, dict(catalogs)
@@ -239,7 +240,7 @@ class Replays:
         if note is None or note.phase != "active":
             return self._protest(given)
         del self.notes[replay]  # the last that is done comes last
-        self.notes[replay] = ReplayNote(phase="done", notify=note.notify, users=note.users, expected=note.expected)
+        self.notes[replay] = replace(note, phase="done", cut={}, active_at={}, muted=[], filling=[])
         at = append_moment(given.record.timestamp)
         told = replay_completed(replay, self._number, note.notify, self.catalogs, at)
         self._states.tell([(b"", encode_outcome(told))])
@@ -247,7 +248,7 @@ class Replays:
         return "applied"
 
     def _forget_the_oldest(self) -> None:
-        done = [name for name, note in self.notes.items() if note.phase == "done"]
+        done = [name for name, note in self.notes.items() if note.phase == "done" and not note.revoked]
         for name in done[:-DONE_REMEMBERED]:
             del self.notes[name]
 
@@ -279,6 +280,9 @@ class Replays:
         if note is None:
             return "skipped"
         state, books = self._states.user(given.user), self._books(given.order.replay, note)
+        if not note.revoked:
+            self._now(given.order.replay, revoked=True)
+            self._run(self.catalogs)
         at = append_moment(given.record.timestamp)
         event = Told(given.order.replay, self.topic, given.user.decode(), at)
         cause = Cause(self.topic, self._number, given.record.offset, given.record.timestamp, event, None, at)

@@ -10,7 +10,7 @@ from schemas.records import Record
 
 
 class Chunk(NamedTuple):
-    """Records of one topic in a row. Shapes: end, how far its log was read for them."""
+    """Records of one topic in a row, perhaps none. Shapes: end, how far its log was read."""
 
     topic: str
     records: Sequence[Record]
@@ -26,17 +26,19 @@ class _Head:
         self._place, self._end = 0, 0
 
     @property
+    def is_filled(self) -> bool:
+        return self._place < len(self._records)
+
+    @property
     def key(self) -> tuple[int, str]:
         return self._records[self._place].timestamp, self.topic
 
-    async def fill(self) -> bool:
-        """Read on until there is a record; False at the end."""
-        while self._place == len(self._records):
-            part = await anext(self._parts, None)
-            if part is None:
-                return False
+    async def read(self) -> bool:
+        """Read on; False at the end."""
+        part = await anext(self._parts, None)
+        if part is not None:
             self._records, self._place, self._end = part.records, 0, part.end
-        return True
+        return part is not None
 
     def take(self, bound: tuple[int, str] | None) -> Chunk:
         """The next record, and all behind it that come before the bound."""
@@ -52,8 +54,16 @@ class _Head:
 
 
 async def interleaved(topics: Mapping[str, AsyncIterator[Part]]) -> AsyncGenerator[Chunk, None]:
-    """Everything that the topics hold; within a topic in its order, and of equal times by the topic's name."""
+    """Everything that the topics hold; within a topic in its order, and of equal times by the topic's name.
+
+    A chunk without records says that a topic was read on and nothing was found: that may go on for long.
+    """
     heads = [_Head(topic, parts) for topic, parts in sorted(topics.items())]
-    while heads := [head for head in heads if await head.fill()]:
-        first, *others = sorted(heads, key=lambda head: head.key)
-        yield first.take(others[0].key if others else None)
+    while heads:
+        for head in heads:
+            while not head.is_filled and await head.read():
+                if not head.is_filled:
+                    yield head.take(None)
+        heads = sorted((head for head in heads if head.is_filled), key=lambda head: head.key)
+        if heads:
+            yield heads[0].take(heads[1].key if len(heads) > 1 else None)

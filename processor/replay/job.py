@@ -54,7 +54,7 @@ class Task(NamedTuple):
 
     Shapes: catalogs is what `prepare` says to run, program these versions with the newest numbering; wanted are
     running achievements to look at again, where nothing is muted; revoked are the awards that the operator's policy
-    takes from those whom the program does not give them.
+    takes from those whom the program does not give them: of what it has no words for any more, they stay.
     """
 
     replay: str
@@ -191,10 +191,12 @@ class Job:
                 yield Addressed(user, Facts(replay=self._task.replay, facts=some))
 
     async def _revoke(self, past: Past, partition: int) -> None:
-        """Whatever the states say who holds what: the owner takes what is held still."""
+        """By the states as they are now: the owner takes what is held still. Where the log has lost its beginning
+        nobody can be told not to have earned something."""
         awards = self._task.program.ledger.awards
-        numbers = {awards["/".join(name)]: name for name in self._task.revoked if "/".join(name) in awards}
-        if not numbers:
+        numbers = {awards["/".join(name)]: name for name in self._task.judged}
+        begins = [await self._ports.history.begin(topic, partition) for topic in past.excerpt.types]
+        if not numbers or any(begins):
             return
         async with aclosing(self._ports.history.states(partition)) as states:
             async for rows in states:

@@ -69,6 +69,8 @@ class Past:
     def bases(self) -> Iterator[tuple[bytes, dict[int, list[Any]]]]:
         """The users whose filling metrics were moved. Shapes: as in a Base."""
         fresh, spans = self._aside.fresh, self.excerpt.spans
+        if not spans:
+            return
         empty = [fresh[span.own : span.own + span.width] for span in spans]
         for user, state in self._aside.states():
             kept = [state[span.own : span.own + span.width] for span in spans]

@@ -88,6 +88,10 @@ class Recorder(Books):
         settled.outcomes, settled.unlocked = [], 0
         return settled
 
+    def plain_unlock(self, entry: Entry, cause: Cause, earned_at: datetime, progress: int | None) -> bytes:
+        """Nobody reads it."""
+        return b""
+
     # --- what is watched ---
 
     def _note_entries(self, catalog: str, entries: list[Entry]) -> None:

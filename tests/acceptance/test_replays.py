@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from psycopg.types.json import Jsonb
 
-from schemas.catalog import read_catalog
 from tests.acceptance.scene import MONDAY, Scene, Step, some, topic_of
 
 pytestmark = pytest.mark.server
@@ -77,8 +76,44 @@ def test_a_plan_says_who_would_gain_what_and_changes_nothing(scene, laurel, tmp_
     assert scene.row("select count(*) as rows from replay where catalog = 'retro'")["rows"] == 0
 
 
+def test_a_plan_of_some_people_counts_only_them(scene, laurel, tmp_path):
+    file, five = catalog_file(scene, tmp_path, SECOND), named(tmp_path, "R/five")
+
+    told = laurel("replay", "plan", "--catalog", f"{file}", "--users", f"{five}", "--json").json
+
+    assert {each["achievement"]: each["users"] for each in told["gains"]} == {"third_release": 1, "varied": 1}
+
+
+def test_a_plan_in_words_says_what_changes_how_and_what_it_comes_to(scene, laurel, tmp_path):
+    told = laurel("replay", "plan", "--catalog", f"{catalog_file(scene, tmp_path, SECOND)}").out.splitlines()
+
+    assert told[0] == "catalog 'retro', version 1 → 2"
+    assert "  third_release: Third Release: song released 3 times" in told
+    assert "2 users gain retro/third_release (Third Release)" in told
+    assert "2 users gain something, 3 awards in all; notices: 0 with none, 2 with digest, 3 with all" in told
+    assert "70 points more in 'retro', where users have 30 (+233.3%)" in told
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "said"),
+    [
+        (CATALOGS[CATALOG], 0, "nothing to replay"),
+        (SECOND.replace("version: 2", "version: 1"), 1, "write `version: 2`"),
+        (SECOND.replace("distinct: song_released", "distinct: song_relased"), 1, "did you mean"),
+        (SECOND.replace("artist: string?", "artist: string"), 0, "full reprocessing: not built"),
+    ],
+    ids=["the one that runs", "other content under its version", "malformed", "stricter events"],
+)
+def test_a_plan_of_what_cannot_be_replayed_says_why(scene, laurel, tmp_path, text, code, said):
+    file = catalog_file(scene, tmp_path, text)
+
+    told = laurel("replay", "plan", "--catalog", f"{file}")
+
+    assert (told.code, said in told.out + told.err) == (code, True), told
+
+
 def catalog_file(scene: Scene, folder: Path, text: str) -> Path:
-    file = folder / f"retro-{read_catalog(text, 'retro').version}.yaml"
+    file = folder / "retro.yaml"
     file.write_text(text.replace("retro.activity", topic_of(scene.settings.namespace, CATALOG)))
     return file
 

@@ -146,6 +146,20 @@ def test_a_number_of_partitions_that_changed_is_refused(deployment: Deployment, 
     assert f"has {PARTITIONS} partitions, the state has {PARTITIONS + 1}" in said.err
 
 
+def test_partitions_that_came_since_it_was_started_fail_a_replay_with_the_reason(
+    deployment: Deployment, run: Laurel
+) -> None:
+    id = run("replay", "start", "--catalog", deployment.file(2), "--json").json["id"]
+    asyncio.run(grow(deployment))
+
+    job = deployment.replay(2)
+
+    assert (job.end(), job.answer()["status"]) == (1, "failed")
+    assert len(job.out.splitlines()) == 1, "what is logged goes elsewhere"
+    assert f"was started on {PARTITIONS} partitions, the state has {PARTITIONS + 1} now" in job.answer()["failure"]
+    assert f"{id}: failed: replay '{id}' was started on" in run("replay", "status", id).out
+
+
 async def grow(deployment: Deployment) -> None:
     async with admin(deployment.settings.kafka) as client:
         await client.create_partitions({deployment.settings.names.changelog: NewPartitions(PARTITIONS + 1)})

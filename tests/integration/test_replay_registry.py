@@ -190,6 +190,17 @@ async def test_how_far_a_replay_is_shows_the_last_report_of_each_partition(regis
     assert shown[:-1] == (0, "folding", 50, 100, 3, 40.0)
 
 
+async def test_silence_is_counted_from_the_last_command_or_report(
+    connection: AsyncConnection, registry: Registry
+) -> None:
+    await registry.start(WANTED)
+    await connection.execute(b"update replay_audit set at = now() - interval '100 seconds'")
+    assert await registry.still_s(WANTED.id) >= 100
+
+    await registry.show(WANTED.id, Report(0, "filling", 10, 100, 3, None))
+    assert await registry.still_s(WANTED.id) < 100
+
+
 async def test_an_unknown_replay_is_refused_with_where_to_look(registry: Registry) -> None:
     with pytest.raises(Precondition, match="there is no replay 'nobody': `laurel replay status` lists"):
         await registry.pause("nobody")

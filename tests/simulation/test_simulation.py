@@ -63,11 +63,12 @@ def test_every_fault_of_the_plan_happens_often() -> None:
     """Else the invariants would hold for want of anything that could break them."""
     happened = how_often()
     wanted = [
-        *(kind for kind in (*KINDS, *REPLAY_KINDS) if not kind.endswith(("at a step", "at an order"))),
+        *(kind for kind in (*KINDS, *REPLAY_KINDS) if not kind.endswith("at a step")),
         *(f"{fate}: {what}" for fate in Weather.FATES for what in LOSSES),
         *("chunk lost", "chunk twice", "chunk stale", "compacted"),
         *("transaction committed", "transaction aborted"),
         *("replay started: sweep", "replay started: fold_and_merge", "version published"),
+        "past looked at again",
         *("records duplicate", "records skipped", "records refused", "records derived applied"),
     ]
     rare = {what: happened[what] for what in wanted if happened[what] < 20}
@@ -84,7 +85,7 @@ def test_every_numbered_step_is_a_place_where_processes_died() -> None:
 @pytest.mark.simulation
 def test_every_step_of_a_replay_is_a_place_where_jobs_died() -> None:
     happened = how_often()
-    rare = {step: happened[f"trap at {step}"] for step in ORDERS if happened[f"trap at {step}"] < 3}
+    rare = {step: happened[f"trap at {step}"] for step in ORDERS if happened[f"trap at {step}"] < 10}
     assert not rare, f"in {SEEDS} simulations: {rare}"
 
 
@@ -101,7 +102,7 @@ def test_processes_end_in_every_way_that_the_design_knows(end: str) -> None:
 
 def test_the_same_seed_is_the_same_to_the_last_byte_in_any_process() -> None:
     """Whatever the hashes of strings are there: a set's order must not decide anything."""
-    for seed, hash_seed in ((22, "1"), (154, "2")):
+    for seed, hash_seed in ((22, "1"), (153, "2")):
         argv, environ = [*SOAK, "--seed", str(seed), "--seeds", "1"], os.environ | {"PYTHONHASHSEED": hash_seed}
         ran = subprocess.run(argv, env=environ, capture_output=True, text=True, check=True, timeout=WAIT_S)
         assert f"digest {simulate(seed).digest}" in ran.stderr

@@ -178,7 +178,7 @@ class World:
     """The ports of a job on one partition.
 
     Shapes: coming are events that are folded while it works; sent, what it sent; behind, how many records live is,
-    now and then some thousands where it is None.
+    now and then some thousands where it is None; lost, how many the log does not hold any more.
     """
 
     def __init__(self, partition: Partition, coming: Sequence[Said], chance: Random, course: Course) -> None:
@@ -187,6 +187,7 @@ class World:
         self.reports: list[Report] = []
         self.sent: list[Addressed] = []
         self.behind: int | None = None
+        self.lost = 0
         self._sends = 0
 
     def ports(self) -> Ports:
@@ -204,7 +205,7 @@ class World:
     # History
 
     async def begin(self, topic: str, partition: int) -> int:
-        return 0
+        return self.lost
 
     async def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncGenerator[Part, None]:
         of_topic = [each.record for each in self.partition.log if each.topic == stretch.topic]

@@ -154,6 +154,21 @@ def test_a_plain_fetch_may_begin_anywhere_too(offsets: Read) -> None:
     assert offsets(fetched(batch(0, *[PLAIN] * 4), batch(4, PLAIN), start=2)) == [2, 3, 4]
 
 
+@pytest.mark.parametrize("header", [PLAIN, RAW])
+@pytest.mark.parametrize("before", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("count", [1, 3, 1_000])
+def test_what_was_begun_one_by_one_goes_on_in_the_middle_of_its_batch(
+    header: Header, before: int, count: int
+) -> None:
+    """As when a fetch comes while aiokafka waits for it, and holds more than was asked for."""
+    records = fetched(batch(0, PLAIN, PLAIN), batch(2, PLAIN, header, PLAIN), batch(5, PLAIN))
+
+    first = [next(records).offset for _ in range(before)]
+
+    assert first + [record.offset for record in taken(records, count)] == [0, 1, 2, 3, 4, 5]
+    assert records.next_fetch_offset == 6
+
+
 def test_what_was_taken_before_a_rotten_batch_is_not_lost_with_it() -> None:
     rotten = batch(2, PLAIN)
     records = fetched(batch(0, PLAIN, PLAIN), rotten[:-1] + bytes([rotten[-1] ^ 1]))

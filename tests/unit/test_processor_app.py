@@ -70,7 +70,7 @@ def chunk(start: int, end: int) -> Chunk:
 
 class Broken(Counting):
     def fold(self, topic: str, records: Any) -> Any:
-        raise ValueError(f"cannot read {records[0].value!r}")
+        raise ValueError(f"cannot read {records!r}")
 
 
 async def test_a_bug_in_the_fold_ends_the_process_and_tells_where_but_not_what(
@@ -84,6 +84,23 @@ async def test_a_bug_in_the_fold_ends_the_process_and_tells_where_but_not_what(
 
     assert ended.value.args == (70, "the fold of songs-2 between 0 and 1 raised ValueError")
     assert SECRET not in "".join(capsys.readouterr())
+
+
+async def test_a_bug_in_what_an_order_does_is_told_with_its_place_as_any_other(
+    app: AchievementsApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the next worker finds the very order, and after three exits it is parked while the sources go on."""
+    orders = "laurel.replay-assignments"
+    partition = in_memory(2, Counting())
+    partition.replays.topic = orders
+    partition.open({orders: 7}, {})
+    app.ownership.partitions[2] = partition
+    monkeypatch.setattr(partition.replays, "fold", Broken().fold)
+
+    with pytest.raises(Exited) as ended:
+        await app.ownership.fold(chunk(7, 8)._replace(topic=orders))
+
+    assert ended.value.args == (70, f"the fold of {orders}-2 between 7 and 8 raised ValueError")
 
 
 async def test_a_gap_ends_the_process(app: AchievementsApp) -> None:

@@ -17,6 +17,7 @@ from processor.kafka.partition import Evaluator, OwnedPartition, slices
 from schemas.errors import BadRecord, LaurelError
 from schemas.program import Ledger, Program
 from schemas.records import PlainRecord, Record
+from schemas.replays import Prepare, encode_order
 from schemas.state import Control, State
 
 SONGS, LOGINS = "songs", "logins"
@@ -116,6 +117,45 @@ def test_a_topic_that_is_read_elsewhere_keeps_its_recorded_position(partition: O
     assert snapshot is not None
     assert snapshot.control.positions == {"older": 7, SONGS: 1, LOGINS: 10}
     assert "older" not in snapshot.positions
+
+
+ORDERS = "x.replay-assignments"
+
+
+def test_an_order_is_obeyed_where_the_other_topics_stand_and_what_it_changed_is_in_the_snapshot() -> None:
+    partition = in_memory(3, Counting())
+    partition.open({SONGS: 5, ORDERS: 0}, {})
+    prepare = PlainRecord(0, 0, None, encode_order(Prepare(replay="r", catalogs={})))
+
+    partition.fold(ORDERS, [prepare, record(1)], 2, 0.0)
+
+    snapshot = partition.snapshot()
+    assert snapshot is not None
+    assert snapshot.control.replays["r"].cut == {SONGS: 5}
+    assert snapshot.positions[ORDERS] == 2
+    assert [refusal.bad.cause for refusal in snapshot.refusals] == ["bad_order"]
+    assert +snapshot.tally == {(ORDERS, "applied"): 1, (ORDERS, "dead_letter"): 1}
+
+
+def test_what_was_folded_before_a_position_was_set_back_lies_before_an_order() -> None:
+    """It will not count again, so a replay must find it in the past. Known also after another restart."""
+    partition = in_memory(3, Counting())
+    partition.written(Control(positions={SONGS: 9}), 1)
+    for _ in range(2):
+        partition.open({SONGS: 4, ORDERS: 0}, {})
+        fold(partition, chunk(SONGS, 4, 5, 4))
+        snapshot = partition.snapshot()
+        assert snapshot is not None
+        assert (snapshot.control.positions[SONGS], snapshot.control.furthest) == (5, {SONGS: 9})
+        partition.written(snapshot.control, 2)
+
+    partition.fold(ORDERS, [PlainRecord(0, 0, None, encode_order(Prepare(replay="r", catalogs={})))], 1, 0.0)
+
+    assert partition.replays.notes["r"].cut == {SONGS: 9}
+    fold(partition, chunk(SONGS, 5, 9, 5, 6, 7, 8))
+    caught_up = partition.snapshot()
+    assert caught_up is not None
+    assert caught_up.control.furthest == {}
 
 
 def test_a_chunk_without_records_moves_the_position(partition: OwnedPartition) -> None:

@@ -180,12 +180,20 @@ def test_a_job_rests_while_live_is_behind_and_still_ends() -> None:
 
 def test_what_the_new_version_does_not_give_is_taken_when_the_operator_says_so() -> None:
     harder = second("", ("alphas >= 10", "alphas >= 12"))
-    stage = Stage(harder, [*alphas(11), *alphas(13, "bob")], revoked=[("songs", "ten")])
-    stage.task = stage.task._replace(muted=[("songs", "ten")])
+    stage = Stage(harder, [*alphas(11), *alphas(13, "bob")], revoked=[("songs", "ten"), ("songs", "gone")])
 
     assert stage.play() == "done"
+    assert stage.partition.complaints == []
     lost = [each for each in stage.partition.outcomes if isinstance(each, RevokedOutcome)]
     assert [(each.subject, each.data.achievement) for each in lost] == [("ann", "ten")]
+
+
+def test_nothing_is_taken_from_anybody_whose_past_is_gone() -> None:
+    stage = Stage(second("", ("alphas >= 10", "alphas >= 12")), alphas(13), revoked=[("songs", "ten")])
+    stage.world.lost = 5
+
+    assert stage.play() == "done"
+    assert [each for each in stage.partition.outcomes if isinstance(each, RevokedOutcome)] == []
 
 
 @pytest.mark.parametrize("at_once", [1, 3])

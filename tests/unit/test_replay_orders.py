@@ -323,6 +323,50 @@ def test_a_cancel_is_too_late_once_it_is_active() -> None:
     assert owned.phase() == "active"
 
 
+WITH_XP = (
+    FIRST.replace("version: 1", "version: 2").replace("achievements:", "xp: [{on: awards}]\nachievements:")
+    + "  - {key: four, name: Four, when: done >= 4, points: 2}\n"
+)
+
+
+def test_awards_move_xp_that_fills_as_events_do_and_none_that_a_cancelled_replay_left() -> None:
+    """The third thing gives 5 XP, the fourth 2 that nobody counts. Of the past there are 20."""
+    owned = Owned(FIRST, WITH_XP)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, filling=[("toy", "xp")]))
+    for day in (1, 2, 3):
+        owned.take("done", at(day))
+    assert owned.values()["xp"] == 5
+    owned.order(Cancel(replay="r"))
+    owned.take("done", at(4))
+    assert (owned.values()["xp"], told(owned.commit())) == (5, ["+three", "+four"])
+
+    owned.order(Prepare(replay="s", catalogs={"toy": 2}, filling=[("toy", "xp")]))
+    (xp,) = (each for each in owned.program.catalogs[0].metrics if each.key == "xp")
+    owned.order(Base(replay="s", slots={xp.slot: [20, 0, moment(1)]}), "ann")
+
+    assert owned.values()["xp"] == 20
+
+
+TRAVELLING = FIRST.replace("version: 1", "version: 2").replace(
+    "achievements:", "  days: {streak: done, every: day}\nachievements:"
+)
+
+
+def test_a_streak_goes_on_over_the_cut_and_over_the_date_line() -> None:
+    """The first in Pago Pago, 11 hours behind, before the cut; the third and fourth in Apia, 13 hours ahead, since:
+    for this traveller there was no second. Only both parts together tell so."""
+    owned = Owned(FIRST, TRAVELLING)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, filling=[("toy", "days")]))
+    owned.take("done", "2026-05-03T10:00:00+13:00", timezone="Pacific/Apia")
+    owned.take("done", "2026-05-04T10:00:00+13:00", timezone="Pacific/Apia")
+    assert owned.values()["days"] == 2
+
+    past = [owned.record(0, "done", "2026-05-01T10:00:00-11:00", "ann", timezone="Pacific/Pago_Pago")]
+    owned.order(owned.base("r", past, "ann", {"days"}), "ann")
+
+    assert owned.values()["days"] == 3
+
+
 # --- facts ---
 
 
@@ -514,6 +558,24 @@ def test_an_award_that_the_operators_policy_ends_is_told_with_the_version_and_ca
     assert (revoked.data.achievement, revoked.data.n, revoked.data.replay_id) == ("two", 0, "r")
     assert [reason.catalog_version for reason in revoked.data.reasons] == [2]  # type: ignore[union-attr]
     assert awarded_at(owned.state()[AWARDS], number_of(owned, "two")) is None
+
+
+def test_what_was_taken_back_can_be_earned_anew_also_where_thresholds_are_all_there_is() -> None:
+    owned = Owned(UNDOABLE, WITH_UNDO.replace(", revocable: true", ""))
+    for kind in ("done", "done"):
+        owned.take(kind)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=MUTED))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+    owned.order(Facts(replay="r", facts=[fact(1, 2, reached("done", 2, 2))]), "ann")
+    owned.order(Revoke(replay="r", awards=[("toy", "two")]), "ann")
+    owned.order(Done(replay="r"))
+    owned.restart()
+
+    owned.take("undone")
+    owned.take("done")
+
+    assert told(owned.commit()) == ["+two #1"]
 
 
 def test_done_is_told_once_and_only_when_it_was_active() -> None:

@@ -181,7 +181,14 @@ def test_topics_are_one_log_in_the_order_of_their_append_times() -> None:
         ]
 
     read_in_order = virtual_loop().run(read())
-    assert read_in_order == [("b", [1]), ("a", [2, 4]), ("b", [4]), ("b", [5, 6]), ("a", [9])]
+    assert [each for each in read_in_order if each[1]] == [
+        ("b", [1]),
+        ("a", [2, 4]),
+        ("b", [4]),
+        ("b", [5, 6]),
+        ("a", [9]),
+    ]
+    assert sorted(topic for topic, records in read_in_order if not records) == ["a", "b"]
 
 
 def test_a_spool_gives_back_what_went_in_also_when_it_is_more_than_memory_may_hold() -> None:

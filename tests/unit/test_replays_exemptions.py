@@ -153,6 +153,22 @@ def test_an_achievement_whose_rule_is_another_is_left_out(change, reference):
     assert exempt_in(Past(published(FIRST, version(2, change)))).achievements[reference]
 
 
+@pytest.mark.parametrize(
+    ("when", "is_dated"),
+    [
+        ("releases >= 3", True),
+        ("{all: [releases >= 3, releases >= 4]}", True),
+        ("{any: [releases >= 3, releases >= 4]}", False),
+        ("xp >= 3", False),
+    ],
+)
+def test_what_a_replay_gave_among_live_events_has_a_certain_date_where_one_way_leads_there(when, is_dated):
+    three = (THREE[0], THREE[1].replace("when: releases >= 3, xp: 5", f"when: {when}"))
+    past = Past(published(FIRST, version(2, three)), [Replayed("songs", 2, (), {"three"})])
+
+    assert ("three" not in exempt_in(past).undated) == is_dated
+
+
 def test_other_words_are_no_other_rule():
     told = exempt_in(Past(published(FIRST, version(2, ("name: Two", "name: Twice")))))
 

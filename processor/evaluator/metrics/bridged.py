@@ -41,7 +41,7 @@ def make_step(context: FeedContext) -> Step:
     if any(context.feed is freeze for freeze in context.metric.freezes):
         return _make_freeze_step(context)
     metric, zone, reached = context.metric, context.zone, context.thresholds.reached
-    slot = metric.slot
+    slot, grace = metric.slot, metric.grace
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         own_zone = event.timezone or zone
@@ -57,10 +57,10 @@ def make_step(context: FeedContext) -> Step:
                 return take_day(state, context, day, at, own_zone)
             state[slot] += RUN.pack(state[slot + 1], last)
             state[slot + 1] = state[slot + 2] = day
-            missed = day - last - 1
-            if not by_grace_alone(state, metric, missed):
+            if metric.edges is not None and state[metric.edges]:
                 return reckon(state, metric, context.thresholds, own_zone)
-            length = length if missed <= metric.grace else 1
+            missed = day - last - 1
+            length = length if missed <= grace else length_behind(state, metric, missed)
         state[slot + 2], state[slot + LENGTH] = day, length
         if length <= state[slot + LONGEST]:
             return None
@@ -70,11 +70,13 @@ def make_step(context: FeedContext) -> Step:
     return step
 
 
-def by_grace_alone(state: State, metric: MetricSpec, missed: int) -> bool:
-    """Whether nothing but grace has a say in it if the gap before the latest run is bridged."""
-    if metric.edges is not None and state[metric.edges]:
-        return False
-    return missed <= metric.grace or not state[metric.slot + FREEZES]
+def length_behind(state: State, metric: MetricSpec, missed: int) -> int:
+    """The length of the latest chain, when the gap before its latest run is more than grace bridges alone."""
+    freezes = state[metric.slot + FREEZES]
+    if missed - metric.grace > len(freezes) // FREEZE.size:
+        return 1
+    days = [day for (day,) in FREEZE.iter_unpack(freezes)]
+    return lengths(runs_of(state, metric), metric.grace, days, ())[1]
 
 
 def _make_freeze_step(context: FeedContext) -> Step:
@@ -154,8 +156,8 @@ def _reckoned(state: State, metric: MetricSpec) -> int:
 
 def _known(state: State, metric: MetricSpec) -> tuple[Iterator[Run], int, list[int], set[int]]:
     """All that decides the chains."""
-    edges = edges_of(state, metric)
-    return runs_of(state, metric), metric.grace, freezes_of(state, metric), joins(edges) if edges else set()
+    joined = joins(edges_of(state, metric)) if metric.edges is not None and state[metric.edges] else set()
+    return runs_of(state, metric), metric.grace, freezes_of(state, metric), joined
 
 
 def merge(earlier: Slots, later: Slots) -> Slots:

@@ -6,6 +6,7 @@ above zero: entries, size, time. Values beyond DISTINCT_MAX are not taken in.
 
 from __future__ import annotations
 
+import struct
 import unicodedata
 from collections.abc import Callable
 from datetime import datetime
@@ -21,6 +22,7 @@ from schemas.state import DISTINCT_MAX, ENTRY, ID_BYTES, State
 HASHES_BYTES_MAX = DISTINCT_MAX * ID_BYTES
 ENTRIES_BYTES_MAX = DISTINCT_MAX * ENTRY.size
 HASHES_CACHED = 65_536
+OCCURRENCES = struct.Struct(">i")
 
 Hash = Callable[[Data], bytes | None]
 
@@ -78,10 +80,10 @@ def moved(entries: bytes, digest: bytes, change: int) -> tuple[bytes, int]:
     if place < 0:
         if len(entries) >= ENTRIES_BYTES_MAX:
             return entries, 0
-        return entries + digest + change.to_bytes(4, "big", signed=True), int(change > 0)
-    before = int.from_bytes(entries[place + ID_BYTES : place + ENTRY.size], "big", signed=True)
+        return entries + digest + OCCURRENCES.pack(change), int(change > 0)
+    (before,) = OCCURRENCES.unpack_from(entries, place + ID_BYTES)
     after = before + change
-    kept = digest + after.to_bytes(4, "big", signed=True) if after else b""
+    kept = digest + OCCURRENCES.pack(after) if after else b""
     return entries[:place] + kept + entries[place + ENTRY.size :], int(after > 0) - int(before > 0)
 
 
@@ -133,8 +135,8 @@ def normal(text: str) -> str:
     return unicodedata.normalize("NFC", text.strip()).casefold()
 
 
-@lru_cache(maxsize=HASHES_CACHED)
 def _hash(text: str) -> bytes | None:
+    """Not remembered: most values are ids, which are never met again, and a miss costs four times this."""
     return xxh3_64_digest(text.encode()) if text.strip() else None
 
 

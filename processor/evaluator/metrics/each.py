@@ -64,7 +64,8 @@ def make_step(context: FeedContext) -> Step:  # noqa: C901
                 return late(state, period, amount, at)
             if latest is not None:
                 row = PERIOD_SUMS.pack(latest, state[plus], state[minus], microseconds(state[time]))
-                state[older] = (state[older] + row)[-SUMS_BYTES_MAX:]
+                rows = state[older] + row
+                state[older] = rows if len(rows) <= SUMS_BYTES_MAX else rows[-SUMS_BYTES_MAX:]
             state[present : slot + 5] = period, 0, 0, EPOCH
         before, total = state[plus] - state[minus], state[moved] + amount
         state[moved] = total if -VALUE_MAX <= total <= VALUE_MAX else saturated(total)

@@ -15,15 +15,16 @@ from schemas.state import State
 def make_step(context: FeedContext) -> Step:
     value, time, identity = range(context.metric.slot, context.metric.slot + 3)
     field = context.attribute(context.metric.of or "")
-    between = context.thresholds.between
+    between, ordered = context.thresholds.between, context.thresholds.ordered
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         seen = getattr(data, field)
-        if seen is None or (at, event.id) < (state[time], state[identity] or ""):
+        known_at = state[time]
+        if seen is None or at < known_at or (at == known_at and event.id < (state[identity] or "")):
             return None
         before = state[value] or 0
         state[value], state[time], state[identity] = seen, at, event.id
-        return between(before, seen, at)
+        return between(before, seen, at) if ordered and seen > before else None
 
     return step
 

@@ -1,0 +1,87 @@
+"""`laurel verify` on running processes: no false alarm while events flow, and what cannot be compared is named."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from aiokafka import TopicPartition
+from aiokafka.admin import RecordsToDelete
+
+from broker.connections import admin
+from broker.controls import read_controls
+from tests.commands import Laurel, commands_in
+from tests.integration.demos import wait_until
+from tests.integration.replays import USERS, Deployment, deployed
+from tests.servers import Servers
+
+pytestmark = pytest.mark.server
+
+
+@pytest.fixture
+def deployment(servers: Servers, namespace: str, tmp_path: Path):
+    with deployed(servers, namespace, tmp_path) as found:
+        for name in ("worker", "projector"):
+            found.start(name)
+        yield found
+
+
+@pytest.fixture
+def run(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Laurel:
+    return commands_in(deployment.environment, monkeypatch, capsys)
+
+
+def test_events_that_flow_raise_no_false_alarm_and_a_real_difference_is_found(
+    deployment: Deployment, run: Laurel
+) -> None:
+    """While they flow most users have new ones at every look; who is judged is judged right."""
+    deployment.publish(1_000)
+    assert deployment.differences(1) == []
+    with deployment.flowing():
+        amid = run("verify", "--json")
+    assert (amid.code, amid.json["differences"]) == (0, []), amid.out
+
+    assert deployment.differences(1) == []
+    after = run("verify", "--json").json
+    assert (after["users"], after["records"]) == (USERS, len(deployment.published))
+    assert (after["equal"], after["unsettled"], after["left_out"]) == (True, [], [])
+
+    shift = b"update user_achievement set earned_at = earned_at + interval '1 hour' where user_id = 'user-7'"
+    with deployment.connection() as connection:
+        connection.execute(shift)
+    told = run("verify", "--json")
+    assert told.code == 5
+    assert [(each["user"], each["key"]) for each in told.json["differences"]] == [("user-7", "first_play")]
+
+
+def test_what_began_later_and_what_lost_its_beginning_is_left_out(deployment: Deployment, run: Laurel) -> None:
+    deployment.publish(500)
+    assert deployment.differences(1) == []
+    assert run("catalog", "publish", deployment.file(2), "--from-now").code == 0
+    wait_until(lambda: versions(deployment) == {2}, "the second version runs")
+    deployment.publish(500)
+
+    later = run("verify", "--json").json
+    assert later["equal"], later["differences"]
+    assert {each["key"]: each["why"] for each in later["left_out"] if each["what"] == "metric"} == dict.fromkeys(
+        ("partners", "days"), "it counts only what came since version 2"
+    )
+    assert {each["key"] for each in later["left_out"]} == {"partners", "days", "duo", "regular"}
+
+    asyncio.run(truncate(deployment, before=3))
+    cut = run("verify")
+    assert cut.code == 0, cut.out
+    assert "0 awards and 0 metrics compared" in cut.out
+    assert "has lost all before offset 3, of 20" in cut.out
+
+
+def versions(deployment: Deployment) -> set[int]:
+    controls = asyncio.run(read_controls(deployment.settings.kafka, deployment.settings.names))
+    return {control.catalogs.get("toy", 0) for control in controls.values()}
+
+
+async def truncate(deployment: Deployment, before: int) -> None:
+    place = TopicPartition(deployment.topic, 0)
+    async with admin(deployment.settings.kafka) as client:
+        await client.delete_records({place: RecordsToDelete(before_offset=before)})
