@@ -19,6 +19,7 @@ from schemas.records import PlainRecord
 from schemas.replays import Base, Prepare
 from schemas.state import Control
 from simulation import world
+from simulation.activity import NAMES
 from simulation.broker import Broker
 from simulation.plan import Plan, plan
 from simulation.replayer import MemoryNotes
@@ -127,6 +128,18 @@ def test_a_cut_that_the_job_chooses_is_not_where_live_begins(monkeypatch: pytest
 
     monkeypatch.setattr(MemoryNotes, "controls", cut_at_the_end)
     assert_noticed("I2", among=fills)
+
+
+def test_a_cut_below_what_the_states_hold_loses_events(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where an operator has set positions back, and the replay was prepared before they were there again."""
+
+    def obey_where_they_stand(self: OwnedPartition, records: Sequence[PlainRecord]) -> Folded:
+        return self.replays.fold(
+            records, {topic: at for topic, at in self.positions.items() if topic != NAMES.replay_assignments}
+        )
+
+    monkeypatch.setattr(OwnedPartition, "_obey", obey_where_they_stand)
+    assert_noticed("I1", "I2", among=lambda plan: fills(plan) and plan.faults.count("rewind") > 1)
 
 
 def is_doubled_and_paused(plan: Plan) -> bool:

@@ -39,6 +39,7 @@ from tests.unit.driving import APPENDED_MS, DERIVED
 from tests.unit.random_logs import Said, topic_of
 
 ASSIGNMENTS = "x.replay-assignments"
+DEATHS = 5  # of a job's processes: who always dies never ends
 PARTS = 3  # records of a topic that a scan gives at once
 
 
@@ -189,6 +190,7 @@ class World:
         self.behind: int | None = None
         self.lost = 0
         self._sends = 0
+        self._deaths_left = DEATHS if course.dies else 0
 
     def ports(self) -> Ports:
         return Ports(self, self, self, self, self)
@@ -229,8 +231,9 @@ class World:
         if self._sends == self._course.cancelled_after and self.row == "running":
             self.row = "cancelling"
         arrive = len(orders)
-        dies = self._course.dies and self._chance.random() < 0.2
+        dies = self._deaths_left > 0 and self._chance.random() < 0.2
         if dies:
+            self._deaths_left -= 1
             arrive = self._chance.randint(0, len(orders))
         self.sent += orders[:arrive]
         for user, order in orders[:arrive]:
