@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Collection
+from typing import Annotated, NamedTuple
 
 import typer
 
@@ -51,22 +52,37 @@ def check(catalog: CatalogOption = [PUBLISHED], as_json: JsonOption = False) -> 
         raise typer.Exit(DIFFERENCES)
 
 
+class Sources(NamedTuple):
+    """Source topics, and those among them whose publishers partition in another way."""
+
+    topics: list[str]
+    repartitioned: Collection[str]
+
+
 async def _create(settings: Settings, catalogs: list[str]) -> list[Created]:
-    return await create_topics(settings.kafka, await _wanted(settings, catalogs))
+    return await create_topics(settings.kafka, _wanted(settings, await _sources(settings, catalogs)))
 
 
 async def _check(settings: Settings, catalogs: list[str]) -> tuple[list[TopicSpec], list[Fault]]:
-    wanted = await _wanted(settings, catalogs)
-    return wanted, await check_topics(settings.kafka, wanted)
+    sources = await _sources(settings, catalogs)
+    wanted = _wanted(settings, sources)
+    return wanted, await check_topics(settings.kafka, wanted, sources.repartitioned)
 
 
-async def _wanted(settings: Settings, catalogs: list[str]) -> list[TopicSpec]:
-    sources = [topic for named in catalogs for topic in await _sources(settings, named)]
-    return wanted_topics(settings.names, sources, settings.partitions)
+def _wanted(settings: Settings, sources: Sources) -> list[TopicSpec]:
+    return wanted_topics(settings.names, sources.topics, settings.partitions)
 
 
-async def _sources(settings: Settings, named: str) -> list[str]:
+async def _sources(settings: Settings, catalogs: list[str]) -> Sources:
+    named = [await _sources_of(settings, each) for each in catalogs]
+    topics = [topic for each in named for topic in each.topics]
+    return Sources(topics, {topic for each in named for topic in each.repartitioned})
+
+
+async def _sources_of(settings: Settings, named: str) -> Sources:
     if named == PUBLISHED:
-        return (await read_program(settings.kafka, settings.names)).sources
+        program = await read_program(settings.kafka, settings.names)
+        return Sources(program.sources, program.repartitioned)
     catalog = read_catalog(*catalog_file(named))
-    return [event.topic for event in catalog.events.values() if event.topic is not None]
+    topics = [event.topic for event in catalog.events.values() if event.topic is not None]
+    return Sources(topics, catalog.repartition)

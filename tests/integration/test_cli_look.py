@@ -131,7 +131,7 @@ def test_a_dead_letter_is_listed_and_shown_as_it_was(scene, tmp_path):
 def test_that_nothing_is_wrong_is_said_too(scene, tmp_path):
     for arguments, said in [
         (["dlq", "list", "--class", "wrong_key"], "no such dead letters\n"),
-        (["topics", "check"], "all 8 topics are as they must be\n"),
+        (["topics", "check"], "all 9 topics are as they must be\n"),
     ]:
         with laurel(arguments, scene.env, tmp_path) as command:
             assert command.end() == 0

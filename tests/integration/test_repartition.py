@@ -21,6 +21,7 @@ from schemas.lanes import place_of
 from schemas.origins import origin_of
 from schemas.state import CONTROL_KEY
 from schemas.topics import Names, TopicSpec, partition_of
+from tests.integration.demos import environment, laurel
 from tests.integration.processors import (
     CATALOG,
     LEAD,
@@ -143,6 +144,20 @@ async def awards_and_values(stage: Stage) -> tuple[Counter[str], Mapping[str, tu
         Counter(json.loads(each.value or b"")["id"] for _, each in outcomes),
         {(user or b"").decode(): values(row or b"", program) for user, (_, row) in rows.items()},
     )
+
+
+async def test_topics_check_takes_any_number_of_partitions_of_such_a_source(
+    servers: Servers, namespace: str, tmp_path: Path
+) -> None:
+    """By the published catalog and by a file alike; the other topics are held to what they must be."""
+    stage = await set_up(servers.kafka, namespace, MANY)
+    file = tmp_path / "toy.yaml"
+    file.write_text(REPARTITIONED.format(topic=stage.source))
+    env = {**environment(servers, namespace), "LAUREL_PARTITIONS": str(PARTITIONS)}
+
+    for named in ("published", str(file)):
+        with laurel(["topics", "check", "--catalog", named], env, tmp_path) as check:
+            assert check.end() == 0, check.out
 
 
 async def copies_and_derived(stage: Stage) -> tuple[Counter[tuple[int, int]], Counter[str]]:
