@@ -107,8 +107,9 @@ async def _read(kafka: str, topic: str) -> Partitioned:
 
 async def read_positions(settings: Settings, source: str) -> tuple[Positions, Positions]:
     """Where the processor's group stands, and where its topics end."""
-    places = await places_of(settings.kafka, [source, settings.names.derived])
-    async with group_positions(settings.kafka, settings.names.processor) as group:
+    names = settings.names
+    places = await places_of(settings.kafka, [source, names.derived, names.replay_assignments])
+    async with group_positions(settings.kafka, names.processor) as group:
         return await group.committed(places), await group.ends(places)
 
 
