@@ -71,6 +71,7 @@ def assert_replayed(deployment: Deployment) -> None:
     assert verbs == [("ada", verb) for verb in ("decide", "finish", "pause", "resume", "start")]
 
 
+@pytest.mark.faults
 def test_whoever_dies_at_whatever_step_the_replay_ends_as_if_nobody_had(deployment: Deployment) -> None:
     """kill -9 of the job before each of its steps, twice; each time the processor and the projector die with it."""
     pipeline = [deployment.start("worker"), deployment.start("projector")]
