@@ -48,9 +48,7 @@ async def project(settings: ProjectorSettings) -> None:
 
     Raises: Precondition when something must be done first, LaurelError when a supervisor must start it again.
     """
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = stopping_on_signals()
     await await_servers(settings)
     serve_metrics(settings.metrics_port)
     collect_garbage_rarely()
@@ -59,6 +57,14 @@ async def project(settings: ProjectorSettings) -> None:
     except Unreachable as away:
         raise BrokerLost(f"{away}; it was there, so this process must start again and wait for it") from away
     log.info("stopped")
+
+
+def stopping_on_signals() -> asyncio.Event:
+    """Set by SIGTERM and SIGINT, from here on."""
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    return stopping
 
 
 async def await_servers(settings: ProjectorSettings) -> None:

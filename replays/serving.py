@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 
 import structlog
 from psycopg import OperationalError
 
 from projections.decoding import RESTART
-from projections.worker import pause
+from projections.worker import pause, stopping_on_signals
 from replays.registry import Registry, registry_of
 from replays.running import LOOK_S, SERVER_ERRORS, carry_out
 from replays.settings import ReplaySettings
@@ -33,9 +32,7 @@ async def serve(settings: ReplaySettings) -> None:
 
     Raises: Precondition when something must be done first, LaurelError when a supervisor must start it again.
     """
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    stopping = stopping_on_signals()
     await await_database(settings)
     log.info("replays are carried out")
     try:

@@ -33,7 +33,7 @@ TOPIC, ORDERS = "toy", "x.replay-assignments"
 APPENDED = "2030-01-01T00:00:00Z"  # later than every event
 
 
-def published(*texts: str) -> tuple[Programs, list[CatalogRecord]]:
+def records_of(*texts: str) -> list[CatalogRecord]:
     """Versions of one catalog, compiled one after the other."""
     records: list[CatalogRecord] = []
     ledger = Ledger()
@@ -50,7 +50,14 @@ def published(*texts: str) -> tuple[Programs, list[CatalogRecord]]:
                 ledger=ledger,
             )
         )
-    newest = Program(catalogs=[records[-1].program], ledger=ledger, derived="x.derived", commands="x.commands")
+    return records
+
+
+def published(*texts: str) -> tuple[Programs, list[CatalogRecord]]:
+    """What a process knows of these versions."""
+    records = records_of(*texts)
+    programs, ledger = [records[-1].program], records[-1].ledger
+    newest = Program(catalogs=programs, ledger=ledger, derived="x.derived", commands="x.commands")
     return Programs(newest, records), records
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from processor.evaluator.compile import compile_catalog
 from replays.exemptions import Exempt, Past, Replayed, exempt
-from schemas.catalog import read_catalog
-from schemas.program import CatalogRecord, Ledger
 from schemas.topics import Names
+from tests.unit.owned_partition import records_of
 
 NAMES = Names("t")
 
@@ -38,24 +36,6 @@ def version(number: int, *changes: tuple[str, str]) -> str:
     return text
 
 
-def published(*texts: str) -> list[CatalogRecord]:
-    records, ledger = [], Ledger()
-    for text in texts:
-        program, ledger = compile_catalog(read_catalog(text, "songs.yaml"), ledger)
-        records.append(
-            CatalogRecord(
-                catalog=program.catalog,
-                version=program.version,
-                sha256=program.sha256,
-                file="songs.yaml",
-                source=text,
-                program=program,
-                ledger=ledger,
-            )
-        )
-    return records
-
-
 def exempt_in(past: Past) -> Exempt:
     return exempt(past.records[-1].program, past, NAMES)
 
@@ -66,7 +46,7 @@ THREE = ("  - {key: busy", "  - {key: three, name: Three, when: releases >= 3, x
 
 
 def test_of_a_first_version_all_is_compared_and_what_several_topics_feed_without_its_date():
-    told = exempt_in(Past(published(FIRST)))
+    told = exempt_in(Past(records_of(FIRST)))
 
     assert (told.metrics, told.achievements) == ({}, {})
     assert told.undated.keys() == {"busy", "rich"}, "rich by the XP that busy gives"
@@ -74,7 +54,7 @@ def test_of_a_first_version_all_is_compared_and_what_several_topics_feed_without
 
 
 def test_a_metric_that_began_later_is_left_out_with_all_that_hangs_on_it():
-    told = exempt_in(Past(published(FIRST, version(2, ARTISTS, FAMOUS))))
+    told = exempt_in(Past(records_of(FIRST, version(2, ARTISTS, FAMOUS))))
 
     assert told.metrics["artists"] == "it counts only what came since version 2"
     assert told.achievements["famous"].startswith("its rule is of version 2")
@@ -83,7 +63,7 @@ def test_a_metric_that_began_later_is_left_out_with_all_that_hangs_on_it():
 
 
 def test_what_a_replay_has_filled_and_given_is_compared():
-    past = Past(published(FIRST, version(2, ARTISTS, FAMOUS)), [Replayed("songs", 2, {"artists"}, {"famous"})])
+    past = Past(records_of(FIRST, version(2, ARTISTS, FAMOUS)), [Replayed("songs", 2, {"artists"}, {"famous"})])
 
     told = exempt_in(past)
 
@@ -94,7 +74,7 @@ def test_what_a_replay_has_filled_and_given_is_compared():
 
 def test_a_replay_of_an_earlier_meaning_fills_nothing_of_the_present_one():
     decades = (ARTISTS[0], ARTISTS[1].replace("data.artist}", "data.artist, normalize: true}"))
-    versions = published(FIRST, version(2, ARTISTS, FAMOUS), version(3, decades, FAMOUS))
+    versions = records_of(FIRST, version(2, ARTISTS, FAMOUS), version(3, decades, FAMOUS))
     past = Past(versions, [Replayed("songs", 2, {"artists"}, {"famous"})])
 
     told = exempt_in(past)
@@ -104,7 +84,7 @@ def test_a_replay_of_an_earlier_meaning_fills_nothing_of_the_present_one():
 
 
 def test_a_new_achievement_over_an_old_metric_is_left_out_until_it_is_replayed():
-    versions = published(FIRST, version(2, THREE))
+    versions = records_of(FIRST, version(2, THREE))
 
     assert exempt_in(Past(versions)).achievements["three"].startswith("its rule is of version 2")
     assert exempt_in(Past(versions)).due == {"three"}
@@ -112,28 +92,28 @@ def test_a_new_achievement_over_an_old_metric_is_left_out_until_it_is_replayed()
 
 
 def test_xp_whose_rules_changed_is_left_out_since_what_was_given_stays():
-    told = exempt_in(Past(published(FIRST, version(2, ("points: 10", "points: 20")))))
+    told = exempt_in(Past(records_of(FIRST, version(2, ("points: 10", "points: 20")))))
 
     assert told.metrics["xp"] == "its rules changed with version 2, and what was given before stays"
     assert told.achievements["rich"] == "it hangs on 'xp', which is left out"
 
 
 def test_xp_of_a_new_achievement_is_compared_once_that_is_replayed():
-    versions = published(FIRST, version(2, THREE))
+    versions = records_of(FIRST, version(2, THREE))
 
     assert exempt_in(Past(versions)).metrics["xp"] == "'three' gives some, which is left out"
     assert exempt_in(Past(versions, [Replayed("songs", 2, (), {"three"})])).metrics == {}
 
 
 def test_xp_that_an_award_gives_which_is_left_out_is_left_out_itself():
-    told = exempt_in(Past(published(FIRST), unfinished={("songs", "one")}))
+    told = exempt_in(Past(records_of(FIRST), unfinished={("songs", "one")}))
 
     assert told.achievements["one"] == "a replay of it has not ended, or was cancelled"
     assert told.metrics["xp"] == "'one' gives some, which is left out"
 
 
 def test_what_lost_its_beginning_is_left_out_and_the_rest_is_not():
-    told = exempt_in(Past(published(FIRST), truncated={"songs.plays": "the log begins late"}))
+    told = exempt_in(Past(records_of(FIRST), truncated={"songs.plays": "the log begins late"}))
 
     assert told.metrics.keys() == {"doings", "xp"}
     assert told.metrics["doings"] == "the log begins late"
@@ -150,7 +130,7 @@ def test_what_lost_its_beginning_is_left_out_and_the_rest_is_not():
     ids=["threshold", "requires", "inactive"],
 )
 def test_an_achievement_whose_rule_is_another_is_left_out(change, reference):
-    assert exempt_in(Past(published(FIRST, version(2, change)))).achievements[reference]
+    assert exempt_in(Past(records_of(FIRST, version(2, change)))).achievements[reference]
 
 
 @pytest.mark.parametrize(
@@ -164,13 +144,13 @@ def test_an_achievement_whose_rule_is_another_is_left_out(change, reference):
 )
 def test_what_a_replay_gave_among_live_events_has_a_certain_date_where_one_way_leads_there(when, is_dated):
     three = (THREE[0], THREE[1].replace("when: releases >= 3, xp: 5", f"when: {when}"))
-    past = Past(published(FIRST, version(2, three)), [Replayed("songs", 2, (), {"three"})])
+    past = Past(records_of(FIRST, version(2, three)), [Replayed("songs", 2, (), {"three"})])
 
     assert ("three" not in exempt_in(past).undated) == is_dated
 
 
 def test_other_words_are_no_other_rule():
-    told = exempt_in(Past(published(FIRST, version(2, ("name: Two", "name: Twice")))))
+    told = exempt_in(Past(records_of(FIRST, version(2, ("name: Two", "name: Twice")))))
 
     assert told.achievements == {}
     assert told.since["two"] == 1
@@ -179,7 +159,7 @@ def test_other_words_are_no_other_rule():
 def test_what_may_be_lost_and_hangs_on_several_topics_is_not_compared_at_all():
     lost = ("doings: {count: [released, heard]}", "doings: {count: released, minus: heard}")
 
-    told = exempt_in(Past(published(version(1, lost))))
+    told = exempt_in(Past(records_of(version(1, lost))))
 
     assert "several topics" in told.achievements["busy"]
     assert "doings" not in told.metrics, "both sums are the same in any order"
@@ -188,6 +168,6 @@ def test_what_may_be_lost_and_hangs_on_several_topics_is_not_compared_at_all():
 def test_a_catalog_that_joins_others_on_their_topic_has_counted_nothing_of_before():
     joined = version(1).replace("catalog: songs", "catalog: more")
 
-    told = exempt_in(Past(published(FIRST, joined)))
+    told = exempt_in(Past(records_of(FIRST, joined)))
 
     assert told.metrics["releases"] == "it counts only what came since version 1"
