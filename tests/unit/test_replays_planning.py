@@ -14,11 +14,12 @@ from replays.intent import Intent
 from replays.planning import Plan, hash_of, refuse_outdated
 from schemas.errors import Precondition
 from schemas.program import Program
-from tests.unit.test_replays_exemptions import ARTISTS, FAMOUS, FIRST, THREE, published, version
+from tests.unit.owned_partition import records_of
+from tests.unit.test_replays_exemptions import ARTISTS, FAMOUS, FIRST, THREE, version
 
 
 def intent(*differences: tuple[str, str], partitions: int = 4) -> Intent:
-    first, second = published(FIRST, version(2, *differences))
+    first, second = records_of(FIRST, version(2, *differences))
     running, new = (
         Program(catalogs=[each.program], ledger=second.ledger, derived="t.derived") for each in (first, second)
     )
