@@ -31,7 +31,6 @@ from cli.catalog_files import CatalogFile
 from cli.settings import Settings
 from cli.stack import LocalStack
 from cli.stack.child import Child
-from cli.stack.kafka import BENCH
 from cli.stack.pipeline import running
 from processor.profile import percentile
 from projections.database import connect_async
@@ -105,14 +104,15 @@ class Plan(NamedTuple):
 
     @property
     def load(self) -> Load:
-        return Load(self.history + self.rate * self.seconds, self.users)
+        live = self.rate * self.seconds
+        return Load(self.history + live, self.users, live=live, per_s=self.rate)
 
 
 def measure(job: Path, plan: Plan, say: Say) -> dict[str, Any]:
     """Say how long the unlocks took of what was published at a steady rate. Raises: LaurelError."""
     os.sched_setaffinity(0, CORES)  # whatever is started from here on stays there too
     environ = {name: value for name, value in os.environ.items() if not name.startswith("LAUREL_")}
-    stack = LocalStack(ephemeral=True, kafka_flags=BENCH, environ=environ)
+    stack = LocalStack(ephemeral=True, environ=environ)
     with running(stack, [CatalogFile(job.read_text(), job.name)]) as pipeline:
         watched = asyncio.run(_watch(pipeline.settings, stack.children, plan, say))
     say("working it out")

@@ -24,6 +24,7 @@ class Load(NamedTuple):
     """How much of it, evenly spread over 90 days, times never going back.
 
     Shapes: zipf, the exponent of how unevenly users are drawn; None draws them alike.
+    Units: the last `live` events follow those days, `per_s` a second.
     """
 
     events: int
@@ -31,6 +32,8 @@ class Load(NamedTuple):
     zipf: float | None = None
     repeats: bool = True
     seed: int = 1
+    live: int = 0
+    per_s: int = 1
 
 
 def values(load: Load) -> Iterator[tuple[bytes, bytes]]:
@@ -38,13 +41,16 @@ def values(load: Load) -> Iterator[tuple[bytes, bytes]]:
     draw = Random(load.seed)
     random, user_of = draw.random, users_of(load, draw)
     clock = [f"{second // 3600:02d}:{second // 60 % 60:02d}:{second % 60:02d}" for second in range(86_400)]
-    days = [(FIRST + timedelta(day)).isoformat() for day in range(DAYS)]
+    days = [(FIRST + timedelta(day)).isoformat() for day in range(DAYS + 1)]
     choices = len(TYPES) * SONGS * ARTISTS * POINTS
-    step_ms, repeated_every = DAYS * DAY_MS / load.events, REPEATED_EVERY if load.repeats else load.events + 1
+    repeated_every = REPEATED_EVERY if load.repeats else load.events + 1
+    past = load.events - load.live
+    step_ms, live_step_ms = DAYS * DAY_MS / max(1, past), 1000 / load.per_s
     record = (b"", b"")
     for number in range(load.events):
         if number % repeated_every != repeated_every - 1:
-            day, now = divmod(int(number * step_ms), DAY_MS)
+            lived_ms = max(0, number - past) * live_step_ms
+            day, now = divmod(int(min(number, past) * step_ms + lived_ms), DAY_MS)
             second, ms = divmod(now, 1000)
             left, kind = divmod(int(random() * choices), len(TYPES))
             left, song = divmod(left, SONGS)

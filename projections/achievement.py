@@ -51,6 +51,7 @@ class Published(NamedTuple):
 class AchievementProjection:
     name = "achievement"
     window_s = 0.0
+    share, records_max = 1.0, 20_000
 
     def __init__(self, names: Names) -> None:
         self.topic = names.catalogs

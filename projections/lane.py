@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -20,6 +21,7 @@ from projections.telemetry import BATCH_SECONDS, LAG, NOTIFICATIONS, RECORDS, lo
 RETRY_BASE_S = 0.1
 RETRY_CAP_S = 5.0
 REPORT_EVERY_S = 1.0
+WINDOW_S_MAX = 10.0
 
 Connect = Callable[[], Awaitable[Session]]
 
@@ -55,6 +57,7 @@ class Lane:
         self._ahead: asyncio.Task[tuple[list[Batch], Any]] | None = None
         self._log = log.bind(projection=projection.name)
         self._failures = 0
+        self._decoded_s = self._written_s = 0.0  # how long the last batch took
         self._positions: dict[int, int] = {}  # as committed in Postgres
         self._unreported: dict[int, int] = {}
         self._shown: set[int] = set()
@@ -96,8 +99,17 @@ class Lane:
         self._log.info("reads", positions=positions)
 
     async def _read(self) -> tuple[list[Batch], Any]:
-        batches = await self._subscription.gather(self._projection.window_s)
-        return batches, await self._projection.decode(batches)
+        batches = await self._subscription.gather(self._window_s, self._projection.records_max)
+        began = time.monotonic()
+        rows = await self._projection.decode(batches)
+        self._decoded_s = time.monotonic() - began
+        return batches, rows
+
+    @property
+    def _window_s(self) -> float:
+        """So long that the work of the last batch, done as often, is no more than the projection's share."""
+        rest_s = (self._decoded_s + self._written_s) * (1 / self._projection.share - 1)
+        return max(self._projection.window_s, min(rest_s, WINDOW_S_MAX))
 
     async def _drop_ahead(self) -> None:
         """Forget what was read in advance: it will be read again, by us or by whoever has the partitions then."""
@@ -111,6 +123,7 @@ class Lane:
             if not self._subscription.settled:
                 return  # a rebalance came first
             reach("projection.1")
+            began = time.monotonic()
             with BATCH_SECONDS.labels(self._projection.name).time():
                 async with session.transaction():  # 2; 5 where it ends
                     reach("projection.2")
@@ -119,6 +132,7 @@ class Lane:
                     notifications = await session.write(rows)  # 4
                     reach("projection.4")
             reach("projection.5")
+            self._written_s = time.monotonic() - began
         self._failures = 0
         self._count(batches, notifications)
 

@@ -13,7 +13,8 @@ from broker.reading import Batch
 class Projection(Protocol):
     """One read model, written from one topic.
 
-    Units: window_s, how long records are gathered before they are written, from the first one on.
+    Units: window_s, how long records are gathered before they are written, from the first one on; longer where the
+    projection would be at work for more than its share of the time. records_max, about, of one transaction.
     """
 
     @property
@@ -22,6 +23,10 @@ class Projection(Protocol):
     def topic(self) -> str: ...
     @property
     def window_s(self) -> float: ...
+    @property
+    def share(self) -> float: ...
+    @property
+    def records_max(self) -> int: ...
 
     async def prepare(self, connection: AsyncConnection) -> None:
         """Make the temporary tables of a new session."""

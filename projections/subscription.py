@@ -23,7 +23,6 @@ from schemas.records import Record
 
 IDLE_POLL_S = 0.1
 RECORDS_MAX = 5_000  # of one poll
-GATHERED_MAX = 20_000  # records of one transaction, about
 HEARTBEAT_MS = 500  # also how soon a member learns that another one joins
 COMMIT_SECONDS_MAX = 2.0
 STOP_SECONDS_MAX = 5.0
@@ -88,7 +87,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
         self.positions = dict(positions)
         self._settled = True
 
-    async def gather(self, window_s: float) -> list[Batch]:
+    async def gather(self, window_s: float, records_max: int) -> list[Batch]:
         """What arrived within the window after the first record, a batch for each partition that moved.
 
         Raises: OutsideLog.
@@ -100,7 +99,7 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             merge(gathered, await self._poll(wait_s))
             if not self.settled:
                 return []
-            if not gathered or sum(len(batch.records) for batch in gathered.values()) >= GATHERED_MAX:
+            if not gathered or sum(len(batch.records) for batch in gathered.values()) >= records_max:
                 break
             ends_at = ends_at or clock() + window_s
             wait_s = ends_at - clock()

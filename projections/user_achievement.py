@@ -91,6 +91,7 @@ class OutcomeRows:
 class UserAchievementProjection:
     name = "user_achievement"
     window_s = 0.03  # an unlock should be seen at once, but eight partitions need not make eight transactions
+    share, records_max = 1.0, 20_000
 
     def __init__(self, names: Names, replay_notices_per_s: float = NOTICES_PER_S) -> None:
         self.topic = names.outcomes

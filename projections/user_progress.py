@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from bisect import bisect_left
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from operator import attrgetter
+from operator import add, attrgetter
 from struct import Struct
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from psycopg import AsyncConnection, AsyncCursor
 
 from broker.reading import Batch
-from projections.columns import NULL, append_moment, copied, encode_json, jsonb, moment_at, nullable, text
+from projections.columns import HEADER, NULL, TRAILER, append_moment, encode_json, jsonb, moment_at, nullable, text
 from projections.decoding import undecodable
 from projections.pace import Pace, follow
 from projections.progress_view import ReadControls, Stage, View, Views, read_views, write_views
@@ -34,9 +34,10 @@ from schemas.topics import Names
 
 SQL = statements("user_progress.sql")
 
-USERS_PER_TURN = 200  # decoded before the other projections of this process get their turn
+USERS_PER_TURN, USERS_PER_QUERY = 200, 1_000
 REMEMBERED_MAX = 100_000  # users whose row is known to have the paces of certain days
 
+EachT = TypeVar("EachT")
 ReadCatalogs = Callable[[], Awaitable[Sequence[CatalogRecord]]]
 
 offset_of = attrgetter("offset")
@@ -175,6 +176,7 @@ def hidden_of(view: View, catalog: str) -> set[str]:
 class UserProgressProjection:
     name = "user_progress"
     window_s = 0.25  # the longer, the fewer rows: only the last state of a user is written
+    share, records_max = 0.2, 100_000  # a busy machine has the awards to tell first
 
     def __init__(self, names: Names, read_catalogs: ReadCatalogs, read_controls: ReadControls) -> None:
         self.topic = names.changelog
@@ -194,18 +196,13 @@ class UserProgressProjection:
 
     async def decode(self, batches: Sequence[Batch]) -> ProgressRows:
         followed = [Followed(batch, self._views.follow(batch)) for batch in batches]
-        latest = latest_states(followed)
-        await self._known.learn({each.view for each in latest})
-        present = [each for each in latest if each.record.value is not None]
-        erased = [each.user for each in latest if each.record.value is None]
-        return ProgressRows(await self._rows(present), erased, changed_views(followed))
-
-    async def _rows(self, present: list[Latest]) -> list[Progress]:
-        rows = []
-        for start in range(0, len(present), USERS_PER_TURN):
-            rows += [await self._row(each) for each in present[start : start + USERS_PER_TURN]]
-            await asyncio.sleep(0)
-        return rows
+        rows, erased = [], []
+        async for turn in in_turns([*last_records(followed)]):
+            latest = [latest_state(record, batch) for record, batch in turn]
+            await self._known.learn({each.view for each in latest})
+            rows += [await self._row(each) for each in latest if each.record.value is not None]
+            erased += [each.user for each in latest if each.record.value is None]
+        return ProgressRows(rows, erased, changed_views(followed))
 
     async def _row(self, latest: Latest) -> Progress:
         try:
@@ -228,18 +225,31 @@ class UserProgressProjection:
     async def _write_rows(self, cursor: AsyncCursor, rows: Sequence[Progress]) -> None:
         moved = {row.user: row.days for row in rows if self._days.get(row.user) != row.days}
         past = await read_past(cursor, list(moved)) if moved else {}
-        incoming = [start_of_row(row) + paces_of_row(row, past.get(row.user, NO_PAST), moved) for row in rows]
         async with cursor.copy(SQL["copy_incoming"]) as copy:
-            await copy.write(copied(incoming))
+            await copy.write(HEADER)
+            async for turn in in_turns(rows):
+                paces = (paces_of_row(row, past.get(row.user, NO_PAST), moved) for row in turn)
+                await copy.write(b"".join(map(add, map(start_of_row, turn), paces)))
+            await copy.write(TRAILER)
         await cursor.execute(SQL["upsert_progress"], prepare=False)
         if len(self._days) + len(moved) > REMEMBERED_MAX:
             self._days.clear()
         self._days.update(moved)
 
 
+async def in_turns(users: Sequence[EachT], size: int = USERS_PER_TURN) -> AsyncIterator[Sequence[EachT]]:
+    """A few at a time, and the other projections of this process between them."""
+    for start in range(0, len(users), size):
+        yield users[start : start + size]
+        await asyncio.sleep(0)
+
+
 async def read_past(cursor: AsyncCursor, users: list[str]) -> dict[str, Past]:
-    await cursor.execute(SQL["read_past"], {"users": users}, prepare=False)
-    return {user: decode_past(written) for user, written in await cursor.fetchall()}
+    past: dict[str, Past] = {}
+    async for turn in in_turns(users, USERS_PER_QUERY):
+        await cursor.execute(SQL["read_past"], {"users": turn}, prepare=False)
+        past |= {user: decode_past(written) for user, written in await cursor.fetchall()}
+    return past
 
 
 def start_of_row(row: Progress) -> bytes:
@@ -280,11 +290,11 @@ def known_since(row: Progress, past: Past) -> Iterator[tuple[str, datetime]]:
             yield catalog, moves.since or moment_at(row.updated_at)
 
 
-def latest_states(batches: Sequence[Followed]) -> list[Latest]:
-    """The last record of every user, the control records aside. Raises: Undecodable."""
+def last_records(batches: Sequence[Followed]) -> Iterable[tuple[Record, Followed]]:
+    """The last record of every user, the control records aside."""
     last = {record.key: (record, followed) for followed in batches for record in followed.batch.records}
     last.pop(CONTROL_KEY, None)
-    return [latest_state(record, followed) for record, followed in last.values()]
+    return last.values()
 
 
 def latest_state(record: Record, followed: Followed) -> Latest:

@@ -51,10 +51,12 @@ async def fetch_chunks(
     go_on: Callable[[], bool],
     choose: Choose = all_of_them,
     profile: Profile | None = None,
+    gather_s: float = 0,
 ) -> list[Chunk]:
-    """The wanted partitions whose position moved; waits for the first. `wanted` may change while it waits.
+    """The wanted partitions whose position moved; waits for the first, and then for as long as it may gather more.
 
-    Where several have something, `choose` says which of them it may be; never none.
+    `wanted` may change while it waits. Where several have something, `choose` says which of them it may be, never
+    none.
     """
     deadline = time.monotonic() + timeout_s
     with consumer._subscription.fetch_context():
@@ -67,6 +69,7 @@ async def fetch_chunks(
             if chunks or left <= 0 or not go_on():
                 return chunks
             await _news(consumer, min(left, LOOK_AGAIN_S))
+            await asyncio.sleep(gather_s)
 
 
 async def _moved(

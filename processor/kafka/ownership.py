@@ -16,7 +16,7 @@ from processor.kafka.exit import EX_SOFTWARE
 from processor.kafka.fetch import Chunk
 from processor.kafka.following import in_lane
 from processor.kafka.log import Log
-from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, is_due, until_next
+from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, interval_of, is_due, mean_with, until_next
 from processor.kafka.parking import ParkingLot, pieces_of, skipped, split
 from processor.kafka.partition import Evaluator, OwnedPartition, Raised, slices
 from processor.kafka.restore import changelog_reader
@@ -66,6 +66,7 @@ class Ownership:
         self._abandoned = False
         self._timers: dict[int, asyncio.Task[None]] = {}
         self._slice_records = SLICE_RECORDS_MIN
+        self._checkpoint_s = 0.0  # how long one takes at present
         self.partitions: dict[int, OwnedPartition] = {}
         self.acquiring = False
         self.progress = 0  # counts every step forward; the watchdog looks at it
@@ -244,21 +245,24 @@ class Ownership:
 
     async def _commit_in_time(self, partition: OwnedPartition) -> None:
         """Commit at the partition's own moment of every interval, so that not all commit at once."""
-        phase = self._pace.head_s * partition.number / self._count
         clock = asyncio.get_running_loop().time
         while partition.writer is not None:
-            wait_s = until_next(clock(), self._pace.head_s, phase)
+            interval = interval_of(self._pace, self._checkpoint_s)
+            wait_s = until_next(clock(), interval, interval * partition.number / self._count)
             if await is_set(partition.full, wait_s) or is_due(partition, self._pace, clock()):
                 await self.checkpoint(partition)
 
     async def checkpoint(self, partition: OwnedPartition) -> None:
         """Commit what was folded. Any error ends the process: memory cannot know what became of it."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
         try:
             await self._checkpoints.write(partition)
         except Raised as raised:
             await self._leave_word(partition, raised)
         except Exception as error:
             self._leave(f"the checkpoint of partition {partition.number} failed: {error!r}")
+        self._checkpoint_s = mean_with(self._checkpoint_s, clock() - started)
         self.progress += 1
 
 

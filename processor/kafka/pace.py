@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from math import ceil
 from typing import NamedTuple, Protocol, TypeVar
 
 from processor.kafka.partition import OwnedPartition
 
 SLICE_S = 0.012  # a longer slice starves the event loop, and with it the transactions
 SLICE_RECORDS_MIN, SLICE_RECORDS_MAX = 64, 4_096
+COMMITTING_SHARE = 0.2  # of the time; a busy machine gets fewer transactions, not a queue of them
+STRETCH_MAX = 2  # beyond it people would notice
+DURATION_WEIGHT = 0.1  # of the latest checkpoint, in the mean of all
 HEAD_LAG = 1_000  # records; a partition that is no further behind is at the head of its log
 
 
@@ -26,6 +30,16 @@ class Pace(NamedTuple):
     head_s: float
     backlog_s: float
     records_max: int
+
+
+def interval_of(pace: Pace, duration_s: float) -> float:
+    """Seconds between checkpoints of a partition at the head of its log, when one takes so long."""
+    stretched = pace.head_s * ceil(duration_s / COMMITTING_SHARE / pace.head_s)
+    return max(pace.head_s, min(stretched, pace.head_s * STRETCH_MAX))
+
+
+def mean_with(mean_s: float, latest_s: float) -> float:
+    return mean_s + DURATION_WEIGHT * (latest_s - mean_s)
 
 
 def until_next(now: float, interval: float, phase: float) -> float:

@@ -31,6 +31,7 @@ from schemas.lanes import place_of
 
 CHUNK_RECORDS = 2_000
 POLL_S = 1.0
+GATHER_S = 0.02  # at the head of the logs, so that what comes to many partitions costs few fetches
 FETCH_WAIT_MS = 100  # also how long a partition that has just been resumed may wait for a fetch under way
 
 
@@ -77,6 +78,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             go_on=lambda: self.consumer.flow_active,
             choose=lambda there: in_turn(there, self.app.ownership.partitions),
             profile=self.app.telemetry.profile,
+            gather_s=GATHER_S,
         )
         # Read in this thread, where generations begin, and in the same turn as the fetch: a wait may outlive one.
         return Fetched(self.app.consumer_generation_id, chunks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -15,7 +16,7 @@ from projections.database import connect, connect_async
 from projections.lane import Lane
 from projections.migrations.runner import migration_files, upgrade
 from projections.session import PostgresSession, open_session
-from projections.user_achievement import UserAchievementProjection
+from projections.user_achievement import OutcomeRows, UserAchievementProjection
 from schemas.outcomes import encode_outcome
 from schemas.records import PlainRecord
 from tests.integration import projections as given
@@ -31,6 +32,7 @@ class Log:
         self.settled = False
         self._records, self._stopping = records, stopping
         self._position = 0
+        self.windows_s: list[float] = []
 
     def unsettle(self) -> None:
         self.settled = False
@@ -41,7 +43,8 @@ class Log:
     def seek(self, positions: dict[int, int]) -> None:
         self._position, self.settled = positions[0], True
 
-    async def gather(self, window_s: float) -> list[Batch]:
+    async def gather(self, window_s: float, records_max: int) -> list[Batch]:
+        self.windows_s.append(window_s)
         await asyncio.sleep(0)
         start, end = self._position, min(self._position + 10, len(self._records))
         if start == end:
@@ -98,6 +101,27 @@ async def test_of_two_owners_of_a_partition_one_goes_on_and_the_rows_are_right(s
     await left._disconnect()
     assert set((await given.counts(database)).values()) == {30}
     assert await given.positions(database, settings.names.outcomes) == {0: 30}
+
+
+class Laborious(UserAchievementProjection):
+    """One that is at work for long, and may be for a fifth of the time."""
+
+    share = 0.2
+
+    async def decode(self, batches: Sequence[Batch]) -> OutcomeRows:
+        await asyncio.sleep(0.05)
+        return await super().decode(batches)
+
+
+async def test_a_projection_that_is_at_work_for_long_gathers_for_longer(settings):
+    stopping = asyncio.Event()
+    log, projection = Log(records(50), stopping), Laborious(settings.names)
+    session = partial(open_session, partial(connect_async, settings, "laborious"), projection)
+
+    await Lane(projection, log, session).run(stopping)
+
+    first, *_, last = log.windows_s
+    assert (first, last >= 4 * 0.05) == (projection.window_s, True)
 
 
 async def test_a_lost_partition_rolls_back_the_others_of_its_batch(settings, database):

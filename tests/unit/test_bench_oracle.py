@@ -69,6 +69,18 @@ def test_a_load_repeats_records_only_when_it_is_to():
     assert len(repeating) - len(set(repeating)) == UNIFORM.events // REPEATED_EVERY
 
 
+def test_live_events_follow_90_days_of_history_as_fast_as_they_happen():
+    load = Load(events=1_000, users=5, repeats=False, live=100, per_s=50)
+    times = [json.loads(value)["time"] for _, value in values(load)]
+
+    assert times == sorted(times)
+    assert (times[0], times[900], times[-1]) == (
+        "2026-01-01T00:00:00.000Z",
+        "2026-04-01T00:00:00.000Z",
+        "2026-04-01T00:00:01.980Z",
+    )
+
+
 def test_users_are_drawn_as_unevenly_as_zipf_says():
     drawn = [key for key, _ in values(Load(events=20_000, users=100, zipf=1.1))]
     counts = sorted((drawn.count(user) for user in set(drawn)), reverse=True)

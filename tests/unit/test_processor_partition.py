@@ -12,7 +12,17 @@ from processor.evaluator.programs import Programs
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.replays import Replays
 from processor.kafka.fetch import Chunk
-from processor.kafka.pace import HEAD_LAG, SLICE_S, Pace, fitting_slice, in_turn, is_due, until_next
+from processor.kafka.pace import (
+    HEAD_LAG,
+    SLICE_S,
+    Pace,
+    fitting_slice,
+    in_turn,
+    interval_of,
+    is_due,
+    mean_with,
+    until_next,
+)
 from processor.kafka.partition import Evaluator, OwnedPartition, slices
 from schemas.errors import BadRecord, LaurelError
 from schemas.program import Ledger, Program
@@ -277,6 +287,15 @@ def test_a_partition_that_is_not_ours_yet_is_left_to_the_fold_to_refuse() -> Non
     there = [TopicPartition(SONGS, number) for number in (0, 5)]
 
     assert in_turn(there, {0: owned(0, 50_000)}) == there
+
+
+@pytest.mark.parametrize(("takes_s", "interval_s"), [(0, 0.1), (0.02, 0.1), (0.021, 0.2), (0.4, 0.2)])
+def test_commits_that_take_long_come_half_as_often(takes_s: float, interval_s: float) -> None:
+    assert interval_of(PACE, takes_s) == pytest.approx(interval_s)
+
+
+def test_how_long_commits_take_is_not_judged_by_a_single_one() -> None:
+    assert mean_with(0.01, 0.11) == pytest.approx(0.02)
 
 
 def test_partitions_are_committed_at_different_moments() -> None:
