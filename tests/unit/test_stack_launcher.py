@@ -56,6 +56,40 @@ def run(argv: list[str | Path], root: Path, **environ: str) -> subprocess.Comple
     )
 
 
+PRETENDER = """#!/bin/sh
+case "$*" in
+    *process_time*) echo "{seconds} $0" ;;
+    *) exec {python} "$@" ;;
+esac
+"""
+
+
+def pretend(folder: Path, seconds: float) -> Path:
+    """Another build of this Python, which says that it takes so long."""
+    python = folder / "python{}.{}".format(*sys.version_info)
+    folder.mkdir()
+    python.write_text(PRETENDER.format(seconds=seconds, python=sys.executable))
+    python.chmod(0o755)
+    return python
+
+
+def test_the_environment_is_made_with_the_fastest_build_of_the_version_on_path(checkout: Path) -> None:
+    slow, fast = pretend(checkout.parent / "slow", 100.0), pretend(checkout.parent / "fast", 0.000_001)
+    folders = os.pathsep.join([str(slow.parent), str(fast.parent), os.environ["PATH"]])
+
+    assert f" for {fast} (once)" in launch(checkout, "publish", "x", PATH=folders).stderr
+
+
+def test_a_build_that_does_not_run_is_passed_over(checkout: Path) -> None:
+    broken = pretend(checkout.parent / "broken", 0.0)
+    broken.write_text("no program")
+    folders = os.pathsep.join([str(broken.parent), os.environ["PATH"]])
+
+    told = launch(checkout, "publish", "x", PATH=folders)
+
+    assert (told.returncode, str(broken) in told.stderr) == (0, False)
+
+
 def test_the_first_start_installs_and_the_next_ones_do_not(checkout: Path) -> None:
     first, second = launch(checkout, "publish", "x"), launch(checkout, "publish", "x")
     assert first.stdout == second.stdout == f'["{checkout}/.venv", "{checkout.parent}", ["publish", "x"]]\n'
