@@ -11,6 +11,12 @@ the checkpoint, in the control record, and the job reads it there.
 From prepare on the new achievements are muted (they award nothing) and the new metrics fill (they count, and show
 and cross nothing). A base is what a user's new metrics came to before the cut; the owner merges it in. With
 activate nothing is muted any more: the facts are the crossings of before, as a fold from zero found them.
+
+    hold -> settle … -> promote            full reprocessing; cancel, at any time before promote, lets go
+
+A shadow, a namespace of its own, has folded the whole log by the new versions, never past what is committed here.
+With hold the sources and the commands stand still; what was derived of them is folded up to where settle says. When
+the shadow stands at the same positions, promote puts its states in the place of those here, in one checkpoint.
 """
 
 from __future__ import annotations
@@ -20,7 +26,9 @@ from typing import Any, Literal
 import msgspec
 
 Notify = Literal["none", "digest", "all"]
-Phase = Literal["filling", "ready", "active", "done", "cancelled"]
+Policy = Literal["keep", "revoke", "legacy"]
+"""What becomes of awards that the new rules do not give: they stay (with legacy they are marked), or go."""
+Phase = Literal["filling", "ready", "active", "held", "settled", "done", "cancelled"]
 Named = tuple[str, str]
 """Of a catalog: (catalog, key of a metric) or (catalog, reference of an achievement)."""
 
@@ -135,7 +143,42 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     replay: str
 
 
-ReplayOrder = Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done
+class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold"):
+    """Fold nothing more of sources and commands.
+
+    Shapes: catalogs, what promote will run; a worker that does not read their topics starts anew first.
+    """
+
+    replay: str
+    catalogs: dict[str, int]
+
+
+class Settle(msgspec.Struct, frozen=True, kw_only=True, tag="settle"):
+    """All partitions hold: fold the derived topic up to here and no further. A later one may say a later end.
+
+    Copies that are folded may derive: a job sends it again until no partition's derived topic has grown. Shapes:
+    derived, where what is committed of this partition of the derived topic ends.
+    """
+
+    replay: str
+    derived: int
+
+
+class Promote(msgspec.Struct, frozen=True, kw_only=True, tag="promote"):
+    """Put the states of the shadow, a namespace, in the place of those here, and run these versions.
+
+    What cannot be is noted as `refused`, and changes nothing: a job may mend it and send another.
+    """
+
+    replay: str
+    shadow: str
+    catalogs: dict[str, int]
+    policy: Policy = "keep"
+    notify: Notify = "digest"
+
+
+ReplayOrder = Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done | Hold | Settle | Promote
+KnownOrder = Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done  # to the owner, so far
 
 
 class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -144,6 +187,8 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     Shapes: cut and active_at map a source topic to the next offset when prepare and activate were folded; users is
     how many have got a base, expected what the end marker said. A cancelled one keeps what is muted and fills,
     until another replay takes it over; nothing else. `revoked` when it took awards back, which may be earned anew.
+    Of a full one that is held, cut is how far each lane of the sources is folded and no further, also that of the
+    derived topic once it is settled; refused says why the last promote could not be.
     """
 
     phase: Phase
@@ -155,7 +200,8 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     users: int = 0
     expected: int | None = None
     revoked: bool = False
+    refused: str | None = None
 
 
 encode_order = msgspec.msgpack.Encoder().encode
-decode_order = msgspec.msgpack.Decoder(ReplayOrder).decode
+decode_order = msgspec.msgpack.Decoder(KnownOrder).decode
