@@ -12,7 +12,7 @@ From prepare on the new achievements are muted (they award nothing) and the new 
 and cross nothing). A base is what a user's new metrics came to before the cut; the owner merges it in. With
 activate nothing is muted any more: the facts are the crossings of before, as a fold from zero found them.
 
-    hold -> settle … -> promote            full reprocessing; cancel, at any time before promote, lets go
+    hold -> settle … -> promote             full reprocessing; release, at any time before promote, lets go
 
 A shadow, a namespace of its own, has folded the whole log by the new versions, never past what is committed here.
 With hold the sources and the commands stand still; what was derived of them is folded up to where settle says. When
@@ -28,7 +28,7 @@ import msgspec
 Notify = Literal["none", "digest", "all"]
 Policy = Literal["keep", "revoke", "legacy"]
 """What becomes of awards that the new rules do not give: they stay (with legacy they are marked), or go."""
-Phase = Literal["filling", "ready", "active", "held", "settled", "done", "cancelled"]
+Phase = Literal["filling", "ready", "active", "held", "settled", "released", "done", "cancelled"]
 Named = tuple[str, str]
 """Of a catalog: (catalog, key of a metric) or (catalog, reference of an achievement)."""
 
@@ -146,11 +146,11 @@ class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
 class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold"):
     """Fold nothing more of sources and commands.
 
-    Shapes: catalogs, what promote will run; a worker that does not read their topics starts anew first.
+    Shapes: attempt counts up. What has one that was released, or a lower one, changes nothing.
     """
 
     replay: str
-    catalogs: dict[str, int]
+    attempt: int = 1
 
 
 class Settle(msgspec.Struct, frozen=True, kw_only=True, tag="settle"):
@@ -161,7 +161,15 @@ class Settle(msgspec.Struct, frozen=True, kw_only=True, tag="settle"):
     """
 
     replay: str
+    attempt: int = 1
     derived: int
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release"):
+    """Go on as before the hold."""
+
+    replay: str
+    attempt: int = 1
 
 
 class Promote(msgspec.Struct, frozen=True, kw_only=True, tag="promote"):
@@ -171,13 +179,16 @@ class Promote(msgspec.Struct, frozen=True, kw_only=True, tag="promote"):
     """
 
     replay: str
+    attempt: int = 1
     shadow: str
     catalogs: dict[str, int]
     policy: Policy = "keep"
     notify: Notify = "digest"
 
 
-ReplayOrder = Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done | Hold | Settle | Promote
+ReplayOrder = (
+    Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done | Hold | Settle | Release | Promote
+)
 KnownOrder = Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done  # to the owner, so far
 
 
@@ -188,7 +199,8 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     how many have got a base, expected what the end marker said. A cancelled one keeps what is muted and fills,
     until another replay takes it over; nothing else. `revoked` when it took awards back, which may be earned anew.
     Of a full one that is held, cut is how far each lane of the sources is folded and no further, also that of the
-    derived topic once it is settled; refused says why the last promote could not be.
+    derived topic once it is settled; refused says why the last promote could not be. One that is promoted and done
+    keeps its cut: the states hold what `catalogs` made of all below it.
     """
 
     phase: Phase
@@ -200,7 +212,10 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     users: int = 0
     expected: int | None = None
     revoked: bool = False
+    attempt: int = 0
     refused: str | None = None
+    promoted: bool = False
+    catalogs: dict[str, int] = {}
 
 
 encode_order = msgspec.msgpack.Encoder().encode
