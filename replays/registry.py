@@ -9,6 +9,7 @@ import getpass
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -31,11 +32,11 @@ Policy = Literal["keep", "revoke", "legacy"]
 Dates = Literal["exact", "approximate"]
 
 
-class Registration(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Undertaking:
     """What a replay is to do, settled before it starts.
 
-    Shapes: from_versions is catalog -> the version that ran; `retired` are the references of the achievements whose
-    older awards the policy is about.
+    Shapes: from_versions is catalog -> the version that ran.
     """
 
     id: str
@@ -51,6 +52,12 @@ class Registration(NamedTuple):
     filling: Sequence[Named]
     plan: dict[str, Any]
     partitions: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration(Undertaking):
+    """Shapes: `retired` are the references of the achievements whose older awards the policy is about."""
+
     retired: Sequence[str] = ()
 
     @property
@@ -59,23 +66,11 @@ class Registration(NamedTuple):
         return sorted({*self.muted, *self.filling})
 
 
-class Replay(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Replay(Undertaking):
     """A row of the registry, as it was read."""
 
-    id: str
     status: Status
-    kind: Kind
-    catalog: str
-    version: int
-    sha256: str
-    notify: Notify
-    policy: Policy
-    dates: Dates
-    from_versions: dict[str, int]
-    muted: list[Named]
-    filling: list[Named]
-    plan: dict[str, Any]
-    partitions: int
     who: str
     created_at: datetime
     decided_at: datetime | None
@@ -85,6 +80,9 @@ class Replay(NamedTuple):
     @property
     def has_ended(self) -> bool:
         return self.status in ("done", "cancelled", "failed")
+
+
+COLUMNS = [field.name for field in fields(Replay)]
 
 
 class PartitionProgress(NamedTuple):
@@ -241,7 +239,7 @@ class Registry:
         return changed
 
     async def _created(self, wanted: Registration) -> bool:
-        said = wanted._asdict() | {name: Jsonb(getattr(wanted, name)) for name in ("from_versions", "plan")}
+        said = asdict(wanted) | {name: Jsonb(getattr(wanted, name)) for name in ("from_versions", "plan")}
         named = {name: Jsonb([list(each) for each in getattr(wanted, name)]) for name in ("muted", "filling")}
         return bool(await self._rows("create", {**said, **named, "who": who()}))
 
@@ -284,9 +282,9 @@ def who() -> str:
 
 
 def _replay(row: tuple[Any, ...]) -> Replay:
-    replay = Replay(*row)
-    muted, filling = ([(catalog, name) for catalog, name in named] for named in (replay.muted, replay.filling))
-    return replay._replace(muted=muted, filling=filling)
+    told = dict(zip(COLUMNS, row, strict=True))
+    named = {name: [(catalog, key) for catalog, key in told[name]] for name in ("muted", "filling")}
+    return Replay(**told | named)
 
 
 def _listed(names: Sequence[Named]) -> dict[str, Any]:

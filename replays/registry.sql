@@ -38,15 +38,15 @@ set policy = excluded.policy, replay_id = excluded.replay_id;
 
 -- name: find
 select
-    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
-    partitions, who, created_at, decided_at, ended_at, failure
+    id, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan, partitions,
+    status, who, created_at, decided_at, ended_at, failure
 from replay
 where id = %(id)s;
 
 -- name: list
 select
-    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
-    partitions, who, created_at, decided_at, ended_at, failure
+    id, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan, partitions,
+    status, who, created_at, decided_at, ended_at, failure
 from replay
 order by created_at, id;
 

@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -98,7 +99,7 @@ def replay_settings(told: Settings) -> ReplaySettings:
 
 def tell(replay: Replay, as_json: bool) -> None:
     if as_json:
-        print_json(replay._asdict())
+        print_json(asdict(replay))
     else:
         print(
             f"replay '{replay.id}' is {replay.status}; a `laurel replayer` carries it out: `laurel replay status`"
