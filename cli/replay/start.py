@@ -24,13 +24,13 @@ from cli.replay.standing import Standing, page
 from cli.replay.status import follow
 from cli.settings import Settings
 from projections.telemetry import configure_logs
-from replays.registry import Dates, Policy, Replay, registry_of
+from replays.registry import Dates, Replay, registry_of
 from replays.running import SERVER_ERRORS, run_to_end
 from replays.settings import ReplaySettings
 from replays.starting import Wish
 from replays.starting import start as start_replay
 from schemas.errors import LaurelError
-from schemas.replays import Notify
+from schemas.replays import Notify, Policy
 
 
 def start(

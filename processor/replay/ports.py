@@ -12,7 +12,7 @@ from schemas.records import Record
 from schemas.replays import ReplayOrder
 from schemas.state import Control
 
-Status = Literal["running", "paused", "cancelling", "cancelled", "activating", "done", "failed"]
+Status = Literal["running", "paused", "promoting", "cancelling", "cancelled", "activating", "done", "failed"]
 StateRow = tuple[bytes, bytes | None]
 """A user and the state, as the changelog has it; None when it was erased."""
 
