@@ -123,11 +123,13 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True, tag="facts"):
     """What a user crossed before activate, in the order of the log; empty for one who has a value and no crossing.
 
-    From here on the user's metrics of this replay are shown. What the user holds already is not given again.
+    From here on the user's metrics of this replay are shown. What the user holds already is not given again. Behind
+    the last one comes what live events have crossed meanwhile, which waited for it.
     """
 
     replay: str
     facts: list[Fact] = []
+    last: bool = False
 
 
 class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke"):
@@ -138,7 +140,7 @@ class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke"):
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
-    """All facts of this partition are sent: the outcome `replay_completed` follows."""
+    """All facts of this partition are sent: nothing waits for any, and the outcome `replay_completed` follows."""
 
     replay: str
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from processor.evaluator.deferral import Deferral, DeferringSettlement
 from processor.evaluator.entries import Board, Entry
 from processor.evaluator.metrics.each import Instance
 from processor.evaluator.rules import Rules
 from processor.evaluator.scoped import DirectAward
-from processor.evaluator.settlement import Books, Settlement, is_for_good
+from processor.evaluator.settlement import Books, is_for_good
 from processor.evaluator.telling import Cause
 from schemas.outcomes import CatalogReason
 from schemas.program import AtLeast
@@ -30,12 +31,12 @@ class FactBooks(Books):
         return self.rules[entry.board].teller(entry).unlocked(cause, earned_at, progress, "", 0)
 
 
-class FactSettlement(Settlement):
+class FactSettlement(DeferringSettlement):
     """One record's of the past. What it crossed counts, whatever the metric came to since; but what can be lost is
-    given only if it stands now. What is held already stays as it is."""
+    given only if it stands now. What is held already stays as it is. The deferrals are those of other replays."""
 
-    def __init__(self, books: FactBooks, state: State, cause: Cause) -> None:
-        super().__init__(books, state, cause)
+    def __init__(self, books: FactBooks, state: State, cause: Cause, deferrals: Sequence[Deferral] = ()) -> None:
+        super().__init__(books, state, cause, deferrals)
         self._boards = books.boards
         self._values: dict[tuple[Board, str], int] = {}
 
@@ -46,6 +47,7 @@ class FactSettlement(Settlement):
             if board is not None:
                 FOUND[type(crossing)](self, board, crossing)
         self._conclude()
+        self._keep_verdicts()
 
     def end(self, entry: Entry, version: int) -> None:
         """Take an award back, because a newer version of the catalog ended it."""
@@ -70,9 +72,9 @@ class FactSettlement(Settlement):
         if entry is not None and (entry.spec.revocable == "no" or self._holds(entry)):
             self._take_award(DirectAward(entry, crossing.scope), moment_of(crossing.crossed_at))
 
-    def _earned_at(self, entry: Entry, crossed_at: int) -> int | None:
+    def _earned_now_at(self, entry: Entry, crossed_at: int) -> int | None:
         if not entry.simple or entry.spec.revocable != "no":
-            return super()._earned_at(entry, crossed_at)
+            return super()._earned_now_at(entry, crossed_at)
         return crossed_at if awarded_at(self._state[AWARDS], entry.spec.number) is None else None
 
     def _remember(self, number: int, moment: int) -> None:

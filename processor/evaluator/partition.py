@@ -118,6 +118,10 @@ class PartitionEvaluator:
         self._dirty[key] = state = kept if type(kept) is list else self._touch(key, kept)
         return state
 
+    def having(self, slot: int, sign: bytes) -> list[bytes]:
+        """The users with these bytes in a slot of their state; perhaps some who have them elsewhere."""
+        return [user for user, kept in self._users.items() if sign in (kept[slot] if type(kept) is list else kept)]
+
     def tell(self, outcomes: Rows) -> None:
         """Outcomes of what is no record of a source."""
         self._outcomes.write(outcomes)
@@ -224,7 +228,7 @@ class PartitionEvaluator:
             if step is not None:
                 crossings = step(state, data, moment, event)
                 if crossings is not None and books is not None:
-                    cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment)
+                    cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment, record)
                     settled = books.settle(state, crossings, cause)
                     self._outcomes.write([(key, outcome) for outcome in settled.outcomes])
                     unlocked += settled.unlocked

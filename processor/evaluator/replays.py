@@ -7,16 +7,16 @@ commits with the states, in the control record.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from processor.evaluator.facts import FactSettlement
-from processor.evaluator.filling import Withheld
-from processor.evaluator.outcomes import Occasion
+from processor.evaluator.facts import FactBooks, FactSettlement
+from processor.evaluator.filling import Deferred, Withheld
+from processor.evaluator.outcomes import LIVE, Occasion
 from processor.evaluator.partition import Folded, Rows
 from processor.evaluator.programs import Programs, Versions
 from processor.evaluator.ready import ReadyProgram
@@ -52,6 +52,7 @@ class States(Protocol):
 
     def change(self, program: ReadyProgram) -> None: ...
     def user(self, key: bytes) -> State: ...
+    def having(self, slot: int, sign: bytes) -> list[bytes]: ...
     def tell(self, outcomes: Rows) -> None: ...
 
 
@@ -152,10 +153,14 @@ class Replays:
     def _withheld(self) -> Withheld:
         pending = {name: note for name, note in self.notes.items() if note.phase in ("filling", "ready")}
         orphaned = [note for note in self.notes.values() if note.phase == "cancelled"]
+        active = [(name, note) for name, note in self.notes.items() if note.phase == "active"]
         return Withheld(
             muted=frozenset(each for note in [*pending.values(), *orphaned] for each in note.muted),
             filling=tuple(sorted((name, frozenset(note.filling)) for name, note in pending.items())),
             idle=frozenset(each for note in orphaned for each in note.filling),
+            deferred=tuple(
+                Deferred(name, frozenset(note.muted), frozenset(note.filling)) for name, note in sorted(active)
+            ),
         )
 
     # --- a replay's course ---
@@ -239,8 +244,10 @@ class Replays:
             return "duplicate"
         if note is None or note.phase != "active":
             return self._protest(given)
+        self._settle_all_deferred(replay)
         del self.notes[replay]  # the last that is done comes last
         self.notes[replay] = replace(note, phase="done", cut={}, active_at={}, muted=[], filling=[])
+        self._run(self.catalogs)
         at = append_moment(given.record.timestamp)
         told = replay_completed(replay, self._number, note.notify, self.catalogs, at)
         self._states.tell([(b"", encode_outcome(told))])
@@ -258,13 +265,45 @@ class Replays:
         note = self._note(given, "active", "done")
         if note is None:
             return "skipped"
-        causes = [self._cause(fact, given.user) for fact in given.order.facts]  # all can be read, or none counts
-        state, books = self._states.user(given.user), self._books(given.order.replay, note)
-        for fact, cause in zip(given.order.facts, causes, strict=True):
-            settlement = FactSettlement(books, state, cause)
-            settlement.settle_past(fact.crossings)
-            self._tell(given.user, settlement)
+        order: Facts = given.order
+        facts = [(fact, self._cause(fact, given.user)) for fact in order.facts]  # all can be read, or none counts
+        self._settle_facts(given.user, order.replay, self._books(order.replay, note), facts)
+        if order.last:
+            self._settle_deferred(given.user, order.replay)
         return "applied"
+
+    def _settle_facts(
+        self, user: bytes, replay: str, books: FactBooks, facts: Iterable[tuple[Fact, Cause]]
+    ) -> None:
+        """As if by these records, in their order; but what waits for another replay's facts still does."""
+        state = self._states.user(user)
+        others = [each for each in self._program.deferrals if each.replay != replay]
+        for fact, cause in facts:
+            waiting = [each for each in others if each.takes(state, cause)]
+            settlement = FactSettlement(books, state, cause, waiting)
+            settlement.settle_past(fact.crossings)
+            self._tell(user, settlement)
+
+    def _settle_deferred(self, user: bytes, replay: str) -> None:
+        """What live events crossed since activate, as they would have settled it."""
+        for deferral in self._program.deferrals:
+            if deferral.replay == replay:
+                found = deferral.release(self._states.user(user), self._program.current_marks)
+                self._settle_facts(user, replay, self._program.fact_books(LIVE), self._readable(found, user))
+
+    def _settle_all_deferred(self, replay: str) -> None:
+        for deferral in self._program.deferrals:
+            if deferral.replay == replay:
+                for user in self._states.having(deferral.slot, deferral.sign):
+                    self._settle_deferred(user, replay)
+
+    def _readable(self, facts: Iterable[Fact], user: bytes) -> Iterator[tuple[Fact, Cause]]:
+        """All of them, unless another version came in between that does not know the event."""
+        for fact in facts:
+            try:
+                yield fact, self._cause(fact, user)
+            except BadRecord as bad:
+                self._complain(f"what user {user.decode()!r} crossed live counts for nothing: {bad}")
 
     def _cause(self, fact: Fact, user: bytes) -> Cause:
         record = PlainRecord(fact.offset, fact.timestamp, user, fact.value, fact.headers)
@@ -273,7 +312,7 @@ class Replays:
         if reading is None:
             raise BadRecord("bad_order", f"a fact of {fact.topic} at {fact.offset} is no event of what runs here")
         _, event, data, moment = reading
-        return Cause(fact.topic, fact.partition, fact.offset, fact.timestamp, event, data, moment)
+        return Cause(fact.topic, fact.partition, fact.offset, fact.timestamp, event, data, moment, record)
 
     def _revoke(self, given: Given) -> Fate:
         note = self._note(given, "active", "done")
@@ -285,7 +324,8 @@ class Replays:
             self._run(self.catalogs)
         at = append_moment(given.record.timestamp)
         event = Told(given.order.replay, self.topic, given.user.decode(), at)
-        cause = Cause(self.topic, self._number, given.record.offset, given.record.timestamp, event, None, at)
+        record = given.record
+        cause = Cause(self.topic, self._number, record.offset, record.timestamp, event, None, at, record)
         for catalog, reference in given.order.awards:
             board = books.boards.get(catalog)
             entry = None if board is None else board.held_entry(reference)
@@ -297,7 +337,7 @@ class Replays:
             self._tell(given.user, settlement)
         return "applied"
 
-    def _books(self, replay: str, note: ReplayNote) -> Any:
+    def _books(self, replay: str, note: ReplayNote) -> FactBooks:
         return self._program.fact_books(Occasion("replay", replay, note.notify == "all"))
 
     def _tell(self, user: bytes, settlement: FactSettlement) -> None:

@@ -35,6 +35,7 @@ from schemas.outcomes import (
     unlocked_id,
 )
 from schemas.program import AchievementSpec, CatalogProgram, ChallengeSpec, EventSpec, LevelsSpec
+from schemas.records import Record
 
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -49,6 +50,7 @@ class Cause(NamedTuple):
     event: Attributes
     data: Any
     at: datetime
+    record: Record
 
     @property
     def evidence(self) -> Evidence:

@@ -2,12 +2,13 @@
 
 What it does next follows from the registry's row and the notes of the partitions; what it sends, from the log. So
 what it keeps is only to go on faster, and whatever is sent twice is the same twice. History up to the cut is folded
-before it is decided, so that little is left between that and the facts: meanwhile live awards without knowing them.
+before it is decided, so that little is left between that and the facts: what live events cross waits for them.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from itertools import islice
@@ -172,23 +173,26 @@ class Job:
     async def _send_facts(self, partition: int, note: ReplayNote) -> None:
         task, aside = self._task, await self._aside(partition)
         await self._fold(aside, note.active_at, "active")
-        told = set[bytes]()
+        lists_left = aside.found.lists.copy()
         for found in aside.found:
-            told.update(user for user, _ in found)
-            await self._send(partition, self._facts(found))
-        unsaid = (user for user, _ in aside.past.bases() if user not in told)
-        await self._send(partition, (Addressed(user, Facts(replay=task.replay)) for user in unsaid))
+            await self._send(partition, self._facts(found, lists_left))
+        unsaid = (user for user, _ in aside.past.bases() if user not in lists_left)
+        await self._send(partition, (Addressed(user, Facts(replay=task.replay, last=True)) for user in unsaid))
         await self._revoke(aside.past, partition)
         await self._send(partition, [Addressed(None, Done(replay=task.replay))])
         del self._folds[partition]
 
-    def _facts(self, found: Iterable[Told]) -> Iterable[Addressed]:
+    def _facts(self, found: Iterable[Told], lists_left: Counter[bytes]) -> Iterable[Addressed]:
+        """Shapes: lists_left, of each user the lists that are not sent yet, this one among them."""
         by_user: dict[bytes, list[Fact]] = {}
         for user, fact in found:
             by_user.setdefault(user, []).append(fact)
+        lists_left.subtract(by_user.keys())
         for user, facts in by_user.items():
-            for some in _fitting(facts):
+            *before, last = _fitting(facts)
+            for some in before:
                 yield Addressed(user, Facts(replay=self._task.replay, facts=some))
+            yield Addressed(user, Facts(replay=self._task.replay, facts=last, last=not lists_left[user]))
 
     async def _revoke(self, past: Past, partition: int) -> None:
         """By the states as they are now: the owner takes what is held still. Where the log has lost its beginning

@@ -165,11 +165,9 @@ class Died(Exception):  # noqa: N818 - what happened
 class Course(NamedTuple):
     """What happens while a job works.
 
-    Shapes: calm, no events from activation to the facts; dies, processes of the job do; at_once, how many of them
-    there are; cancelled_after, so many sends.
+    Shapes: dies, processes of the job do; at_once, how many of them there are; cancelled_after, so many sends.
     """
 
-    calm: bool = False
     dies: bool = False
     at_once: int = 1
     cancelled_after: int | None = None
@@ -198,8 +196,6 @@ class World:
     def go_on(self) -> None:
         """Orders are obeyed, and a few events come."""
         self.partition.obey()
-        if self._course.calm and self.row == "activating":
-            return
         for _ in range(self._chance.randint(0, 3)):
             if self.coming:
                 self.partition.say(self.coming.pop(0))
