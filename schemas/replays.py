@@ -191,7 +191,9 @@ class Promote(msgspec.Struct, frozen=True, kw_only=True, tag="promote"):
 ReplayOrder = (
     Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done | Hold | Settle | Release | Promote
 )
-KnownOrder = Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done  # to the owner, so far
+KnownOrder = (  # to the owner, so far
+    Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done | Hold | Settle | Release
+)
 
 
 class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):

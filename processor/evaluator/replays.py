@@ -33,16 +33,20 @@ from schemas.replays import (
     End,
     Fact,
     Facts,
+    Hold,
     Prepare,
     Publish,
+    Release,
     ReplayNote,
     ReplayOrder,
     Revoke,
+    Settle,
     decode_order,
 )
 from schemas.state import State
 
 DONE_REMEMBERED = 100
+UNDER_WAY = ("filling", "ready", "active", "held", "settled")
 
 Fate = Literal["applied", "duplicate", "skipped"]
 
@@ -259,6 +263,55 @@ class Replays:
         for name in done[:-DONE_REMEMBERED]:
             del self.notes[name]
 
+    # --- a full one, until it is promoted ---
+
+    def limit(self, lane: str) -> int | None:
+        """How far a lane of the sources may be folded; None for as far as it goes."""
+        held = next((note for note in self.notes.values() if note.phase in ("held", "settled")), None)
+        if held is None or lane == self.topic or (lane == self.derived and held.phase == "held"):
+            return None
+        return held.cut.get(lane, 0)  # a topic that only the new versions have is not begun
+
+    @property
+    def derived(self) -> str:
+        return self._program.program.derived
+
+    @property
+    def own_topics(self) -> tuple[str, str]:
+        """What this namespace writes itself, so that it follows nobody there."""
+        return self.topic, self.derived
+
+    def _hold(self, given: Given) -> Fate:
+        order: Hold = given.order
+        note = self.notes.get(order.replay)
+        if note is not None and (note.phase != "released" or order.attempt <= note.attempt):
+            return "duplicate"
+        if any(each.phase in UNDER_WAY for each in self.notes.values()):
+            return self._protest(given)
+        cut = {lane: at for lane, at in given.positions.items() if lane != self.derived}
+        self.notes[order.replay] = ReplayNote(phase="held", attempt=order.attempt, cut=cut)
+        return "applied"
+
+    def _settle(self, given: Given) -> Fate:
+        order: Settle = given.order
+        note = self._note(given, "held", "settled")
+        if note is None or order.attempt != note.attempt:
+            return "skipped"
+        derived = max(order.derived, note.cut.get(self.derived, 0))
+        self._now(order.replay, phase="settled", cut=note.cut | {self.derived: derived}, refused=None)
+        return "applied"
+
+    def _release(self, given: Given) -> Fate:
+        """Also of a replay that is not known yet: its hold may be late."""
+        order: Release = given.order
+        note = self.notes.get(order.replay, ReplayNote(phase="held"))
+        if note.phase == "released" or order.attempt < note.attempt:
+            return "duplicate"
+        if note.phase not in ("held", "settled"):
+            return self._protest(given)
+        self.notes[order.replay] = ReplayNote(phase="released", attempt=order.attempt)
+        return "applied"
+
     # --- what users get ---
 
     def _facts(self, given: Given) -> Fate:
@@ -372,6 +425,9 @@ OBEYED: dict[type, Callable[[Replays, Given], Fate]] = {
     Facts: Replays._facts,
     Revoke: Replays._revoke,
     Done: Replays._done,
+    Hold: Replays._hold,
+    Settle: Replays._settle,
+    Release: Replays._release,
 }
 
 

@@ -108,7 +108,9 @@ class Ownership:
 
         evaluator = self._evaluator(number)
         replays = Replays(self._names.replay_assignments, number, evaluator, self._programs, complain)
-        return OwnedPartition(number, evaluator, replays)
+        partition = OwnedPartition(number, evaluator, replays)
+        partition.followed = {} if self._names.follows else None
+        return partition
 
     async def _fence(self, wanted: Sequence[OwnedPartition]) -> None:
         """From here on no earlier owner can commit; what it had begun is finished or aborted."""
@@ -170,7 +172,7 @@ class Ownership:
         partition = self.partitions.get(chunk.partition)
         try:
             if partition is not None and partition.begin(chunk):
-                await self._fold_chunk(partition, chunk)
+                await self._fold_chunk(partition, self._within_limit(partition, chunk))
         except Precondition as refused:
             self._leave(str(refused), code=refused.exit_code)
         except LaurelError as broken:
@@ -178,6 +180,20 @@ class Ownership:
         except Raised as raised:
             assert partition is not None
             await self._leave_word(partition, raised)
+
+    def _within_limit(self, partition: OwnedPartition, chunk: Chunk) -> Chunk:
+        allowed = partition.within_limit(chunk)
+        flow = self.parking_lot.flow
+        if allowed is not chunk and flow is not None:
+            flow.hold((chunk.topic, partition.number))
+        return allowed
+
+    async def loosen(self, partition: OwnedPartition) -> None:
+        """Read on what was held and may go on."""
+        flow = self.parking_lot.flow
+        for topic in partition.let_go() if partition.is_open else ():
+            if flow is not None:
+                await flow.go_on((topic, partition.number), partition.positions[topic])
 
     async def _leave_word(self, partition: OwnedPartition, raised: Raised) -> NoReturn:
         partition.distrust()
@@ -190,7 +206,16 @@ class Ownership:
 
     async def _fold_chunk(self, partition: OwnedPartition, chunk: Chunk) -> None:
         if chunk.topic == self._names.replay_assignments:
-            await self._meetings.hear(partition.replays.catalogs, chunk.records)
+            await self._obey(partition, chunk)
+        else:
+            await self._fold_piece(partition, chunk)
+
+    async def _obey(self, partition: OwnedPartition, chunk: Chunk) -> None:
+        await self._meetings.hear(partition.replays.catalogs, chunk.records)
+        await self._fold_piece(partition, chunk)
+        await self.loosen(partition)
+
+    async def _fold_piece(self, partition: OwnedPartition, chunk: Chunk) -> None:
         suspect = partition.suspect_in(chunk)
         if suspect is None:
             await self._fold_slices(partition, chunk)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from broker.parking import Parking
@@ -22,6 +24,7 @@ from schemas.state import Control
 Tally = Counter[tuple[str, str]]  # (topic, outcome) -> records
 
 
+OFFSET = attrgetter("offset")
 TURNS = count()  # who was cut longest ago has the lowest
 
 
@@ -87,6 +90,8 @@ class OwnedPartition:
         self.stable_ends: dict[str, int] = {}
         self.parkings: dict[str, Parking] = {}  # what is noted of suspect records, by topic
         self.parked: dict[str, int] = {}  # topic -> offset of the record that it does not get past
+        self.followed: dict[str, int] | None = None  # how far the namespace is that a shadow follows, by topic
+        self.held: set[str] = set()  # topics that are at their limit, and of which nothing more is fetched
         self._reopened: set[str] = set()
         self.writing = asyncio.Lock()
         self.full = asyncio.Event()  # set when enough has been folded for a checkpoint before its time
@@ -111,7 +116,7 @@ class OwnedPartition:
         self.positions, self.stable_ends = dict(positions), dict(stable_ends)
         recorded, known = self.control.positions, self.control.furthest
         self._furthest = {topic: max(at, known.get(topic, 0)) for topic, at in recorded.items()}
-        self.parked, self._reopened = {}, set()
+        self.parked, self.held, self._reopened = {}, set(), set()
         self.is_open = True
 
     def begin(self, chunk: Chunk) -> bool:
@@ -130,15 +135,38 @@ class OwnedPartition:
         return True
 
     def _is_passed_over(self, chunk: Chunk) -> bool:
-        """Whether a chunk is on its way from before its topic was parked."""
+        """Whether a chunk is on its way from before its topic was parked or held."""
         if chunk.topic in self._reopened and chunk.start == self.positions[chunk.topic]:
             self._reopened.discard(chunk.topic)
-        return chunk.topic in self.parked or chunk.topic in self._reopened
+        return chunk.topic in self.parked or chunk.topic in self.held or chunk.topic in self._reopened
 
     def unpark(self, topic: str) -> None:
         """Take chunks of this topic again, from its position on."""
         del self.parked[topic]
         self._reopened.add(topic)
+
+    def limit(self, topic: str) -> int | None:
+        """How far a topic may be folded now; None for as far as it goes."""
+        if self.followed is None or topic in self.replays.own_topics:
+            return self.replays.limit(topic)
+        return self.followed.get(topic, 0)
+
+    def within_limit(self, chunk: Chunk) -> Chunk:
+        """The part of a chunk that may be folded now; where that is not all, the topic is held."""
+        limit = self.limit(chunk.topic)
+        if limit is None or chunk.end <= limit:
+            return chunk
+        self.held.add(chunk.topic)
+        end = max(limit, chunk.start)
+        return chunk._replace(end=end, records=chunk.records[: bisect_left(chunk.records, end, key=OFFSET)])
+
+    def let_go(self) -> list[str]:
+        """Topics that were held and may go on, from their positions on."""
+        limits = {topic: self.limit(topic) for topic in self.held}
+        free = [topic for topic, limit in limits.items() if limit is None or limit > self.positions[topic]]
+        self.held -= {*free}
+        self._reopened |= {*free}
+        return free
 
     def suspect_in(self, chunk: Chunk) -> Suspect | None:
         """What is noted of records of this chunk."""
@@ -252,8 +280,14 @@ class OwnedPartition:
 
     @property
     def lags(self) -> dict[str, int]:
-        """The same without the topics that are parked: what somebody is at work on."""
-        return {topic: lag for topic, lag in self.behind.items() if topic not in self.parked}
+        """The same without the topics that are parked or held: what somebody is at work on."""
+        return {
+            topic: lag for topic, lag in self.behind.items() if topic not in self.parked and not self._waits(topic)
+        }
+
+    def _waits(self, topic: str) -> bool:
+        limit = self.limit(topic)
+        return limit is not None and self.positions[topic] >= limit
 
 
 def slices(chunk: Chunk, size: int) -> Iterator[tuple[Sequence[Record], int]]:
