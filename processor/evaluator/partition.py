@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC
-from functools import lru_cache
-from itertools import chain, islice
+from functools import lru_cache, reduce
+from itertools import chain, groupby, islice
+from operator import add
 from typing import Any, NamedTuple
 
 import msgspec
@@ -24,13 +25,16 @@ from schemas.errors import BadRecord
 from schemas.events import EVENT_BYTES_MAX, Attributes, check_user, in_utc, latest_time
 from schemas.lanes import place_of
 from schemas.records import Record
-from schemas.state import ID_BYTES, WINDOW_IDS, ZONE, State, decode_state, encode_state
+from schemas.state import ID_BYTES, STATE_BYTES_MAX, WINDOW_IDS, ZONE, State, decode_state, encode_state
 from schemas.topics import partition_of
 from schemas.zones import EPOCH, find_zone
 
 SOURCES_CACHED = 4096
 DECODED_MAX = 12_500  # states of a partition; about 2 KB each
 WINDOW_BYTES = WINDOW_IDS * ID_BYTES
+LARGE_BYTES = STATE_BYTES_MAX // 2  # of a state; from here on each record of the user is weighed
+PIECE_RECORDS = 512  # between two looks at who has a large state
+LOOKED_AT_EVERY = 128  # records; to weigh a state costs a third of folding one
 Rows = list[tuple[bytes, bytes]]
 NOT_PLAIN = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError, BadRecord)
 
@@ -78,6 +82,7 @@ class PartitionEvaluator:
         self._outcomes = Outcomes(program.templates)
         self._derived: Rows = []
         self._copies: list[Copy] = []
+        self._large: set[bytes] = set()  # users whose state was seen to be large
 
     def __len__(self) -> int:
         return len(self._users)
@@ -89,6 +94,8 @@ class PartitionEvaluator:
                 self._users.pop(user, None)
             else:
                 self._users[user] = row
+                if len(row) >= LARGE_BYTES:
+                    self._large.add(user)
         if self._decoded:  # memory was kept, and somebody else has written since
             self._decoded = sum(type(state) is list for state in self._users.values())
 
@@ -129,6 +136,7 @@ class PartitionEvaluator:
     def cut(self) -> Cut:
         """Everything dirty since the last cut; folding may go on at once."""
         states = [(user, encode_state(state)) for user, state in self._dirty.items()]
+        self._large.update(user for user, row in states if len(row) >= LARGE_BYTES)
         made = Cut(states, self._outcomes, self._derived, self._copies)
         if self._decoded > self._decoded_max:
             self._shelve(states)
@@ -154,16 +162,54 @@ class PartitionEvaluator:
                 refused.append((record, bad))
         return Folded(0, 0, 0, refused, 0, 0, len(records) - len(refused))
 
-    def fold(self, topic: str, records: Sequence[Record]) -> Folded:  # noqa: C901
-        """Apply a chunk of one source topic. The hot loop: long on purpose.
-
-        Most records are read right here. What is not plain goes to the reader, which knows all else that an event
-        may be, and why a record is none.
-        """
+    def fold(self, topic: str, records: Sequence[Record]) -> Folded:
+        """Apply a chunk of one source topic; of users whose state is large, record by record."""
         if place_of(topic, self._partition)[0] in self._program.repartitioned:
             return self._copy(topic, records)
         if topic not in self._program.readers:
             return Folded(0, 0, len(records), [], 0, 0)  # of a version that does not run here yet
+        parts = []
+        for start in range(0, len(records), PIECE_RECORDS):
+            piece = records[start : start + PIECE_RECORDS]
+            parts += self._fold_apart(topic, piece) if self._large else [self._fold(topic, piece)]
+            self._look_at(piece[::LOOKED_AT_EVERY])
+        return parts[0] if len(parts) == 1 else together(parts)
+
+    def _fold_apart(self, topic: str, records: Sequence[Record]) -> list[Folded]:
+        parts = []
+        for is_large, found in groupby(records, lambda record: record.key in self._large):
+            group = [*found]
+            parts += [self._fold_large(topic, each) for each in group] if is_large else [self._fold(topic, group)]
+        return parts
+
+    def _fold_large(self, topic: str, record: Record) -> Folded:
+        """Apply a record, unless a state becomes too large by it: then nothing of it stays."""
+        key: bytes = record.key  # type: ignore[assignment]  # a user's, or it would not be large
+        trial = PartitionEvaluator(self._program, self._partition, self._partitions)
+        trial.load([(key, self.get(key))])
+        folded = trial._fold(topic, [record])
+        after, made = trial._users[key], trial.cut()
+        if any(len(row) > STATE_BYTES_MAX for _, row in made.states if row is not None):
+            return Folded(0, 0, 0, [(record, state_full(key))], 0, 0)
+        if made.states:
+            self.user(key)[:] = after
+        self._outcomes.write([*made.outcomes])
+        self._derived += made.derived
+        return folded
+
+    def _look_at(self, records: Sequence[Record]) -> None:
+        """Note users whose state has become large; whoever has many records among them is met for sure."""
+        found = {record.key: self._users.get(record.key) for record in records if record.key is not None}
+        for key, state in found.items():
+            if type(state) is list and len(encode_state(state)) >= LARGE_BYTES:
+                self._large.add(key)
+
+    def _fold(self, topic: str, records: Sequence[Record]) -> Folded:  # noqa: C901
+        """The hot loop: long on purpose.
+
+        Most records are read right here. What is not plain goes to the reader, which knows all else that an event
+        may be, and why a record is none.
+        """
         reader, runs = self._program.readers[topic], self._program.runs[topic]
         decode, read = reader.decode, reader.read
         mark, books = self._program.marks[topic], self._program.books
@@ -268,6 +314,20 @@ class PartitionEvaluator:
         found = [row for row in made if row is not None]
         self._derived += found
         return len(made) - len(found)
+
+
+def together(parts: Iterable[Folded]) -> Folded:
+    """What became of the whole, by that of its parts."""
+    whole = Folded(0, 0, 0, [], 0, 0)
+    return Folded(*[reduce(add, found) for found in zip(whole, *parts, strict=True)])
+
+
+def state_full(key: bytes) -> BadRecord:
+    return BadRecord(
+        "state_full",
+        f"with it the state of user {key.decode()!r} would have more than {STATE_BYTES_MAX} bytes: see whether one "
+        "user publishes for many; what is kept of each is in the catalog's metrics",
+    )
 
 
 @lru_cache(maxsize=SOURCES_CACHED)
