@@ -6,7 +6,7 @@ the checkpoint, in the control record, and the job reads it there.
 
     publish                                 run these versions from here on
     prepare -> base … -> end -> activate -> facts … -> done
-                      `-> cancel, at any time before activate
+               late …        `-> cancel, at any time before activate
 
 From prepare on the new achievements are muted (they award nothing) and the new metrics fill (they count, and show
 and cross nothing). A base is what a user's new metrics came to before the cut; the owner merges it in. With
@@ -139,6 +139,22 @@ class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke"):
     awards: list[Named]
 
 
+class Late(msgspec.Struct, frozen=True, kw_only=True, tag="late"):
+    """A record that was not counted when its place in the log was read: fold it as if it arrived now.
+
+    Those of a topic come in the order of their offsets, between prepare and end; at or below the last one nothing
+    changes. Shapes: partition, the record's own. Units: timestamp, append time in ms.
+    """
+
+    replay: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]] = []
+
+
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
     """All facts of this partition are sent: nothing waits for any, and the outcome `replay_completed` follows."""
 
@@ -189,10 +205,23 @@ class Promote(msgspec.Struct, frozen=True, kw_only=True, tag="promote"):
 
 
 ReplayOrder = (
-    Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done | Hold | Settle | Release | Promote
+    Publish
+    | Prepare
+    | Base
+    | End
+    | Activate
+    | Cancel
+    | Facts
+    | Revoke
+    | Late
+    | Done
+    | Hold
+    | Settle
+    | Release
+    | Promote
 )
 KnownOrder = (  # to the owner, so far
-    Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done | Hold | Settle | Release
+    Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Late | Done | Hold | Settle | Release
 )
 
 
@@ -204,7 +233,8 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     until another replay takes it over; nothing else. `revoked` when it took awards back, which may be earned anew.
     Of a full one that is held, cut is how far each lane of the sources is folded and no further, also that of the
     derived topic once it is settled; refused says why the last promote could not be. One that is promoted and done
-    keeps its cut: the states hold what `catalogs` made of all below it.
+    keeps its cut: the states hold what `catalogs` made of all below it. So does one that has filled something, with
+    what it filled. late maps a source topic to the last offset that was folded late.
     """
 
     phase: Phase
@@ -220,6 +250,7 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     refused: str | None = None
     promoted: bool = False
     catalogs: dict[str, int] = {}
+    late: dict[str, int] = {}
 
 
 encode_order = msgspec.msgpack.Encoder().encode

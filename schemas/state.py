@@ -105,7 +105,8 @@ class Control(msgspec.Struct, kw_only=True):
     """The control record of a changelog partition: what was running, and how far it had read.
 
     Shapes: catalogs name -> version; positions source topic -> next offset; replays id -> what is known of it;
-    furthest has the topics whose position an operator set back, and how far they had been folded.
+    furthest has the topics whose position an operator set back, and how far they had been folded; unread maps topic
+    and event type to the position before which nobody knew the type, so that it was skipped.
     """
 
     format: int = CONTROL_FORMAT
@@ -113,6 +114,7 @@ class Control(msgspec.Struct, kw_only=True):
     positions: dict[str, int] = {}
     replays: dict[str, ReplayNote] = {}
     furthest: dict[str, int] = {}
+    unread: dict[str, dict[str, int]] = {}
 
 
 encode_control: Callable[[Control], bytes] = msgspec.json.Encoder().encode

@@ -45,6 +45,7 @@ class Withheld(NamedTuple):
     muted: frozenset[Named] = frozenset()
     filling: tuple[tuple[str, frozenset[Named]], ...] = ()
     idle: frozenset[Named] = frozenset()
+    unmoved: frozenset[Named] = frozenset()  # what waits for them does, but they stay as they are
     deferred: tuple[Deferred, ...] = ()
 
     def silent(self, catalog: str) -> set[str]:

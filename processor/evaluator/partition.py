@@ -20,6 +20,7 @@ from processor.evaluator.copies import Copy, copy_of
 from processor.evaluator.entries import decide
 from processor.evaluator.outcomes import Derivation, Outcomes, Unlock, evidence_of
 from processor.evaluator.ready import ReadyProgram
+from processor.evaluator.settlement import Books
 from processor.evaluator.telling import Cause
 from schemas.errors import BadRecord
 from schemas.events import EVENT_BYTES_MAX, Attributes, check_user, in_utc, latest_time
@@ -287,6 +288,28 @@ class PartitionEvaluator:
         self._outcomes.unlock(self._evidence[topic], won)
         return Folded(applied, duplicate, skipped, refused, unlocked + len(won), derived_skipped)
 
+    def fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded:
+        """Apply a record whose place was passed over, as if it arrived now: all but its mark. Raises: BadRecord.
+
+        Shapes: program is that which runs, but for metrics that have the record in them already.
+        """
+        reading = program.readers[topic].read(record) if topic in program.readers else None
+        if reading is None:
+            return Folded(0, 0, 1, [], 0, 0)
+        place, event, data, moment = reading
+        window, step, derivations, _ = program.runs[topic][place]
+        key: bytes = record.key  # type: ignore[assignment]  # it was read, so it is its subject's
+        kept = self._users.get(key)
+        state = kept if type(kept) is list else self._touch(key, kept)
+        if not remember(state, window, event):
+            return Folded(0, 1, 0, [], 0, 0)
+        self._dirty[key] = state
+        cause = Cause(topic, self._partition, record.offset, record.timestamp, event, data, moment, record)
+        crossings = None if step is None else step(state, data, moment, event)
+        settled = books.settle(state, crossings or (), cause)
+        self._outcomes.write([(key, outcome) for outcome in settled.outcomes])
+        return Folded(1, 0, 0, [], settled.unlocked, self._derive(derivations, event, data))
+
     def _touch(self, key: bytes, kept: State | bytes | None) -> State:
         """A state ready to fold into. Raises: BadRecord for a new user who may not be, or not here."""
         if kept is None:
@@ -334,6 +357,17 @@ def state_full(key: bytes) -> BadRecord:
 def seed_of(source: str) -> int:
     """An id is one of its source: equal ids of two sources are two events."""
     return xxh3_64_intdigest(source.encode())
+
+
+def remember(state: State, window: int, event: Attributes) -> bool:
+    """Note an event in the window of its type; False when it is there already."""
+    digest, known = xxh3_64_digest(event.id.encode(), seed_of(event.source)), state[window]
+    if seen(known, digest):
+        return False
+    state[window] = (known + digest)[-WINDOW_BYTES:]
+    if event.timezone is not None:
+        state[ZONE] = event.timezone
+    return True
 
 
 def seen(window: bytes, digest: bytes) -> bool:

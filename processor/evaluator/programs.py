@@ -32,6 +32,15 @@ class Programs:
         announced = [(record.catalog, record.version) for record in self._records if record.announced]
         return dict(sorted(announced)) if self._records else versions_of(self.newest)
 
+    def declared(self, versions: Versions) -> set[tuple[str, str]]:
+        """(topic, event type) of all that these versions, and those before them, declare of their own sources."""
+        return {
+            (event.topic, event.type)
+            for record in self._records
+            for event in record.program.events
+            if event.topic is not None and record.version <= versions.get(record.catalog, 0)
+        }
+
     def unknown(self, wanted: Versions) -> list[str]:
         """Which of these versions are not known, as `catalog version 3`."""
         known = {(record.catalog, record.version) for record in self._records}

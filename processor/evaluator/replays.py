@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
@@ -16,10 +17,12 @@ from msgspec.structs import replace
 
 from processor.evaluator.facts import FactBooks, FactSettlement
 from processor.evaluator.filling import Deferred, Withheld
+from processor.evaluator.late import Counted, first_read
 from processor.evaluator.outcomes import LIVE, Occasion
 from processor.evaluator.partition import Folded, Rows
 from processor.evaluator.programs import Programs, Versions
 from processor.evaluator.ready import ReadyProgram
+from processor.evaluator.settlement import Books
 from processor.evaluator.telling import Cause
 from schemas.errors import BadCatalog, BadRecord
 from schemas.events import append_moment
@@ -34,6 +37,8 @@ from schemas.replays import (
     Fact,
     Facts,
     Hold,
+    Late,
+    Named,
     Prepare,
     Publish,
     Release,
@@ -46,6 +51,7 @@ from schemas.replays import (
 from schemas.state import State
 
 DONE_REMEMBERED = 100
+NOTHING_UNREAD: Mapping[str, Mapping[str, int]] = MappingProxyType({})
 UNDER_WAY = ("filling", "ready", "active", "held", "settled")
 
 Fate = Literal["applied", "duplicate", "skipped"]
@@ -58,6 +64,7 @@ class States(Protocol):
     def user(self, key: bytes) -> State: ...
     def having(self, slot: int, sign: bytes) -> list[bytes]: ...
     def tell(self, outcomes: Rows) -> None: ...
+    def fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded: ...
 
 
 class Given(NamedTuple):
@@ -87,8 +94,8 @@ class Told(msgspec.Struct):
 class Replays:
     """What a partition runs, and what it knows of every replay.
 
-    Shapes: catalogs and notes as in schemas.state.Control. `complain` hears of orders that a job should not have
-    sent.
+    Shapes: catalogs, notes and unread as in schemas.state.Control. `complain` hears of orders that a job should not
+    have sent.
     """
 
     def __init__(
@@ -103,12 +110,21 @@ class Replays:
         self._number, self._states, self._programs, self._complain = number, states, programs, complain
         self.catalogs: dict[str, int] = {}
         self.notes: dict[str, ReplayNote] = {}
+        self.unread: dict[str, dict[str, int]] = {}
+        self._counted = Counted(programs)
         self._program: ReadyProgram
+        self._without: tuple[Any, ReadyProgram] | None = None
         self._unlocked = 0
 
-    def restore(self, catalogs: Versions, notes: Mapping[str, ReplayNote]) -> None:
+    def restore(
+        self,
+        catalogs: Versions,
+        notes: Mapping[str, ReplayNote],
+        unread: Mapping[str, Mapping[str, int]] = NOTHING_UNREAD,
+    ) -> None:
         """Run what a control record says; the newest where it says nothing."""
         self.notes = dict(notes)
+        self.unread = {topic: dict(types) for topic, types in unread.items()}
         self._run(catalogs or self._programs.first)
 
     def fold(self, records: Sequence[Record], positions: Mapping[str, int]) -> Folded:
@@ -138,8 +154,16 @@ class Replays:
         wanted = self.wanted(given.order)
         if wanted == self.catalogs:
             return "duplicate"
+        before = self.catalogs
         self._run(wanted)
+        self._note_first_read(before, given.positions)
         return "applied"
+
+    def _note_first_read(self, before: Versions, positions: Mapping[str, int]) -> None:
+        """Of event types that are new: what stands before these positions was skipped."""
+        for topic, event_type in first_read(self._programs, before, self.catalogs):
+            if positions.get(topic):
+                self.unread.setdefault(topic, {})[event_type] = positions[topic]
 
     def _run(self, catalogs: Versions) -> None:
         """Raises: BadRecord when there is no such program, and nothing has changed then."""
@@ -173,9 +197,11 @@ class Replays:
         order: Prepare = given.order
         if order.replay in self.notes:
             return "duplicate"
-        before = self.notes
+        before, ran = self.notes, self.catalogs
+        wanted = self.wanted(order)
         note = ReplayNote(
             phase="filling",
+            catalogs=wanted,
             cut=dict(given.positions),
             muted=order.muted,
             filling=order.filling,
@@ -183,10 +209,11 @@ class Replays:
         )
         self.notes = {name: _taken_over(each, order) for name, each in before.items()} | {order.replay: note}
         try:
-            self._run(self.wanted(order))
+            self._run(wanted)
         except BadRecord:
             self.notes = before
             raise
+        self._note_first_read(ran, given.positions)
         return "applied"
 
     def _base(self, given: Given) -> Fate:
@@ -236,7 +263,7 @@ class Replays:
         if note.phase in ("active", "done"):
             return self._protest(given)
         self.notes[replay] = ReplayNote(
-            phase="cancelled", muted=note.muted, filling=note.filling, notify=note.notify
+            phase="cancelled", muted=note.muted, filling=note.filling, notify=note.notify, late=note.late
         )
         self._run(self.catalogs)
         return "applied"
@@ -250,7 +277,7 @@ class Replays:
             return self._protest(given)
         self._settle_all_deferred(replay)
         del self.notes[replay]  # the last that is done comes last
-        self.notes[replay] = replace(note, phase="done", cut={}, active_at={}, muted=[], filling=[])
+        self.notes[replay] = _ended(note)
         self._run(self.catalogs)
         at = append_moment(given.record.timestamp)
         told = replay_completed(replay, self._number, note.notify, self.catalogs, at)
@@ -259,7 +286,7 @@ class Replays:
         return "applied"
 
     def _forget_the_oldest(self) -> None:
-        done = [name for name, note in self.notes.items() if note.phase == "done" and not note.revoked]
+        done = [name for name, note in self.notes.items() if note.phase == "done" and not _is_kept(note)]
         for name in done[:-DONE_REMEMBERED]:
             del self.notes[name]
 
@@ -311,6 +338,41 @@ class Replays:
             return self._protest(given)
         self.notes[order.replay] = ReplayNote(phase="released", attempt=order.attempt)
         return "applied"
+
+    # --- what comes late ---
+
+    def _late(self, given: Given) -> Fate:
+        order: Late = given.order
+        note = self._note(given, "filling")
+        if note is None:
+            return "skipped"
+        if order.partition != self._number:
+            raise BadRecord("bad_order", f"{order.topic}-{order.partition} is none of partition {self._number}'s")
+        if order.offset <= note.late.get(order.topic, -1):
+            return "duplicate"
+        self._now(order.replay, late={**note.late, order.topic: order.offset})
+        record = PlainRecord(order.offset, order.timestamp, given.user, order.value, order.headers)
+        return self._fold_late(order, record, note)
+
+    def _fold_late(self, order: Late, record: Record, note: ReplayNote) -> Fate:
+        notes = self.notes.values()
+        if self._counted.is_whole(notes, order.topic, record):
+            return "duplicate"
+        program = self._program_without(self._counted.metrics(notes, order.topic, record))
+        books = program.fact_books(Occasion("replay", order.replay, note.notify == "all"))
+        folded = self._states.fold_late(program, order.topic, record, books)
+        self._unlocked += folded.unlocked
+        return "applied" if folded.applied else "duplicate" if folded.duplicate else "skipped"
+
+    def _program_without(self, counted: frozenset[Named]) -> ReadyProgram:
+        """What runs, but for metrics that stay as they are. The last one is kept: records alike come together."""
+        if not counted:
+            return self._program
+        if self._without is None or self._without[0] != (self._program, counted):
+            withheld = self._withheld()._replace(unmoved=counted)
+            program = self._programs.ready(self.catalogs, withheld, settled=True)
+            self._without = (self._program, counted), program
+        return self._without[1]
 
     # --- what users get ---
 
@@ -424,6 +486,7 @@ OBEYED: dict[type, Callable[[Replays, Given], Fate]] = {
     Cancel: Replays._cancel,
     Facts: Replays._facts,
     Revoke: Replays._revoke,
+    Late: Replays._late,
     Done: Replays._done,
     Hold: Replays._hold,
     Settle: Replays._settle,
@@ -454,3 +517,15 @@ def _taken_over(note: ReplayNote, order: Prepare) -> ReplayNote:
 def _less(named: Iterable[Any], taken: Iterable[Any]) -> list[Any]:
     gone = {*taken}
     return [each for each in named if each not in gone]
+
+
+def _ended(note: ReplayNote) -> ReplayNote:
+    """Of one that is done. What it filled has all that lies before its cut, also what was not counted then."""
+    if note.filling:
+        return replace(note, phase="done", active_at={}, muted=[])
+    return replace(note, phase="done", cut={}, active_at={}, muted=[], catalogs={})
+
+
+def _is_kept(note: ReplayNote) -> bool:
+    """Whether it is told for ever what this one did."""
+    return note.revoked or note.promoted or bool(note.filling or note.late)

@@ -109,7 +109,7 @@ class OwnedPartition:
 
     def recall(self) -> None:
         """Run what the control record says."""
-        self.replays.restore(self.control.catalogs, self.control.replays)
+        self.replays.restore(self.control.catalogs, self.control.replays, self.control.unread)
 
     def open(self, positions: Mapping[str, int], stable_ends: Mapping[str, int]) -> None:
         """Begin to take chunks, each topic's at its position."""
@@ -256,6 +256,7 @@ class OwnedPartition:
             catalogs=self.replays.catalogs,
             positions=positions,
             replays=dict(self.replays.notes),
+            unread=self.replays.unread,
             furthest={topic: at for topic, at in self._furthest.items() if at > positions[topic]},
         )
 

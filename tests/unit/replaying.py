@@ -110,7 +110,7 @@ class Partition:
         self._evaluator = PartitionEvaluator(programs.ready(control.catalogs), 0, 1)
         self._evaluator.load(dict(self.states).items())
         self._replays = Replays(ASSIGNMENTS, 0, self._evaluator, programs, self.complaints.append)
-        self._replays.restore(control.catalogs, control.replays)
+        self._replays.restore(control.catalogs, control.replays, control.unread)
 
     def append(self, topic: str, key: bytes, value: bytes) -> None:
         offset = sum(each.topic == topic for each in self.log)
@@ -151,7 +151,9 @@ class Partition:
         self.states += cut.states
         self.outcomes += [decode_any_outcome(value) for _, value in cut.outcomes]
         replays = self._replays
-        control = Control(catalogs=replays.catalogs, positions=self._positions, replays=replays.notes)
+        control = Control(
+            catalogs=replays.catalogs, positions=self._positions, replays=replays.notes, unread=replays.unread
+        )
         self.control = encode_control(control)
         if self.restarts and self._chance.random() < 0.3:
             self._own()

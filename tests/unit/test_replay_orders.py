@@ -667,7 +667,8 @@ def test_done_is_told_once_and_only_when_it_was_active() -> None:
     assert isinstance(completed, ReplayOutcome)
     assert (completed.data.replay_id, completed.data.notify, completed.data.catalogs) == ("r", "digest", {"toy": 2})
     note = owned.replays.notes["r"]
-    assert (note.phase, note.cut, note.muted, note.filling) == ("done", {}, [], [])
+    assert (note.phase, note.active_at, note.muted) == ("done", {}, [])
+    assert (note.cut, note.filling) == ({TOPIC: 2}, FILLING), "what was filled has all that lies before its cut"
 
 
 def test_of_replays_that_are_done_the_last_hundred_are_remembered() -> None:
