@@ -132,11 +132,28 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, tag="facts"):
     last: bool = False
 
 
+class LostScope(msgspec.Struct, frozen=True, kw_only=True):
+    """An award of one scope, as it was told. Units: earned_at, microseconds since 1970."""
+
+    scope: str
+    n: int
+    earned_at: int
+
+
+class LostScopes(msgspec.Struct, frozen=True, kw_only=True):
+    """Of an achievement that is given once for each scope."""
+
+    catalog: str
+    achievement: str
+    scopes: list[LostScope]
+
+
 class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke"):
     """Take these awards from a user who holds them: the operator's policy for what a changed rule gave before."""
 
     replay: str
     awards: list[Named]
+    scopes: list[LostScopes] = []
 
 
 class Late(msgspec.Struct, frozen=True, kw_only=True, tag="late"):

@@ -196,6 +196,14 @@ def without_award(awards: bytes, number: int) -> bytes:
     return awards[:place] + AWARD.pack(number, revoked + 1, LOST) + awards[place + AWARD.size :]
 
 
+def with_loss(awards: bytes, number: int) -> bytes:
+    """The awards with this one counted as revoked once more, though it is still held: in another scope."""
+    place = _place_of(awards, number)
+    assert place is not None, "only what is held can be lost in part"
+    _, revoked, at = AWARD.unpack_from(awards, place)
+    return awards[:place] + AWARD.pack(number, revoked + 1, at) + awards[place + AWARD.size :]
+
+
 def _place_of(awards: bytes, number: int) -> int | None:
     wanted = AWARD_NUMBER.pack(number)
     place = awards.find(wanted)

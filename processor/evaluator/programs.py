@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from processor.evaluator.filling import NOTHING, Withheld
 from processor.evaluator.ready import ReadyProgram
-from schemas.program import CatalogRecord, Ledger, Program
+from schemas.program import AchievementSpec, CatalogRecord, Ledger, Program
 
 Versions = Mapping[str, int]
 
@@ -53,6 +53,12 @@ class Programs:
         if dict(wanted) == versions_of(self.newest):
             return self.newest
         return program_at(self._records, wanted, self.newest)
+
+    def former(self, catalog: str, reference: str) -> AchievementSpec | None:
+        """An achievement as the latest version had it that listed it."""
+        programs = (record.program for record in reversed(self._records) if record.catalog == catalog)
+        specs = (spec for program in programs for spec in program.achievements)
+        return next((spec for spec in specs if spec.reference == reference), None)
 
     def ready(self, wanted: Versions, withheld: Withheld = NOTHING, *, settled: bool = False) -> ReadyProgram:
         """Raises: BadCatalog when two catalogs contradict each other."""

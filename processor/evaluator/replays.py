@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from processor.evaluator.entries import Entry
 from processor.evaluator.facts import FactBooks, FactSettlement
 from processor.evaluator.filling import Deferred, Withheld
 from processor.evaluator.late import Counted, first_read
@@ -441,16 +442,30 @@ class Replays:
         event = Told(given.order.replay, self.topic, given.user.decode(), at)
         record = given.record
         cause = Cause(self.topic, self._number, record.offset, record.timestamp, event, None, at, record)
-        for catalog, reference in given.order.awards:
-            board = books.boards.get(catalog)
-            entry = None if board is None else board.held_entry(reference)
-            if entry is None:
-                self._complain(f"no achievement '{reference}' is in catalog '{catalog}' to be revoked")
-                continue
-            settlement = FactSettlement(books, state, cause)
-            settlement.end(entry, self.catalogs[catalog])
-            self._tell(given.user, settlement)
+        order: Revoke = given.order
+        for catalog, reference in order.awards:
+            if (entry := self._ended(books, catalog, reference)) is not None:
+                settlement = FactSettlement(books, state, cause)
+                settlement.end(entry, self.catalogs[catalog])
+                self._tell(given.user, settlement)
+        for lost in order.scopes:
+            if (entry := self._ended(books, lost.catalog, lost.achievement)) is not None:
+                settlement = FactSettlement(books, state, cause)
+                settlement.end_scopes(entry, self.catalogs[lost.catalog], lost.scopes)
+                self._tell(given.user, settlement)
         return "applied"
+
+    def _ended(self, books: FactBooks, catalog: str, reference: str) -> Entry | None:
+        """What is to be revoked: of this version, else of the last one that had it."""
+        board = books.boards.get(catalog)
+        entry = None if board is None else board.held_entry(reference)
+        if board is None or entry is not None:
+            return entry
+        spec = self._programs.former(catalog, reference)
+        if spec is None:
+            self._complain(f"no achievement '{reference}' was ever in catalog '{catalog}', to be revoked")
+            return None
+        return board.former_entry(spec)
 
     def _books(self, replay: str, note: ReplayNote) -> FactBooks:
         return self._program.fact_books(Occasion("replay", replay, note.notify == "all"))

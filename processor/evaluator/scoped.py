@@ -63,3 +63,12 @@ def is_free(won: bytes, scope: str) -> bool:
 
 def with_scope(won: bytes, scope: str) -> bytes:
     return won + xxh3_64_digest(scope.encode())
+
+
+def has_scope(won: bytes, scope: str) -> bool:
+    return place_of(won, xxh3_64_digest(scope.encode()), ID_BYTES) >= 0
+
+
+def without_scope(won: bytes, scope: str) -> bytes:
+    place = place_of(won, xxh3_64_digest(scope.encode()), ID_BYTES)
+    return won if place < 0 else won[:place] + won[place + ID_BYTES :]

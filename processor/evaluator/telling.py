@@ -135,13 +135,16 @@ class AwardTeller:
             cause.evidence,
         )
 
-    def revoked(self, cause: Cause, earned_at: datetime, n: int, reasons: Sequence[Reason]) -> bytes:
+    def revoked(
+        self, cause: Cause, earned_at: datetime, n: int, reasons: Sequence[Reason], scope: str = ""
+    ) -> bytes:
         spec, unlocked, user = self._spec, self._example.data, cause.event.subject
         said = {name: getattr(unlocked, name) for name in SAID_AGAIN}
         data = Revoked(
             **said,
+            scope=scope,
             n=n,
-            award_id=unlocked_id(unlocked.catalog, spec.key, user, tier=spec.tier, n=n),
+            award_id=unlocked_id(unlocked.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n),
             earned_at=earned_at,
             revoked_at=cause.at,
             reasons=list(reasons),
@@ -149,7 +152,7 @@ class AwardTeller:
             announce=unlocked.announce and spec.revocable == "announced",
         )
         outcome = RevokedOutcome(
-            id=outcome_id(REVOKED, unlocked.catalog, spec.key, user, tier=spec.tier, n=n),
+            id=outcome_id(REVOKED, unlocked.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n),
             source=self._example.source,
             subject=user,
             time=cause.at,
@@ -161,7 +164,7 @@ class AwardTeller:
 SAID_AGAIN = [
     field
     for field in Revoked.__struct_fields__
-    if field not in ("n", "award_id", "earned_at", "revoked_at", "reasons", "evidence", "announce")
+    if field not in ("scope", "n", "award_id", "earned_at", "revoked_at", "reasons", "evidence", "announce")
 ]
 """What a revocation says as the unlock did."""
 

@@ -69,6 +69,10 @@ class History(Protocol):
         """The changelog up to its present end, without the control record; the last row of a user is the state."""
         ...
 
+    def outcomes(self, partition: int) -> AsyncGenerator[Sequence[bytes], None]:
+        """What was told of a partition's users, up to its present end."""
+        ...
+
 
 class Notes(Protocol):
     """What the owners of the partitions have committed."""

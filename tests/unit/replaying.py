@@ -22,7 +22,7 @@ from processor.replay.changes import Changes, changes, unfinished_in
 from processor.replay.job import Task, run
 from processor.replay.ports import Addressed, Part, Ports, Report, StateRow, Status, Stretch
 from schemas.catalog import read_catalog
-from schemas.outcomes import AnyOutcome, decode_any_outcome
+from schemas.outcomes import AnyOutcome, decode_any_outcome, encode_outcome
 from schemas.program import CatalogRecord, Ledger, Program
 from schemas.records import PlainRecord
 from schemas.replays import Named, encode_order
@@ -215,6 +215,9 @@ class World:
 
     async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         yield self.partition.states
+
+    async def outcomes(self, partition: int) -> AsyncGenerator[Sequence[bytes], None]:
+        yield [encode_outcome(each) for each in self.partition.outcomes]
 
     # Notes
 

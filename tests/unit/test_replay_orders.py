@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from processor.evaluator.deferral import DEFERRED_BYTES_MAX
-from schemas.outcomes import Outcome, ReplayOutcome, RevokedOutcome
+from schemas.outcomes import Outcome, ReplayOutcome, RevokedOutcome, unlocked_id
 from schemas.replays import (
     Activate,
     Base,
@@ -19,6 +19,8 @@ from schemas.replays import (
     End,
     Fact,
     Facts,
+    LostScope,
+    LostScopes,
     Named,
     Prepare,
     Publish,
@@ -626,18 +628,53 @@ def test_a_crossing_counts_though_the_metric_went_back_since_unless_the_award_ca
 
 
 def test_an_award_that_the_operators_policy_ends_is_told_with_the_version_and_can_be_held_no_more() -> None:
-    owned = activated()
-    owned.order(FACTS, "ann")
+    """Two is in no version any more, and pair was earned since by the rule that runs."""
+    owned = Owned(FIRST, PLAIN, THIRD, runs=2)
+    owned.take("done", at(1), item="a")
+    owned.take("done", at(2), item="b")
+    owned.order(Prepare(replay="r", catalogs={"toy": 3}, muted=[("toy", "deux")]))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
     owned.commit()
 
     for _ in range(2):
-        owned.order(Revoke(replay="r", awards=[("toy", "two"), ("toy", "three"), ("toy", "nothing")]), "ann")
+        owned.order(Revoke(replay="r", awards=[("toy", "two"), ("toy", "pair"), ("toy", "nothing")]), "ann")
 
     (revoked,) = owned.commit()
     assert isinstance(revoked, RevokedOutcome)
     assert (revoked.data.achievement, revoked.data.n, revoked.data.replay_id) == ("two", 0, "r")
-    assert [reason.catalog_version for reason in revoked.data.reasons] == [2]  # type: ignore[union-attr]
-    assert awarded_at(owned.state()[AWARDS], number_of(owned, "two")) is None
+    assert [reason.catalog_version for reason in revoked.data.reasons] == [3]  # type: ignore[union-attr]
+    assert awarded_at(owned.state()[AWARDS], owned.program.ledger.awards["toy/two"]) is None
+    assert owned.complaints == ["no achievement 'nothing' was ever in catalog 'toy', to be revoked"] * 2
+
+
+def test_of_an_award_with_scopes_single_ones_can_be_taken_and_earned_anew() -> None:
+    rich = RICH.replace("version: 2", "version: 1")
+    owned = Owned(rich, RICH)
+    for day, item in enumerate("aabc", 1):
+        owned.take("done", at(day), item=item)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+    owned.commit()
+    before = owned.values()["xp"] or 0
+
+    lost = [LostScope(scope=scope, n=0, earned_at=micros(day)) for scope, day in (("a", 1), ("b", 3))]
+    for _ in range(2):
+        scopes = [LostScopes(catalog="toy", achievement="of_item", scopes=lost)]
+        owned.order(Revoke(replay="r", awards=[], scopes=scopes), "ann")
+
+    found = owned.commit()
+    assert told(found) == ["-of_item a", "-of_item b"]
+    assert [each.data.award_id for each in found] == [  # type: ignore[union-attr]
+        unlocked_id("toy", "of_item", "ann", scope=scope) for scope in "ab"
+    ]
+    assert owned.values()["xp"] == before - 2 * 10
+    owned.order(Done(replay="r"))
+    owned.restart()
+    for item in "abc":
+        owned.take("done", at(5), item=item)
+    assert told(owned.commit()) == ["+of_item a #1", "+of_item b #1"]
 
 
 def test_what_was_taken_back_can_be_earned_anew_also_where_thresholds_are_all_there_is() -> None:
@@ -648,11 +685,11 @@ def test_what_was_taken_back_can_be_earned_anew_also_where_thresholds_are_all_th
     owned.order(End(replay="r", users=0))
     owned.order(Activate(replay="r"))
     owned.order(Facts(replay="r", facts=[fact(1, 2, reached("done", 2, 2))]), "ann")
+    owned.take("undone")
     owned.order(Revoke(replay="r", awards=[("toy", "two")]), "ann")
     owned.order(Done(replay="r"))
     owned.restart()
 
-    owned.take("undone")
     owned.take("done")
 
     assert told(owned.commit()) == ["+two #1"]
