@@ -237,9 +237,6 @@ ReplayOrder = (
     | Release
     | Promote
 )
-KnownOrder = (  # to the owner, so far
-    Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Late | Done | Hold | Settle | Release
-)
 
 
 class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -271,4 +268,4 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
 
 
 encode_order = msgspec.msgpack.Encoder().encode
-decode_order = msgspec.msgpack.Decoder(KnownOrder).decode
+decode_order = msgspec.msgpack.Decoder(ReplayOrder).decode

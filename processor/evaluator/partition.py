@@ -5,7 +5,7 @@ No Kafka client, no clock, no randomness: what comes out is a function of what c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC
 from functools import lru_cache, reduce
 from itertools import chain, groupby, islice
@@ -80,6 +80,7 @@ class PartitionEvaluator:
         self._users: dict[bytes, State | bytes] = {}
         self._decoded, self._decoded_max = 0, decoded_max
         self._dirty: dict[bytes, State] = {}
+        self._replaced: dict[bytes, bytes | None] = {}
         self._outcomes = Outcomes(program.templates)
         self._derived: Rows = []
         self._copies: list[Copy] = []
@@ -130,6 +131,16 @@ class PartitionEvaluator:
         """The users with these bytes in a slot of their state; perhaps some who have them elsewhere."""
         return [user for user, kept in self._users.items() if sign in (kept[slot] if type(kept) is list else kept)]
 
+    def users(self) -> list[bytes]:
+        """Everybody who has a state."""
+        return [*self._users]
+
+    def replace(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Put these in the place of what is known of their users; the next cut has them."""
+        self._dirty = {user: state for user, state in self._dirty.items() if user not in rows}
+        self._replaced |= rows
+        self.load(rows.items())
+
     def tell(self, outcomes: Rows) -> None:
         """Outcomes of what is no record of a source."""
         self._outcomes.write(outcomes)
@@ -138,11 +149,11 @@ class PartitionEvaluator:
         """Everything dirty since the last cut; folding may go on at once."""
         states = [(user, encode_state(state)) for user, state in self._dirty.items()]
         self._large.update(user for user, row in states if len(row) >= LARGE_BYTES)
-        made = Cut(states, self._outcomes, self._derived, self._copies)
+        made = Cut([*self._replaced.items(), *states], self._outcomes, self._derived, self._copies)
         if self._decoded > self._decoded_max:
             self._shelve(states)
         self._dirty, self._outcomes, self._derived = {}, Outcomes(self._program.templates), []
-        self._copies = []
+        self._copies, self._replaced = [], {}
         return made
 
     def _shelve(self, cut: Rows) -> None:

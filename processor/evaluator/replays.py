@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
@@ -24,9 +25,11 @@ from processor.evaluator.partition import Folded, Rows
 from processor.evaluator.programs import Programs, Versions
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.settlement import Books
+from processor.evaluator.takeover import Takeover
 from processor.evaluator.telling import Cause
-from schemas.errors import BadCatalog, BadRecord
+from schemas.errors import BadCatalog, BadRecord, LaurelError
 from schemas.events import append_moment
+from schemas.lanes import place_of
 from schemas.outcomes import encode_outcome, replay_completed
 from schemas.records import PlainRecord, Record
 from schemas.replays import (
@@ -41,6 +44,7 @@ from schemas.replays import (
     Late,
     Named,
     Prepare,
+    Promote,
     Publish,
     Release,
     ReplayNote,
@@ -49,7 +53,7 @@ from schemas.replays import (
     Settle,
     decode_order,
 )
-from schemas.state import State
+from schemas.state import Control, State
 
 DONE_REMEMBERED = 100
 NOTHING_UNREAD: Mapping[str, Mapping[str, int]] = MappingProxyType({})
@@ -65,6 +69,7 @@ class States(Protocol):
     def user(self, key: bytes) -> State: ...
     def having(self, slot: int, sign: bytes) -> list[bytes]: ...
     def tell(self, outcomes: Rows) -> None: ...
+    def replace(self, rows: Mapping[bytes, bytes | None]) -> None: ...
     def fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded: ...
 
 
@@ -116,6 +121,7 @@ class Replays:
         self._program: ReadyProgram
         self._without: tuple[Any, ReadyProgram] | None = None
         self._unlocked = 0
+        self.prepared: Takeover | str | None = None  # of the promote that comes next, or why there is none
 
     def restore(
         self,
@@ -146,7 +152,7 @@ class Replays:
 
     # --- what runs ---
 
-    def wanted(self, order: Publish | Prepare) -> dict[str, int]:
+    def wanted(self, order: Publish | Prepare | Promote) -> dict[str, int]:
         """What runs with this order: versions only rise."""
         newer = {name: at for name, at in order.catalogs.items() if at > self.catalogs.get(name, 0)}
         return self.catalogs | newer
@@ -280,11 +286,14 @@ class Replays:
         del self.notes[replay]  # the last that is done comes last
         self.notes[replay] = _ended(note)
         self._run(self.catalogs)
+        self._tell_completed(replay, given)
+        return "applied"
+
+    def _tell_completed(self, replay: str, given: Given) -> None:
         at = append_moment(given.record.timestamp)
-        told = replay_completed(replay, self._number, note.notify, self.catalogs, at)
+        told = replay_completed(replay, self._number, self.notes[replay].notify, self.catalogs, at)
         self._states.tell([(b"", encode_outcome(told))])
         self._forget_the_oldest()
-        return "applied"
 
     def _forget_the_oldest(self) -> None:
         done = [name for name, note in self.notes.items() if note.phase == "done" and not _is_kept(note)]
@@ -375,6 +384,82 @@ class Replays:
             self._without = (self._program, counted), program
         return self._without[1]
 
+    # --- promotion: prepared with what is read of the shadow, done when the order is folded ---
+
+    def promotion(self, record: Record) -> Promote | None:
+        """The order, where it is one to promote and may be obeyed now."""
+        order = order_of(record)
+        note = self.notes.get(order.replay) if isinstance(order, Promote) else None
+        if not isinstance(order, Promote) or note is None or note.phase != "settled":
+            return None
+        return order if order.attempt == note.attempt else None
+
+    def takeover(self, order: Promote, record: Record, positions: Mapping[str, int], shadow: Control) -> Takeover:
+        """What a promote is to be worked out with. Raises: LaurelError when this shadow cannot take over."""
+        versions = self.wanted(order)
+        if unknown := self._programs.unknown(versions):
+            raise LaurelError(f"no catalog is published that is {', '.join(unknown)}")
+        program = self._programs.ready(versions)
+        self._refuse_unequal(versions, program, positions, shadow)
+        self._refuse_unread(order.replay, positions)
+        derived = positions.get(self.derived, 0)
+        return Takeover(order, self._program, program, versions, derived, partial(self._order_cause, order, record))
+
+    def _refuse_unequal(
+        self, versions: Versions, program: ReadyProgram, positions: Mapping[str, int], shadow: Control
+    ) -> None:
+        """The shadow must have folded the very same records, by the very same versions."""
+        if shadow.catalogs != versions:
+            raise LaurelError(f"the shadow has run {shadow.catalogs}, not {versions}")
+        sources = {*program.program.sources} - {*self.own_topics}
+        lanes = [lane for lane in positions if place_of(lane, self._number)[0] in sources]
+        apart = [
+            f"{lane}: {shadow.positions.get(lane, 0)} of {positions[lane]}"
+            for lane in lanes
+            if shadow.positions.get(lane, 0) != positions[lane]
+        ]
+        if apart:
+            raise LaurelError(f"the shadow does not stand where this partition is held, in {', '.join(apart)}")
+
+    def _refuse_unread(self, replay: str, positions: Mapping[str, int]) -> None:
+        end, at = self.notes[replay].cut.get(self.derived, 0), positions.get(self.derived)
+        if at is not None and at < end:
+            raise LaurelError(f"{self.derived} is read up to {at} here, and was to be up to {end}")
+
+    def _promote(self, given: Given) -> Fate:
+        order: Promote = given.order
+        prepared, self.prepared = self.prepared, None
+        if self.promotion(given.record) is None:
+            note = self.notes.get(order.replay)
+            return "duplicate" if note is not None and note.phase == "done" else self._protest(given)
+        if not isinstance(prepared, Takeover):
+            why = prepared or "nothing of its shadow was read"
+            self._complain(f"replay '{order.replay}' is not promoted here: {why}")
+            self._now(order.replay, refused=why)
+            return "skipped"
+        self._take_over(order, prepared)
+        self._tell_completed(order.replay, given)
+        return "applied"
+
+    def _take_over(self, order: Promote, takeover: Takeover) -> None:
+        """The shadow has counted all that other replays had left half done."""
+        cut = self.notes.pop(order.replay).cut
+        whole = {name: replace(note, muted=[], filling=[]) for name, note in self.notes.items()}
+        done = ReplayNote(
+            phase="done",
+            cut=cut,
+            catalogs=dict(takeover.versions),
+            attempt=order.attempt,
+            notify=order.notify,
+            revoked=takeover.has_lost,
+            promoted=True,
+        )
+        self.notes = whole | {order.replay: done}
+        self._run(takeover.versions)
+        self._states.replace(takeover.rows)
+        self._states.tell(takeover.outcomes)
+        self._unlocked += takeover.unlocked
+
     # --- what users get ---
 
     def _facts(self, given: Given) -> Fate:
@@ -438,10 +523,7 @@ class Replays:
         if not note.revoked:
             self._now(given.order.replay, revoked=True)
             self._run(self.catalogs)
-        at = append_moment(given.record.timestamp)
-        event = Told(given.order.replay, self.topic, given.user.decode(), at)
-        record = given.record
-        cause = Cause(self.topic, self._number, record.offset, record.timestamp, event, None, at, record)
+        cause = self._order_cause(given.order, given.record, given.user)
         order: Revoke = given.order
         for catalog, reference in order.awards:
             if (entry := self._ended(books, catalog, reference)) is not None:
@@ -466,6 +548,11 @@ class Replays:
             self._complain(f"no achievement '{reference}' was ever in catalog '{catalog}', to be revoked")
             return None
         return board.former_entry(spec)
+
+    def _order_cause(self, order: Revoke | Promote, record: Record, user: bytes) -> Cause:
+        at = append_moment(record.timestamp)
+        event = Told(order.replay, self.topic, user.decode(), at)
+        return Cause(self.topic, self._number, record.offset, record.timestamp, event, None, at, record)
 
     def _books(self, replay: str, note: ReplayNote) -> FactBooks:
         return self._program.fact_books(Occasion("replay", replay, note.notify == "all"))
@@ -506,7 +593,16 @@ OBEYED: dict[type, Callable[[Replays, Given], Fate]] = {
     Hold: Replays._hold,
     Settle: Replays._settle,
     Release: Replays._release,
+    Promote: Replays._promote,
 }
+
+
+def order_of(record: Record) -> ReplayOrder | None:
+    """None for what will be a dead letter."""
+    try:
+        return read_order(record)
+    except BadRecord:
+        return None
 
 
 def read_order(record: Record) -> ReplayOrder:

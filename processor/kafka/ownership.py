@@ -10,7 +10,7 @@ from typing import NoReturn, Protocol
 import structlog
 
 from processor.evaluator.programs import Programs
-from processor.evaluator.replays import Replays
+from processor.evaluator.replays import Replays, order_of
 from processor.kafka.checkpoint import Checkpoints
 from processor.kafka.exit import EX_SOFTWARE
 from processor.kafka.fetch import Chunk
@@ -20,12 +20,14 @@ from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, is_due,
 from processor.kafka.parking import ParkingLot, pieces_of, skipped, split
 from processor.kafka.partition import Evaluator, OwnedPartition, Raised, slices
 from processor.kafka.restore import changelog_reader
+from processor.kafka.takeover import Abandoned, Takeovers
 from processor.kafka.versions import Meetings, ReadRecords
 from processor.telemetry import Telemetry
 from schemas.errors import LaurelError, Precondition
 from schemas.lanes import place_of
 from schemas.notes import Suspect
 from schemas.records import Record
+from schemas.replays import Promote
 from schemas.state import CONTROL_FORMAT, Control
 from schemas.topics import Names
 
@@ -61,6 +63,7 @@ class Ownership:
         self._count, self._pace, self._telemetry = partitions, pace, telemetry
         self._leave = leave
         self._checkpoints = Checkpoints(names, partitions, telemetry)
+        self._takeovers = Takeovers(log)
         self.parking_lot = ParkingLot(log, names.control)
         self._gate = asyncio.Lock()  # a producer that is stopped while it starts would spin for ever
         self._abandoned = False
@@ -211,7 +214,16 @@ class Ownership:
             await self._fold_piece(partition, chunk)
 
     async def _obey(self, partition: OwnedPartition, chunk: Chunk) -> None:
+        """Orders one after the other, where one is to promote: what it needs is read when all before it count."""
         await self._meetings.hear(partition.replays.catalogs, chunk.records)
+        promotes = [each for each in chunk.records if isinstance(order_of(each), Promote)]
+        for record in promotes:
+            before, chunk = split(chunk, record.offset)
+            await self._fold_piece(partition, before)
+            try:
+                await self._takeovers.prepare(partition, record)
+            except Abandoned:
+                return
         await self._fold_piece(partition, chunk)
         await self.loosen(partition)
 

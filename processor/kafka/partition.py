@@ -35,6 +35,7 @@ class Evaluator(States, Protocol):
     def fold(self, topic: str, records: Sequence[Record]) -> Folded: ...
     def cut(self) -> Cut: ...
     def get(self, user: bytes) -> bytes | None: ...
+    def users(self) -> list[bytes]: ...
     def __len__(self) -> int: ...
 
 
@@ -192,10 +193,16 @@ class OwnedPartition:
         self._move(topic, len(records), end, now)
 
     def _obey(self, records: Sequence[Record]) -> Folded:
-        """What was folded before a position was set back by hand lies before the order: live will not count it."""
+        return self.replays.fold(records, self.places())
+
+    def places(self) -> dict[str, int]:
+        """Where the sources stand when an order comes.
+
+        What was folded before a position was set back by hand lies before the order: live will not count it.
+        """
         places = {topic: max(at, self._furthest.get(topic, 0)) for topic, at in self.positions.items()}
         del places[self.replays.topic]
-        return self.replays.fold(records, places)
+        return places
 
     def refuse(self, topic: str, record: Record, bad: BadRecord, end: int, now: float) -> None:
         """Make a dead letter of a record that is not folded at all."""
