@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from bench.oracle import award_line, metrics_line
 from broker.reading import read_to_end
-from schemas.outcomes import decode_outcome
+from schemas.outcomes import REPLAY_COMPLETED, decode_kind, decode_outcome
 from schemas.program import Program
 from schemas.records import Record
 from schemas.state import CONTROL_KEY, decode_state, fresh_state, metric_values
@@ -17,8 +17,9 @@ DIFFERENCES_TOLD = 3
 
 
 async def read_outputs(bootstrap: str, names: Names, program: Program, partitions: int) -> list[str]:
-    """Every outcome, and the last state of every user: lines as the oracle's, in order."""
-    lines = [_award(record) async for record in records_of(bootstrap, names.outcomes, partitions)]
+    """Every award told, and the last state of every user: lines as the oracle's, in order."""
+    outcomes = records_of(bootstrap, names.outcomes, partitions)
+    lines = [_award(record) async for record in outcomes if not _ends_a_replay(record)]
     states: dict[bytes, bytes] = {}
     async for record in records_of(bootstrap, names.changelog, partitions):
         if record.key and record.value and record.key != CONTROL_KEY:
@@ -41,6 +42,11 @@ def differences(wanted: Sequence[str], found: Sequence[str]) -> list[str]:
     due, there = Counter(wanted), Counter(found)
     missing = [f"missing: {line}" for line in sorted(due - there)[:DIFFERENCES_TOLD]]
     return missing + [f"too much: {line}" for line in sorted(there - due)[:DIFFERENCES_TOLD]]
+
+
+def _ends_a_replay(record: Record) -> bool:
+    """Which is about nobody."""
+    return decode_kind(record.value or b"").type == REPLAY_COMPLETED
 
 
 def _award(record: Record) -> str:

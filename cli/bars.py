@@ -10,6 +10,7 @@ from progress.standing import Number
 
 WIDTH = 16
 FULL, EMPTY, MET = "█", "░", "✓"
+LEGACY = ", of a rule that is no more"
 
 
 def bar(percent: int, width: int = WIDTH) -> str:

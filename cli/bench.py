@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.benches import curves, language, latency, peers, processor, projection, restore, scan
+from cli.benches import curves, language, latency, peers, processor, projection, replay, restore, scan
 
 app = typer.Typer(help="Measure.", no_args_is_help=True)
 
@@ -18,3 +18,4 @@ app.command("language")(language.language)
 app.command("restore")(restore.restore)
 app.command("projection")(projection.measure)
 app.command("scan")(scan.scan)
+app.command("replay")(replay.replay)

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli.bars import LEGACY
 from cli.output import print_told
 from cli.settings import Settings
 from cli.standings import CatalogOption, CountOption, JsonOption, LanguageOption, User, read_standings
@@ -47,7 +48,7 @@ def table(happened: list[Happening]) -> Table:
 
 def _named(each: Happening) -> str:
     more = ", ".join(part for part in (each.tier, each.scope) if part)
-    return f"{each.name} ({more})" if more else each.name
+    return (f"{each.name} ({more})" if more else each.name) + (LEGACY if each.is_legacy else "")
 
 
 def _worth(each: Happening) -> str:

@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from cli.bars import bar, conditions_told, day, number
+from cli.bars import LEGACY, bar, conditions_told, day, number
 from cli.output import print_told
 from cli.settings import Settings
 from cli.standings import CatalogOption, JsonOption, LanguageOption, User, read_standings
@@ -84,7 +84,7 @@ def _row(progress: Progress) -> tuple[str, ...]:
     done = progress.percent == 100
     return (
         progress.icon,
-        escape(progress.name) + _tiers(progress),
+        escape(progress.name) + _tiers(progress) + (LEGACY if progress.is_legacy else ""),
         f"[green]{bar(100)}[/green]" if done else bar(progress.percent),
         f"{progress.percent:>3} %",
         day(progress.earned_at if done else progress.estimated_completion),

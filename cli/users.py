@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.awards import rfc3339
+from cli.bars import LEGACY
 from cli.output import print_told
 from cli.settings import Settings
 from cli.standings import JsonOption, User, read_standings
@@ -18,7 +19,7 @@ from progress.standing import Standing, unscaled
 from progress.streaks import tell_streaks
 from schemas.program import HIDDEN_MARK
 
-TOLD = ("achievement", "tier", "scope", "name", "icon", "rarity", "points")
+TOLD = ("achievement", "tier", "scope", "name", "icon", "rarity", "points", "is_legacy")
 
 app = typer.Typer(no_args_is_help=True, help="Look at one user.")
 
@@ -80,6 +81,6 @@ def _awards_table(awards: list[dict[str, Any]]) -> Table:
     table = Table(box=None, show_header=False)
     for award in awards:
         more = ", ".join(part for part in (award["tier"], award["scope"]) if part)
-        name = award["name"] + (f" ({more})" if more else "")
+        name = award["name"] + (f" ({more})" if more else "") + (LEGACY if award["is_legacy"] else "")
         table.add_row(award["icon"], escape(name), award["rarity"], f"{award['points']}", award["earned_at"])
     return table

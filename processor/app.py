@@ -25,6 +25,7 @@ from processor.kafka.pace import Pace
 from processor.kafka.partition import Evaluator
 from processor.kafka.pins import require_pinned_versions
 from processor.kafka.recovery import RecoveringTableManager
+from processor.kafka.trailing import trail
 from processor.kafka.transport import CHUNK_RECORDS, ChunkTransport
 from processor.kafka.watchdog import Look, Watchdog
 from processor.memory import return_large_blocks
@@ -49,7 +50,7 @@ class AchievementsApp(faust.App):  # type: ignore[misc]
     """Faust as the engine room: group, assignor, agent, table, services. The partitions are ours."""
 
     def __init__(self, settings: ProcessorSettings, plan: Plan, evaluator: Callable[[int], Evaluator]) -> None:
-        names = Names(settings.namespace)
+        names = Names(settings.namespace, follows=settings.follows)
         self.settings, self.partitions = settings, plan.partitions
         self.sources = [*plan.program.sources, names.replay_assignments]
         self.telemetry = Telemetry(Profile(settings.profile))
@@ -83,6 +84,8 @@ class AchievementsApp(faust.App):  # type: ignore[misc]
 
     async def on_started(self) -> None:
         Watchdog(self.look, self.settings.watchdog_s).start()
+        if self.settings.follows:
+            self.add_future(trail(self.ownership, self.settings.kafka, Names(self.settings.follows).processor))
         await super().on_started()
 
     def look(self) -> Look:
@@ -130,7 +133,9 @@ def run_worker(settings: ProcessorSettings) -> NoReturn:
     signal.signal(signal.SIGTERM, _leave)  # until Faust's worker drains on it
     require_pinned_versions()
     return_large_blocks()
-    plan = asyncio.run(prepare(settings.kafka, Names(settings.namespace), settings.start_timeout_s))
+    plan = asyncio.run(
+        prepare(settings.kafka, Names(settings.namespace, follows=settings.follows), settings.start_timeout_s)
+    )
     run_app(AchievementsApp(settings, plan, evaluators(plan, settings)))
 
 

@@ -23,6 +23,11 @@ class ProcessorSettings(BaseSettings):
 
     kafka: str = Field("127.0.0.1:9092", description="Brokers, as host:port,host:port.")
     namespace: str = Field("laurel", description="Prefix of topics, groups and transactional ids.")
+    follows: str | None = Field(
+        None,
+        description="A shadow: the namespace whose commands are read, and past whose committed positions nothing "
+        "of the sources is.",
+    )
     metrics_port: int = Field(0, ge=0, le=65535, description="Where Prometheus reads; 0 takes a free port.")
     profile: Path | None = Field(None, description="Append a JSON line of timings to this file at the end.")
     log_level: str = Field("INFO", description="DEBUG, INFO, WARNING or ERROR.")

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, start_http_server
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from processor.evaluator.metrics.bounds import BOUNDS, KEPT_OUT
 from processor.kafka.partition import Snapshot
 from processor.profile import Profile
 from schemas.errors import Precondition
@@ -60,7 +61,7 @@ class Telemetry:
             buckets=RESTORE_SECONDS,
             registry=registry,
         )
-
+        registry.register(KeptOut())
         self._restore_left = Gauge(
             "laurel_restore_seconds_left",
             "Until all partitions are restored, at the pace so far",
@@ -103,6 +104,16 @@ class Telemetry:
             ) from None
         bound: int = server.server_port
         return bound
+
+
+class KeptOut(Collector):
+    """What bounds kept out of states: counted where it is folded, and again where it is folded again."""
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        told = CounterMetricFamily("laurel_kept_out", "What a bound of the user state kept out", labels=["bound"])
+        for bound in BOUNDS:
+            told.add_metric([bound], KEPT_OUT[bound])
+        yield told
 
 
 class PartitionGauges(Collector):

@@ -24,8 +24,9 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     comes again that of the present period. `current` and `target` are there where one comparison decides.
 
     Shapes: `tier` is the highest held, `next_tier` the lowest not held; `conditions` are those of the next tier;
-    `times` counts the awards held, one for each scope; `changed_on` is the last day on which one of its metrics
-    moved; `updated_at` is when it was earned, else when the user's state was last written.
+    `times` counts the awards held, one for each scope; `is_legacy` when what is held is of a rule that is no more;
+    `changed_on` is the last day on which one of its metrics moved; `updated_at` is when it was earned, else when
+    the user's state was last written.
     """
 
     catalog: str
@@ -43,6 +44,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     secret: bool
     earned: bool
     earned_at: datetime | None
+    is_legacy: bool
     times: int
     percent: int
     current: Number | None
@@ -88,8 +90,8 @@ def progress_of(standing: Standing, family: Family, language: str | None = None)
     face = held[-1] if held else aim
     awards = [award for entry in family.entries for award in standing.held(entry.reference)]
     texts, conditions = texts_of(face, language), statuses_of(standing, aim)
-    only = single(conditions)
-    earned_at = min((award.earned_at for award in standing.held_now(face)), default=None)
+    only, shown = single(conditions), standing.held_now(face)
+    earned_at = min((award.earned_at for award in shown), default=None)
     return Progress(
         catalog=standing.program.catalog,
         key=face.key,
@@ -106,6 +108,7 @@ def progress_of(standing: Standing, family: Family, language: str | None = None)
         secret=face.secret,
         earned=bool(held),
         earned_at=earned_at,
+        is_legacy=any(award.is_legacy for award in shown),
         times=len(awards),
         percent=percent_of(standing, aim),
         current=only.value if only else None,

@@ -20,7 +20,8 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     """Something that happened to a user.
 
     Shapes: points and xp are what it changed, less than 0 of a revocation; `is_held` says of an award that nothing
-    has revoked it since; of a level `key` is its number, of a challenge `scope` its day.
+    has revoked it since, `is_legacy` that its rule is no more; of a level `key` is its number, of a challenge
+    `scope` its day.
     """
 
     at: datetime
@@ -36,6 +37,7 @@ class Happening(msgspec.Struct, frozen=True, kw_only=True):
     points: int = 0
     xp: int = 0
     is_held: bool = True
+    is_legacy: bool = False
     metadata: dict[str, Any] = {}
 
 
@@ -80,6 +82,7 @@ def _award(standing: Standing, award: Award, language: str | None) -> Happening:
         points=award.points,
         xp=award.xp,
         is_held=award.revocation is None,
+        is_legacy=award.is_legacy,
         metadata=award.metadata,
     )
 

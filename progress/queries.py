@@ -6,11 +6,13 @@ A person is read in one snapshot, so that awards, metrics and streaks belong tog
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 from psycopg import Connection
 from psycopg.rows import dict_row
 
@@ -20,7 +22,23 @@ from progress.success import DayRate, Earned, Success, extremes
 from schemas.outcomes import Missing
 from schemas.program import CatalogProgram
 
-PROGRAMS = b"select program::text from catalog order by catalog"
+PROGRAMS = b"""
+select
+    program::text,
+    array(
+        select entry.key || coalesce('/' || entry.tier, '')
+        from achievement_entry as entry
+        where entry.catalog = catalog.catalog
+            and not exists (
+                select from achievement as listed
+                where listed.catalog = entry.catalog
+                    and listed.key = entry.key
+                    and listed.tier is not distinct from entry.tier
+            )
+    )
+from catalog
+order by catalog
+"""
 
 PROGRESS = b"""
 select
@@ -68,14 +86,19 @@ select
     award.origin,
     award.replay_id,
     coalesce(chosen.is_public, award.is_public) as is_public,
+    coalesce(award.catalog_version < legacy.until_version, false) as is_legacy,
     award.revoked_at,
     award.revocation
 from user_achievement as award
-left join achievement as entry
+left join achievement_entry as entry
     on entry.catalog = award.catalog
     and entry.key = award.achievement
     and entry.tier is not distinct from award.tier
 left join award_visibility as chosen on chosen.outcome_id = award.id
+left join legacy_rule as legacy
+    on legacy.catalog = award.catalog
+    and legacy.achievement = award.achievement
+    and legacy.tier is not distinct from award.tier
 where award.user_id = %(user)s and award.catalog = %(catalog)s
 order by award.earned_at desc, award.n desc, award.achievement, award.tier, award.scope
 """
@@ -140,8 +163,16 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_programs(connection: Connection) -> list[CatalogProgram]:
-    """The newest version of every catalog, by their names."""
-    return [_decode_program(text) for (text,) in connection.execute(PROGRAMS).fetchall()]
+    """The newest version of every catalog, by their names. What is not listed yet is kept as a secret."""
+    rows = connection.execute(PROGRAMS).fetchall()
+    return [_with_secrets(_decode_program(text), {*unlisted}) for text, unlisted in rows]
+
+
+def _with_secrets(program: CatalogProgram, references: AbstractSet[str]) -> CatalogProgram:
+    entries = [
+        replace(entry, secret=True) if entry.reference in references else entry for entry in program.achievements
+    ]
+    return replace(program, achievements=entries)
 
 
 def is_known(connection: Connection, user: str) -> bool:

@@ -68,7 +68,10 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Award(msgspec.Struct, frozen=True, kw_only=True):
-    """An award, held or revoked, with what was said when it was given. Shapes: n counts earlier revocations."""
+    """An award, held or revoked, with what was said when it was given.
+
+    Shapes: n counts earlier revocations; `is_legacy` is of a rule that a later version changed or ended.
+    """
 
     id: str
     achievement: str
@@ -94,6 +97,7 @@ class Award(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = "live"
     replay_id: str | None = None
     is_public: bool = True
+    is_legacy: bool = False
     revocation: Revocation | None = None
 
     @property

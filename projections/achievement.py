@@ -71,18 +71,19 @@ class AchievementProjection:
 
     async def write(self, connection: AsyncConnection, rows: list[Published]) -> int:
         for published in rows:
-            await write_catalog(connection, published.record.program, published.at)
+            await write_catalog(connection, published.record, published.at)
         return 0
 
 
-async def write_catalog(connection: AsyncConnection, program: CatalogProgram, at: datetime) -> None:
-    header = catalog_row(program)
+async def write_catalog(connection: AsyncConnection, record: CatalogRecord, at: datetime) -> None:
+    program, header = record.program, catalog_row(record.program)
     cursor = await connection.execute(SQL["upsert_catalog"], header)
     if await cursor.fetchone() is None:
         return
     await cursor.execute(SQL["delete_levels"], header)
     await cursor.execute(SQL["insert_levels"], header)
-    await cursor.executemany(SQL["upsert_achievement"], achievement_rows(program, at))
+    published = {"created_at": at, "is_announced": record.announced}
+    await cursor.executemany(SQL["upsert_achievement"], [row | published for row in achievement_rows(program)])
     await cursor.execute(SQL["retire_achievements"], header)
 
 
@@ -103,9 +104,9 @@ def catalog_row(program: CatalogProgram) -> dict[str, Any]:
     }
 
 
-def achievement_rows(program: CatalogProgram, at: datetime) -> list[dict[str, Any]]:
+def achievement_rows(program: CatalogProgram) -> list[dict[str, Any]]:
     metrics = {metric.key: metric for metric in program.metrics}
-    return [{**achievement_row(program, entry, metrics), "created_at": at} for entry in program.achievements]
+    return [achievement_row(program, entry, metrics) for entry in program.achievements]
 
 
 def achievement_row(

@@ -31,18 +31,18 @@ select %(catalog)s, curve.level, curve.starts_at
 from unnest(%(level_starts)s::bigint[]) with ordinality as curve (starts_at, level);
 
 -- name: upsert_achievement
-insert into achievement (
+insert into achievement_entry (
     catalog, key, tier, version, name, description, message, icon, color_from, color_to, category, type, rarity,
     points, ord, is_active, is_secret, criteria_type, criteria_value, tracking_field, criteria, requires, rank, xp,
     is_public, revocable, event_types, scope_field, season, all_of, conditions, counts, translations,
-    created_at
+    created_at, since_version, is_announced
 )
 values (
     %(catalog)s, %(key)s, %(tier)s, %(version)s, %(name)s, %(description)s, %(message)s, %(icon)s, %(color_from)s,
     %(color_to)s, %(category)s, %(type)s, %(rarity)s, %(points)s, %(ord)s, %(is_active)s, %(is_secret)s,
     %(criteria_type)s, %(criteria_value)s, %(tracking_field)s, %(criteria)s, %(requires)s, %(rank)s, %(xp)s,
     %(is_public)s, %(revocable)s, %(event_types)s, %(scope_field)s, %(season)s, %(all_of)s, %(conditions)s,
-    %(counts)s, %(translations)s, %(created_at)s
+    %(counts)s, %(translations)s, %(created_at)s, %(version)s, %(is_announced)s
 )
 on conflict (catalog, key, tier) do update set
     version = excluded.version,
@@ -75,8 +75,9 @@ on conflict (catalog, key, tier) do update set
     conditions = excluded.conditions,
     counts = excluded.counts,
     translations = excluded.translations,
-    created_at = least(achievement.created_at, excluded.created_at);
+    created_at = least(achievement_entry.created_at, excluded.created_at),
+    is_announced = achievement_entry.is_announced or excluded.is_announced;
 
 -- name: retire_achievements
-update achievement set is_active = false, counts = false
+update achievement_entry set is_active = false, counts = false
 where catalog = %(catalog)s and version < %(version)s and is_active;

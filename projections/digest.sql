@@ -16,7 +16,7 @@ from (
         count(*) as awards,
         sum(award.points) as points
     from user_achievement as award
-    left join achievement as entry
+    left join achievement_entry as entry
         on entry.catalog = award.catalog
         and entry.key = award.achievement
         and entry.tier is not distinct from award.tier

@@ -6,7 +6,7 @@ import logging
 import sys
 
 import structlog
-from prometheus_client import Counter, Gauge, Histogram, start_http_server
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram, start_http_server
 
 from broker.logs import Sparing
 
@@ -55,7 +55,7 @@ def configure_logs() -> None:
     logging.getLogger("aiokafka").setLevel(logging.WARNING)
 
 
-def serve_metrics(port: int) -> None:
+def serve_metrics(port: int, registry: CollectorRegistry = REGISTRY) -> None:
     """Answer on /metrics; port 0 takes a free one."""
-    server, _ = start_http_server(port)
+    server, _ = start_http_server(port, registry=registry)
     log.info("metrics", port=server.server_port)

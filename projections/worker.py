@@ -6,7 +6,8 @@ import asyncio
 import gc
 import signal
 import time
-from collections.abc import Coroutine, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -37,8 +38,8 @@ START_PAUSE_S = 1.0
 STOP_SECONDS_MAX = 8.0  # then a batch in hand is rolled back, and read again after the next start
 
 
-class BrokerLost(LaurelError):  # noqa: N818 - what happened, not a fault
-    """The broker went away under us."""
+class ServerLost(LaurelError):  # noqa: N818 - what happened, not a fault
+    """Kafka or Postgres went away under us."""
 
     exit_code = RESTART
 
@@ -52,11 +53,18 @@ async def project(settings: ProjectorSettings) -> None:
     await await_servers(settings)
     serve_metrics(settings.metrics_port)
     collect_garbage_rarely()
-    try:
+    with leaving_when_lost(Unreachable):
         await project_until(settings, stopping)
-    except Unreachable as away:
-        raise BrokerLost(f"{away}; it was there, so this process must start again and wait for it") from away
     log.info("stopped")
+
+
+@contextmanager
+def leaving_when_lost(*errors: type[Exception]) -> Iterator[None]:
+    """Raises: ServerLost in place of what a client raises when its server went away."""
+    try:
+        yield
+    except errors as away:
+        raise ServerLost(f"{away}; it was there, so this process must start again and wait for it") from away
 
 
 def stopping_on_signals() -> asyncio.Event:
@@ -68,15 +76,24 @@ def stopping_on_signals() -> asyncio.Event:
 
 
 async def await_servers(settings: ProjectorSettings) -> None:
+    """Raises: Precondition when one does not answer in time, or lacks what is to be there."""
+
+    async def check() -> None:
+        await asyncio.to_thread(check_schema, settings)
+        await check_topics(settings)
+
+    await await_answers(check, settings.start_timeout_s)
+
+
+async def await_answers(check: Callable[[], Awaitable[None]], timeout_s: float) -> None:
     """Wait for Postgres and Kafka, which may be starting too. Only the start is ever tried again.
 
-    Raises: Precondition when one does not answer in time, or lacks what is to be there.
+    Raises: Precondition when one does not answer in time, and what else `check` raises.
     """
-    deadline = time.monotonic() + settings.start_timeout_s
+    deadline = time.monotonic() + timeout_s
     while True:
         try:
-            await asyncio.to_thread(check_schema, settings)
-            return await check_topics(settings)
+            return await check()
         except OperationalError as error:
             away = Precondition(f"Postgres does not answer: {error}; start it, or set LAUREL_POSTGRES")
         except Unreachable as error:

@@ -52,7 +52,7 @@ with concerned as (
 select user_id, count(*) over () from concerned order by md5(user_id || %(id)s), user_id limit %(count)s;
 
 -- name: awards
-select user_id, concat_ws('/', achievement, tier), scope, earned_at, points, replay_id = %(id)s
+select user_id, concat_ws('/', achievement, tier), scope, earned_at, points, coalesce(replay_id = %(id)s, false)
 from user_achievement
 where user_id = any(%(users)s)
     and (

@@ -11,11 +11,10 @@ from broker.topics import missing, partition_counts, places_of
 from processor.evaluator.compile import compile_catalog
 from processor.replay.changes import Changes, changes, unfinished_in
 from replays.history import Begin, lost_beginnings
-from replays.registry import Policy
 from schemas.catalog import read_catalog
 from schemas.errors import Precondition
 from schemas.program import CatalogProgram, CatalogRecord, Program
-from schemas.replays import Named
+from schemas.replays import Named, Policy
 from schemas.state import Control
 from schemas.topics import Names
 

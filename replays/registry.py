@@ -9,6 +9,7 @@ import getpass
 import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
@@ -20,22 +21,21 @@ from projections.database import connect_async
 from projections.settings import DatabaseSettings
 from projections.statements import statements
 from schemas.errors import Precondition
-from schemas.replays import Named, Notify
+from schemas.replays import Named, Notify, Policy
 
 SQL = statements("registry.sql", "replays")
 WHO = "LAUREL_WHO"
 
 Ending = Literal["done", "cancelled", "failed"]
-Kind = Literal["sweep", "fold_and_merge"]
-Policy = Literal["keep", "revoke", "legacy"]
+Kind = Literal["sweep", "fold_and_merge", "full", "late"]
 Dates = Literal["exact", "approximate"]
 
 
-class Registration(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class Undertaking:
     """What a replay is to do, settled before it starts.
 
-    Shapes: from_versions is catalog -> the version that ran; `retired` are the references of the achievements whose
-    older awards the policy is about.
+    Shapes: from_versions is catalog -> the version that ran; shadow is the namespace of a full one's.
     """
 
     id: str
@@ -51,7 +51,18 @@ class Registration(NamedTuple):
     filling: Sequence[Named]
     plan: dict[str, Any]
     partitions: int
+    shadow: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Registration(Undertaking):
+    """Shapes: `retired` are the references of the achievements whose older awards the policy is about; source and
+    file are the text of a full one's catalog and what it is called: nobody else hears of it before it is promoted.
+    """
+
     retired: Sequence[str] = ()
+    source: str | None = None
+    file: str | None = None
 
     @property
     def names(self) -> list[Named]:
@@ -59,32 +70,25 @@ class Registration(NamedTuple):
         return sorted({*self.muted, *self.filling})
 
 
-class Replay(NamedTuple):
-    """A row of the registry, as it was read."""
+@dataclass(frozen=True, kw_only=True)
+class Replay(Undertaking):
+    """A row of the registry, as it was read. Shapes: attempt, how often a full one was to be promoted."""
 
-    id: str
     status: Status
-    kind: Kind
-    catalog: str
-    version: int
-    sha256: str
-    notify: Notify
-    policy: Policy
-    dates: Dates
-    from_versions: dict[str, int]
-    muted: list[Named]
-    filling: list[Named]
-    plan: dict[str, Any]
-    partitions: int
     who: str
     created_at: datetime
     decided_at: datetime | None
     ended_at: datetime | None
     failure: str | None
+    attempt: int = 0
+    dropped_at: datetime | None = None
 
     @property
     def has_ended(self) -> bool:
         return self.status in ("done", "cancelled", "failed")
+
+
+COLUMNS = [field.name for field in fields(Replay)]
 
 
 class PartitionProgress(NamedTuple):
@@ -97,6 +101,13 @@ class PartitionProgress(NamedTuple):
     users: int
     rate: float | None
     updated_at: datetime
+
+
+class Source(NamedTuple):
+    """The text of a catalog, and its file's name."""
+
+    text: str
+    file_name: str
 
 
 class Word(NamedTuple):
@@ -115,17 +126,22 @@ STEPS = {
     "pause": Step(("running",), "paused"),
     "resume": Step(("paused", "failed"), "running"),
     "resume decided": Step(("failed",), "activating"),
-    "cancel": Step(("running", "paused", "failed"), "cancelling"),  # only before it is decided, says the statement
+    "cancel": Step(("running", "paused", "failed", "promoting"), "cancelling"),  # before it is decided, as below
     "decide": Step(("running",), "activating"),
+    "promote": Step(("running",), "promoting"),
+    "give up": Step(("promoting",), "running"),
+    "decide to promote": Step(("promoting",), "activating"),
     "finish": Step(("activating",), "done"),
     "forget": Step(("cancelling",), "cancelled"),
-    "fail": Step(("running", "activating", "cancelling"), "failed"),
+    "fail": Step(("running", "promoting", "activating", "cancelling"), "failed"),
 }
 ENDINGS: dict[Ending, str] = {"done": "finish", "cancelled": "forget", "failed": "fail"}
+LEVEL = "level"
 LETS_GO: tuple[Status, ...] = ("done", "cancelled")
 NOW_WHAT: dict[Status, str] = {
     "running": "it runs: `laurel replay status {id}`",
     "paused": "it is paused: `laurel replay resume {id}`, or `laurel replay cancel {id}`",
+    "promoting": "it is being promoted: wait for it, `laurel replay status {id} --watch`, or cancel it",
     "cancelling": "it is being cancelled: wait for it, `laurel replay status {id} --watch`",
     "cancelled": "it was cancelled: start it again under another id, with --id",
     "activating": "it is decided, and gives its awards: it ends by itself, `laurel replay status {id} --watch`",
@@ -143,11 +159,23 @@ class Registry:
     async def start(self, wanted: Registration) -> Replay:
         """The replay, new or as it is found under its id. Raises: Precondition when another one has its metrics."""
         async with self._connection.transaction():
+            await self._connection.execute(SQL["one_at_a_time"])
             if await self._created(wanted):
+                await self.refuse_beside(wanted.id, wanted.kind)
                 await self._take(wanted)
-                await self._retire(wanted)
+                await self.retire(wanted, wanted.retired)
                 await self._note("start", await self.get(wanted.id), {"notify": wanted.notify, **wanted.plan})
         return await self.get(wanted.id)
+
+    async def refuse_beside(self, id: str, kind: Kind) -> None:
+        """Raises: Precondition when another has not ended, and one of the two is a full reprocessing."""
+        for other, its_kind in await self._rows("beside", {"id": id, "kind": kind}):
+            whole = "that one" if its_kind == "full" else "this one"
+            raise Precondition(
+                f"replay '{other}' has not ended, and {whole} is a full reprocessing, which bears no other beside "
+                f"it: wait for it (`laurel replay status {other} --watch`), or cancel it (`laurel replay cancel "
+                f"{other}`)"
+            )
 
     async def refuse_taken(self, id: str, names: Sequence[Named]) -> None:
         """Raises: Precondition when a replay that has not ended fills or mutes one of these."""
@@ -202,6 +230,55 @@ class Registry:
         await self._change("decide", id)
         return await self.status(id)
 
+    async def promote(self, id: str) -> Replay:
+        """Ask for it; a job carries it out. Raises: Precondition unless it is a full one that is level."""
+        replay = await self.get(id)
+        if replay.kind != "full":
+            raise Precondition(f"replay '{id}' gives its awards by itself: only a full reprocessing is promoted")
+        if replay.status in ("activating", "done"):
+            return replay
+        if replay.status == "running" and not await self._is_level(replay):
+            raise Precondition(
+                f"the shadow of replay '{id}' is not level with what runs yet: wait, `laurel replay status {id}`"
+            )
+        return await self._ordered("promote", id)
+
+    async def _is_level(self, replay: Replay) -> bool:
+        progress = await self.progress(replay.id)
+        return len(progress) == replay.partitions and all(each.phase == LEVEL for each in progress)
+
+    async def give_up(self, id: str, why: str) -> None:
+        """The promotion, for this time: the shadow goes on."""
+        await self._change("give up", id, why)
+
+    async def decide_to_promote(self, id: str) -> Status:
+        """As `decide`, of a full one whose partitions all stand still."""
+        await self._change("decide to promote", id)
+        return await self.status(id)
+
+    async def drop(self, id: str) -> Replay:
+        """Note that its shadow is gone."""
+        async with self._connection.transaction():
+            if await self._rows("drop", {"id": id}):
+                await self._note("drop", await self.get(id), {})
+        return await self.get(id)
+
+    async def source(self, id: str) -> Source:
+        """Of a full one."""
+        ((text, file_name),) = await self._rows("source", {"id": id})
+        return Source(text, file_name)
+
+    async def retire(self, replay: Undertaking, retired: Sequence[str]) -> None:
+        """The policy for awards of before; of a full one when it is promoted. The same twice is harmless."""
+        if retired:
+            said = {"catalog": replay.catalog, "version": replay.version, "policy": replay.policy}
+            await self._connection.execute(SQL["retire"], {"id": replay.id, "retired": list(retired), **said})
+
+    async def lead(self, id: str) -> bool:
+        """Whether this session is the one whose processes carry out this replay, until the session ends."""
+        ((leads,),) = await self._rows("lead", {"id": id})
+        return bool(leads)
+
     async def end(self, id: str, status: Ending, failure: str | None = None) -> None:
         """Done or cancelled in every partition, or failed; what has ended already stays as it is."""
         await self._change(ENDINGS[status], id, failure)
@@ -241,7 +318,7 @@ class Registry:
         return changed
 
     async def _created(self, wanted: Registration) -> bool:
-        said = wanted._asdict() | {name: Jsonb(getattr(wanted, name)) for name in ("from_versions", "plan")}
+        said = asdict(wanted) | {name: Jsonb(getattr(wanted, name)) for name in ("from_versions", "plan")}
         named = {name: Jsonb([list(each) for each in getattr(wanted, name)]) for name in ("muted", "filling")}
         return bool(await self._rows("create", {**said, **named, "who": who()}))
 
@@ -249,13 +326,6 @@ class Registry:
         taken = await self._rows("take", {"id": wanted.id, **_listed(wanted.names)})
         if len(taken) < len(wanted.names):
             await self.refuse_taken(wanted.id, wanted.names)
-
-    async def _retire(self, wanted: Registration) -> None:
-        if wanted.retired:
-            said = {"catalog": wanted.catalog, "version": wanted.version, "policy": wanted.policy}
-            await self._connection.execute(
-                SQL["retire"], {"id": wanted.id, "retired": list(wanted.retired), **said}
-            )
 
     async def _note(self, verb: str, replay: Replay, details: dict[str, Any]) -> None:
         said = {"who": who(), "verb": verb, "id": replay.id, "catalog": replay.catalog, "sha256": replay.sha256}
@@ -284,9 +354,9 @@ def who() -> str:
 
 
 def _replay(row: tuple[Any, ...]) -> Replay:
-    replay = Replay(*row)
-    muted, filling = ([(catalog, name) for catalog, name in named] for named in (replay.muted, replay.filling))
-    return replay._replace(muted=muted, filling=filling)
+    told = dict(zip(COLUMNS, row, strict=True))
+    named = {name: [(catalog, key) for catalog, key in told[name]] for name in ("muted", "filling")}
+    return Replay(**told | named)
 
 
 def _listed(names: Sequence[Named]) -> dict[str, Any]:

@@ -1,14 +1,34 @@
 -- name: create
 insert into replay (
     id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
-    partitions, who
+    partitions, who, shadow, source, file
 )
 values (
     %(id)s, 'running', %(kind)s, %(catalog)s, %(version)s, %(sha256)s, %(notify)s, %(policy)s, %(dates)s,
-    %(from_versions)s, %(muted)s, %(filling)s, %(plan)s, %(partitions)s, %(who)s
+    %(from_versions)s, %(muted)s, %(filling)s, %(plan)s, %(partitions)s, %(who)s, %(shadow)s, %(source)s, %(file)s
 )
 on conflict (id) do nothing
 returning id;
+
+-- name: one_at_a_time
+-- Who starts a replay sees all that were started before.
+lock table replay in share row exclusive mode;
+
+-- name: beside
+-- What keeps it from being started: of two that have not ended neither is a full one.
+select id, kind from replay
+where status not in ('done', 'cancelled') and id <> %(id)s and 'full' in (kind, %(kind)s)
+order by created_at, id
+limit 1;
+
+-- name: lead
+select pg_try_advisory_lock(hashtextextended('laurel/' || current_schema() || '/replay/' || %(id)s, 0));
+
+-- name: source
+select source, file from replay where id = %(id)s;
+
+-- name: drop
+update replay set dropped_at = now() where id = %(id)s and dropped_at is null returning id;
 
 -- name: take
 -- The one arbiter: of two replays that want the same, one gets it. Waits for whoever is about to.
@@ -38,20 +58,20 @@ set policy = excluded.policy, replay_id = excluded.replay_id;
 
 -- name: find
 select
-    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
-    partitions, who, created_at, decided_at, ended_at, failure
+    id, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan, partitions,
+    shadow, status, who, created_at, decided_at, ended_at, failure, attempt, dropped_at
 from replay
 where id = %(id)s;
 
 -- name: list
 select
-    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
-    partitions, who, created_at, decided_at, ended_at, failure
+    id, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan, partitions,
+    shadow, status, who, created_at, decided_at, ended_at, failure, attempt, dropped_at
 from replay
 order by created_at, id;
 
 -- name: under_way
-select id from replay where status in ('running', 'cancelling', 'activating') order by created_at, id;
+select id from replay where status in ('running', 'promoting', 'cancelling', 'activating') order by created_at, id;
 
 -- name: change
 -- A compare-and-set. What is decided stays decided: a replay that failed behind its decision goes on behind it.
@@ -59,6 +79,7 @@ update replay
 set status = %(to)s,
     decided_at = case when %(to)s = 'activating' then coalesce(decided_at, now()) else decided_at end,
     ended_at = case when %(to)s in ('done', 'cancelled', 'failed') then now() end,
+    attempt = attempt + (%(to)s = 'promoting')::integer,
     failure = %(failure)s
 where id = %(id)s and status = any(%(from)s)
     and (%(to)s <> 'cancelling' or decided_at is null)

@@ -5,26 +5,18 @@ from __future__ import annotations
 import asyncio
 
 import structlog
-from psycopg import OperationalError
 
-from projections.decoding import RESTART
-from projections.worker import pause, stopping_on_signals
+from broker.topics import places_of
+from projections.telemetry import serve_metrics
+from projections.worker import await_answers, leaving_when_lost, pause, stopping_on_signals
 from replays.registry import Registry, registry_of
 from replays.running import LOOK_S, SERVER_ERRORS, carry_out
 from replays.settings import ReplaySettings
-from schemas.errors import LaurelError, Precondition
-
-START_PAUSE_S = 1.0
+from replays.telemetry import CARRIED_OUT, REGISTRY
 
 Tasks = dict[str, asyncio.Task[None]]
 
 log = structlog.get_logger(__name__)
-
-
-class ServerLost(LaurelError):  # noqa: N818 - what happened, not a fault
-    """Kafka or Postgres went away under us."""
-
-    exit_code = RESTART
 
 
 async def serve(settings: ReplaySettings) -> None:
@@ -33,29 +25,23 @@ async def serve(settings: ReplaySettings) -> None:
     Raises: Precondition when something must be done first, LaurelError when a supervisor must start it again.
     """
     stopping = stopping_on_signals()
-    await await_database(settings)
+    await await_servers(settings)
+    serve_metrics(settings.metrics_port, REGISTRY)
     log.info("replays are carried out")
-    try:
+    with leaving_when_lost(*SERVER_ERRORS):
         await serve_until(settings, stopping)
-    except SERVER_ERRORS as away:
-        raise ServerLost(f"{away}; it was there, so this process must start again and wait for it") from away
     log.info("stopped")
 
 
-async def await_database(settings: ReplaySettings) -> None:
-    """Raises: Precondition when Postgres does not answer in time, or lacks a migration."""
-    clock = asyncio.get_running_loop().time
-    deadline = clock() + settings.start_timeout_s
-    while True:
-        try:
-            async with registry_of(settings) as registry:
-                await registry.under_way()
-            return
-        except OperationalError as error:
-            if clock() > deadline:
-                raise Precondition(f"Postgres does not answer: {error}; start it, or set LAUREL_POSTGRES") from None
-            log.warning("waiting for a server", why=str(error))
-        await asyncio.sleep(START_PAUSE_S)
+async def await_servers(settings: ReplaySettings) -> None:
+    """Raises: Precondition when one does not answer in time, or lacks what is to be there."""
+
+    async def check() -> None:
+        async with registry_of(settings) as registry:
+            await registry.under_way()
+        await places_of(settings.kafka, [settings.names.replay_assignments])
+
+    await await_answers(check, settings.start_timeout_s)
 
 
 async def serve_until(settings: ReplaySettings, stopping: asyncio.Event) -> None:
@@ -65,6 +51,7 @@ async def serve_until(settings: ReplaySettings, stopping: asyncio.Event) -> None
             while not stopping.is_set():
                 await begin(settings, registry, tasks)
                 await finish(registry, tasks)
+                CARRIED_OUT.set(len(tasks))
                 await pause(stopping, LOOK_S)
     finally:
         for task in tasks.values():

@@ -34,6 +34,10 @@ class SourceLog:
                 if record.key is not None and record.key != CONTROL_KEY
             ]
 
+    async def outcomes(self, partition: int) -> AsyncGenerator[Sequence[bytes], None]:
+        async for batch in read_to_end(self._bootstrap, [(self._names.outcomes, partition)]):
+            yield [record.value for record in batch.records if record.value is not None]
+
 
 def _unseen(_: Progress) -> None:
     """The job counts for itself how far it is."""

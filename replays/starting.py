@@ -12,13 +12,13 @@ from broker.catalogs import submit_record
 from processor.evaluator.compile import compile_catalog
 from replays.intent import Intent, intend, refuse
 from replays.planning import refuse_outdated
-from replays.registry import Dates, Policy, Registration, Registry, Replay, registry_of
+from replays.registry import Dates, Registration, Registry, Replay, registry_of
 from replays.settings import ReplaySettings
 from schemas.catalog import read_catalog
 from schemas.catalog.meaning import catalog_hash
 from schemas.errors import LaurelError, Precondition
 from schemas.program import CatalogProgram
-from schemas.replays import Named, Notify
+from schemas.replays import Named, Notify, Policy
 
 ENDED = ("done", "cancelled")
 

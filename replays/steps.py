@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from schemas.replays import Activate, Base, Cancel, Done, End, Facts, Prepare, Publish, ReplayOrder, Revoke
+from schemas.replays import Activate, Base, Cancel, Done, End, Facts, Late, Prepare, Publish, ReplayOrder, Revoke
 
 PREPARE, BASE, END, DECIDE, ACTIVATE, FACTS, REVOKE, DONE, CANCEL, CLOSE = range(1, 11)
 
@@ -10,6 +10,7 @@ STEPS: dict[type[ReplayOrder], int] = {
     Publish: PREPARE,
     Prepare: PREPARE,
     Base: BASE,
+    Late: BASE,
     End: END,
     Activate: ACTIVATE,
     Facts: FACTS,

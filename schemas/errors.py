@@ -21,6 +21,7 @@ Cause = Literal[
     "wrong_partition",
     "skipped",
     "bad_order",
+    "state_full",
 ]
 
 

@@ -308,8 +308,8 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     Shapes: `slots` holds the default of every slot after the fixed head of the state, in order; `marks` maps a
     topic, `windows` topic/type, `metrics` catalog/key#hash-of-its-meaning (xp: catalog/xp, which keeps what was
     given when its rules change) to a (first) slot; `extras` maps what else is kept to a slot: scopes/catalog/key,
-    level/catalog, claims/catalog, edges/ and the identity of a streak, `@replays`, which ledgers of before get with
-    their next version; `awards` maps catalog/key and catalog/key/tier, catalog/@challenge/key, and
+    level/catalog, claims/catalog, edges/ and the identity of a streak, `@replays` and `@deferred`, which ledgers of
+    before get with their next version; `awards` maps catalog/key and catalog/key/tier, catalog/@challenge/key, and
     metric>=threshold of a remembered condition, to a number. Derived types stand under `@derived`, claims of
     challenges under `@commands`.
     """
@@ -326,6 +326,7 @@ DERIVED_MARK = "@derived"
 COMMANDS_MARK = "@commands"
 CLAIMS_WINDOW = "@commands/claim_challenge"
 REPLAYS_SLOT = "@replays"
+DEFERRED_SLOT = "@deferred"
 
 
 class Program(msgspec.Struct, frozen=True, kw_only=True):

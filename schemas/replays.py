@@ -6,11 +6,17 @@ the checkpoint, in the control record, and the job reads it there.
 
     publish                                 run these versions from here on
     prepare -> base … -> end -> activate -> facts … -> done
-                      `-> cancel, at any time before activate
+               late …        `-> cancel, at any time before activate
 
 From prepare on the new achievements are muted (they award nothing) and the new metrics fill (they count, and show
 and cross nothing). A base is what a user's new metrics came to before the cut; the owner merges it in. With
 activate nothing is muted any more: the facts are the crossings of before, as a fold from zero found them.
+
+    hold -> settle … -> promote             full reprocessing; release, at any time before promote, lets go
+
+A shadow, a namespace of its own, has folded the whole log by the new versions, never past what is committed here.
+With hold the sources and the commands stand still; what was derived of them is folded up to where settle says. When
+the shadow stands at the same positions, promote puts its states in the place of those here, in one checkpoint.
 """
 
 from __future__ import annotations
@@ -20,7 +26,9 @@ from typing import Any, Literal
 import msgspec
 
 Notify = Literal["none", "digest", "all"]
-Phase = Literal["filling", "ready", "active", "done", "cancelled"]
+Policy = Literal["keep", "revoke", "legacy"]
+"""What becomes of awards that the new rules do not give: they stay (with legacy they are marked), or go."""
+Phase = Literal["filling", "ready", "active", "held", "settled", "released", "done", "cancelled"]
 Named = tuple[str, str]
 """Of a catalog: (catalog, key of a metric) or (catalog, reference of an achievement)."""
 
@@ -115,11 +123,29 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
 class Facts(msgspec.Struct, frozen=True, kw_only=True, tag="facts"):
     """What a user crossed before activate, in the order of the log; empty for one who has a value and no crossing.
 
-    From here on the user's metrics of this replay are shown. What the user holds already is not given again.
+    From here on the user's metrics of this replay are shown. What the user holds already is not given again. Behind
+    the last one comes what live events have crossed meanwhile, which waited for it.
     """
 
     replay: str
     facts: list[Fact] = []
+    last: bool = False
+
+
+class LostScope(msgspec.Struct, frozen=True, kw_only=True):
+    """An award of one scope, as it was told. Units: earned_at, microseconds since 1970."""
+
+    scope: str
+    n: int
+    earned_at: int
+
+
+class LostScopes(msgspec.Struct, frozen=True, kw_only=True):
+    """Of an achievement that is given once for each scope."""
+
+    catalog: str
+    achievement: str
+    scopes: list[LostScope]
 
 
 class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke"):
@@ -127,15 +153,90 @@ class Revoke(msgspec.Struct, frozen=True, kw_only=True, tag="revoke"):
 
     replay: str
     awards: list[Named]
+    scopes: list[LostScopes] = []
+
+
+class Late(msgspec.Struct, frozen=True, kw_only=True, tag="late"):
+    """A record that was not counted when its place in the log was read: fold it as if it arrived now.
+
+    Those of a topic come in the order of their offsets, between prepare and end; at or below the last one nothing
+    changes. Shapes: partition, the record's own. Units: timestamp, append time in ms.
+    """
+
+    replay: str
+    topic: str
+    partition: int
+    offset: int
+    timestamp: int
+    value: bytes | None
+    headers: list[tuple[str, bytes | None]] = []
 
 
 class Done(msgspec.Struct, frozen=True, kw_only=True, tag="done"):
-    """All facts of this partition are sent: the outcome `replay_completed` follows."""
+    """All facts of this partition are sent: nothing waits for any, and the outcome `replay_completed` follows."""
 
     replay: str
 
 
-ReplayOrder = Publish | Prepare | Base | End | Activate | Cancel | Facts | Revoke | Done
+class Hold(msgspec.Struct, frozen=True, kw_only=True, tag="hold"):
+    """Fold nothing more of sources and commands.
+
+    Shapes: attempt counts up. What has one that was released, or a lower one, changes nothing.
+    """
+
+    replay: str
+    attempt: int = 1
+
+
+class Settle(msgspec.Struct, frozen=True, kw_only=True, tag="settle"):
+    """All partitions hold: fold the derived topic up to here and no further. A later one may say a later end.
+
+    Copies that are folded may derive: a job sends it again until no partition's derived topic has grown. Shapes:
+    derived, where what is committed of this partition of the derived topic ends.
+    """
+
+    replay: str
+    attempt: int = 1
+    derived: int
+
+
+class Release(msgspec.Struct, frozen=True, kw_only=True, tag="release"):
+    """Go on as before the hold."""
+
+    replay: str
+    attempt: int = 1
+
+
+class Promote(msgspec.Struct, frozen=True, kw_only=True, tag="promote"):
+    """Put the states of the shadow, a namespace, in the place of those here, and run these versions.
+
+    What cannot be is noted as `refused`, and changes nothing: a job may mend it and send another.
+    """
+
+    replay: str
+    attempt: int = 1
+    shadow: str
+    catalogs: dict[str, int]
+    policy: Policy = "keep"
+    notify: Notify = "digest"
+
+
+ReplayOrder = (
+    Publish
+    | Prepare
+    | Base
+    | End
+    | Activate
+    | Cancel
+    | Facts
+    | Revoke
+    | Late
+    | Done
+    | Hold
+    | Settle
+    | Release
+    | Promote
+)
 
 
 class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
@@ -144,6 +245,10 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     Shapes: cut and active_at map a source topic to the next offset when prepare and activate were folded; users is
     how many have got a base, expected what the end marker said. A cancelled one keeps what is muted and fills,
     until another replay takes it over; nothing else. `revoked` when it took awards back, which may be earned anew.
+    Of a full one that is held, cut is how far each lane of the sources is folded and no further, also that of the
+    derived topic once it is settled; refused says why the last promote could not be. One that is promoted and done
+    keeps its cut: the states hold what `catalogs` made of all below it. So does one that has filled something, with
+    what it filled. late maps a source topic to the last offset that was folded late.
     """
 
     phase: Phase
@@ -155,6 +260,11 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     users: int = 0
     expected: int | None = None
     revoked: bool = False
+    attempt: int = 0
+    refused: str | None = None
+    promoted: bool = False
+    catalogs: dict[str, int] = {}
+    late: dict[str, int] = {}
 
 
 encode_order = msgspec.msgpack.Encoder().encode

@@ -105,7 +105,8 @@ class Control(msgspec.Struct, kw_only=True):
     """The control record of a changelog partition: what was running, and how far it had read.
 
     Shapes: catalogs name -> version; positions source topic -> next offset; replays id -> what is known of it;
-    furthest has the topics whose position an operator set back, and how far they had been folded.
+    furthest has the topics whose position an operator set back, and how far they had been folded; unread maps topic
+    and event type to the position before which nobody knew the type, so that it was skipped.
     """
 
     format: int = CONTROL_FORMAT
@@ -113,6 +114,7 @@ class Control(msgspec.Struct, kw_only=True):
     positions: dict[str, int] = {}
     replays: dict[str, ReplayNote] = {}
     furthest: dict[str, int] = {}
+    unread: dict[str, dict[str, int]] = {}
 
 
 encode_control: Callable[[Control], bytes] = msgspec.json.Encoder().encode
@@ -192,6 +194,14 @@ def without_award(awards: bytes, number: int) -> bytes:
     assert place is not None, "only what is held can be lost"
     revoked = AWARD.unpack_from(awards, place)[1]
     return awards[:place] + AWARD.pack(number, revoked + 1, LOST) + awards[place + AWARD.size :]
+
+
+def with_loss(awards: bytes, number: int) -> bytes:
+    """The awards with this one counted as revoked once more, though it is still held: in another scope."""
+    place = _place_of(awards, number)
+    assert place is not None, "only what is held can be lost in part"
+    _, revoked, at = AWARD.unpack_from(awards, place)
+    return awards[:place] + AWARD.pack(number, revoked + 1, at) + awards[place + AWARD.size :]
 
 
 def _place_of(awards: bytes, number: int) -> int | None:

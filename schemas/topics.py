@@ -37,20 +37,23 @@ class TopicSpec(NamedTuple):
 
 
 class Names:
-    """What one namespace calls its things. Raises: LaurelError on a name that Kafka or Postgres refuses."""
+    """What one namespace calls its things. Raises: LaurelError on a name that Kafka or Postgres refuses.
 
-    def __init__(self, namespace: str = "laurel") -> None:
+    One that `follows` another reads the commands of that one, and has none of its own.
+    """
+
+    def __init__(self, namespace: str = "laurel", *, follows: str | None = None) -> None:
         if not NAMESPACE_PATTERN.fullmatch(namespace):
             raise LaurelError(
                 f"namespace '{namespace}' is not usable: write 1 to 40 of a-z, 0-9, '_' and '-', a letter first"
             )
-        self.namespace = namespace
+        self.namespace, self.follows = namespace, follows
         self.processor = f"{namespace}.processor"
         self.projector = f"{namespace}.projector"
         self.changelog = f"{namespace}.user-state-changelog"
         self.outcomes = f"{namespace}.outcomes"
         self.derived = f"{namespace}.derived"
-        self.commands = f"{namespace}.commands"
+        self.commands = f"{follows or namespace}.commands"
         self.control = f"{namespace}.control"
         self.replay_assignments = f"{namespace}.replay-assignments"
         self.catalogs = f"{namespace}.catalogs"
@@ -65,7 +68,7 @@ class Names:
         return f"{self.namespace}.catalog-publisher"
 
     def specs(self) -> list[TopicSpec]:
-        """Every topic this version of Laurel uses, the sources aside."""
+        """Every topic of this namespace that this version of Laurel uses, the sources aside."""
         dead_letters = {
             "retention.ms": str(90 * DAY_MS),
             "max.message.bytes": str(DEAD_LETTER_BYTES_MAX),
@@ -78,11 +81,12 @@ class Names:
         }
         assignments = {**SOURCE_CONFIG, "max.message.bytes": str(DEAD_LETTER_BYTES_MAX)}  # they carry records whole
         catalogs = {"cleanup.policy": "compact", "max.message.bytes": str(4 * 1024 * 1024)}
+        own_commands = [] if self.follows else [TopicSpec(self.commands, None, commands)]
         return [
             TopicSpec(self.changelog, None, CHANGELOG_CONFIG),
             TopicSpec(self.outcomes, None, SOURCE_CONFIG),
             TopicSpec(self.derived, None, SOURCE_CONFIG),
-            TopicSpec(self.commands, None, commands),
+            *own_commands,
             TopicSpec(self.replay_assignments, None, assignments),
             TopicSpec(self.dead_letters, None, dead_letters),
             TopicSpec(self.control, None, {"cleanup.policy": "compact"}),

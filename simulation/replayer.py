@@ -75,6 +75,14 @@ class MemoryHistory:
             position = chunk.end
             yield [(each.key, each.value) for each in chunk.records if each.key not in (None, CONTROL_KEY)]
 
+    async def outcomes(self, partition: int) -> AsyncGenerator[Sequence[bytes], None]:
+        place, position = (self._names.outcomes, partition), 0
+        end = (await self._client.ask(lambda: self._client.broker.extent(place))).end
+        while position < end:
+            chunk = await self._read(place, position, STATES)
+            position = chunk.end
+            yield [each.value for each in chunk.records if each.value is not None]
+
     async def _read(self, place: Place, position: int, count: int) -> Chunk:
         return await self._client.ask(lambda: self._client.broker.partition(place).read(position, count))
 

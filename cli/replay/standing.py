@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, NamedTuple
 
 from rich.console import Group
@@ -46,7 +47,7 @@ class Standing(NamedTuple):
     def told(self) -> dict[str, Any]:
         """What `--json` prints."""
         return {
-            **self.replay._asdict(),
+            **asdict(self.replay),
             "partition_progress": [each._asdict() for each in self.partitions],
             "rate": self.rate and round(self.rate),
             "seconds_left": self.seconds_left and round(self.seconds_left, 1),

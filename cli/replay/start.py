@@ -7,6 +7,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,13 +24,13 @@ from cli.replay.standing import Standing, page
 from cli.replay.status import follow
 from cli.settings import Settings
 from projections.telemetry import configure_logs
-from replays.registry import Dates, Policy, Replay, registry_of
+from replays.registry import Dates, Replay, registry_of
 from replays.running import SERVER_ERRORS, run_to_end
 from replays.settings import ReplaySettings
 from replays.starting import Wish
 from replays.starting import start as start_replay
 from schemas.errors import LaurelError
-from schemas.replays import Notify
+from schemas.replays import Notify, Policy
 
 
 def start(
@@ -98,7 +99,7 @@ def replay_settings(told: Settings) -> ReplaySettings:
 
 def tell(replay: Replay, as_json: bool) -> None:
     if as_json:
-        print_json(replay._asdict())
+        print_json(asdict(replay))
     else:
         print(
             f"replay '{replay.id}' is {replay.status}; a `laurel replayer` carries it out: `laurel replay status`"

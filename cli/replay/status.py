@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -46,7 +47,7 @@ async def _list(settings: Settings, as_json: bool) -> None:
     async with registry_of(settings.database) as registry:
         replays = await registry.listed()
     if as_json:
-        print_json({"replays": [each._asdict() for each in replays]})
+        print_json({"replays": [asdict(each) for each in replays]})
     else:
         console().print(overview(replays) if replays else "there was no replay yet")
 

@@ -28,6 +28,7 @@ from schemas.catalog.meaning import catalog_hash
 from schemas.program import (
     CLAIMS_WINDOW,
     COMMANDS_MARK,
+    DEFERRED_SLOT,
     DERIVED_MARK,
     HIDDEN_MARK,
     REPLAYS_SLOT,
@@ -70,6 +71,7 @@ def compile_catalog(catalog: model.Catalog, ledger: Ledger) -> tuple[CatalogProg
     challenges = _challenges(catalog, metrics, numbering)
     levels = _levels(catalog, numbering)
     numbering.extra(REPLAYS_SLOT, "bytes")
+    numbering.extra(DEFERRED_SLOT, "bytes")
     program = CatalogProgram(
         catalog=catalog.catalog,
         version=catalog.version,

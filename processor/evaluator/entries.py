@@ -11,6 +11,8 @@ from datetime import datetime
 from heapq import heapify, heappop, heappush
 from operator import itemgetter
 
+from msgspec.structs import replace
+
 from processor.evaluator.filling import NOTHING, Withheld
 from schemas.program import (
     AchievementSpec,
@@ -198,6 +200,13 @@ class Board:
                 self._held[reference] = entry = Entry(-1, spec, self._metrics, self._numbers)
                 entry.board = self
         return self._held.get(reference)
+
+    def former_entry(self, spec: AchievementSpec) -> Entry:
+        """Of one that the catalog had before: it can be held, and lost."""
+        ended = replace(spec, when=All(of=[]), requires=[], conditions={})
+        self._held[spec.reference] = entry = Entry(-1, ended, self._metrics, self._numbers)
+        entry.board = self
+        return entry
 
     def _is_muted(self, spec: AchievementSpec, muted: Collection[str]) -> bool:
         return spec.reference in muted or any(each.metric in self._silent for each in comparisons(spec.when))

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from processor.evaluator.deferral import Deferral, DeferringSettlement
 from processor.evaluator.entries import Board, Entry
 from processor.evaluator.metrics.each import Instance
 from processor.evaluator.rules import Rules
-from processor.evaluator.scoped import DirectAward
-from processor.evaluator.settlement import Books, Settlement, is_for_good
+from processor.evaluator.scoped import DirectAward, has_scope, scopes_slot, without_scope
+from processor.evaluator.settlement import Books
 from processor.evaluator.telling import Cause
-from schemas.outcomes import CatalogReason
+from schemas.outcomes import CatalogReason, Reason
 from schemas.program import AtLeast
-from schemas.replays import ByEvent, Crossing, InPeriod, Threshold
-from schemas.state import AWARDS, State, awarded_at
+from schemas.replays import ByEvent, Crossing, InPeriod, LostScope, Threshold
+from schemas.state import AWARDS, State, awarded_at, with_loss, without_award
 from schemas.zones import moment_of
 
 
@@ -30,12 +31,12 @@ class FactBooks(Books):
         return self.rules[entry.board].teller(entry).unlocked(cause, earned_at, progress, "", 0)
 
 
-class FactSettlement(Settlement):
+class FactSettlement(DeferringSettlement):
     """One record's of the past. What it crossed counts, whatever the metric came to since; but what can be lost is
-    given only if it stands now. What is held already stays as it is."""
+    given only if it stands now. What is held already stays as it is. The deferrals are those of other replays."""
 
-    def __init__(self, books: FactBooks, state: State, cause: Cause) -> None:
-        super().__init__(books, state, cause)
+    def __init__(self, books: FactBooks, state: State, cause: Cause, deferrals: Sequence[Deferral] = ()) -> None:
+        super().__init__(books, state, cause, deferrals)
         self._boards = books.boards
         self._values: dict[tuple[Board, str], int] = {}
 
@@ -46,12 +47,45 @@ class FactSettlement(Settlement):
             if board is not None:
                 FOUND[type(crossing)](self, board, crossing)
         self._conclude()
+        self._keep_verdicts()
 
     def end(self, entry: Entry, version: int) -> None:
-        """Take an award back, because a newer version of the catalog ended it."""
-        if awarded_at(self._state[AWARDS], entry.spec.number) is not None and not is_for_good(entry):
+        """Take an award back, because a newer version ended it; unless it was earned by that one since."""
+        if self._is_held(entry) and not self._is_earned_anew(entry):
             self._revoke(entry, [CatalogReason(catalog_version=version)])
             self._conclude()
+
+    def end_scopes(self, entry: Entry, version: int, scopes: Iterable[LostScope]) -> None:
+        """The same of single scopes; with the last one the award itself goes."""
+        state, slot = self._state, scopes_slot(entry)
+        reasons: list[Reason] = [CatalogReason(catalog_version=version)]
+        lost = [each for each in scopes if self._is_held(entry) and has_scope(state[slot], each.scope)]
+        for each in lost:
+            state[slot] = without_scope(state[slot], each.scope)
+            told = self._rules(entry).teller(entry)
+            earned_at = moment_of(each.earned_at)
+            self.outcomes.append(told.revoked(self._cause, earned_at, each.n, reasons, each.scope))
+            self._let_hang(self._take_xp_back(entry))
+        if lost:
+            self._count_loss(entry, reasons)
+            self._conclude()
+
+    def _count_loss(self, entry: Entry, reasons: list[Reason]) -> None:
+        state, number = self._state, entry.spec.number
+        if state[scopes_slot(entry)]:
+            state[AWARDS] = with_loss(state[AWARDS], number)
+            return
+        self._chains.setdefault(entry.board, {})[entry.spec.reference] = reasons
+        state[AWARDS] = without_award(state[AWARDS], number)
+        self._let_hang(entry.dependants)
+
+    def _is_held(self, entry: Entry) -> bool:
+        return awarded_at(self._state[AWARDS], entry.spec.number) is not None
+
+    def _is_earned_anew(self, entry: Entry) -> bool:
+        can_be_earned = entry.board.entry(entry.spec.reference) is entry and not entry.spec.on
+        standing = self._rules(entry).standing(entry)
+        return can_be_earned and standing.holds(self._state) and not standing.lost_requirements(self._state)
 
     def _find_threshold(self, board: Board, crossing: Threshold) -> None:
         self._values[board, crossing.metric] = crossing.value
@@ -70,9 +104,9 @@ class FactSettlement(Settlement):
         if entry is not None and (entry.spec.revocable == "no" or self._holds(entry)):
             self._take_award(DirectAward(entry, crossing.scope), moment_of(crossing.crossed_at))
 
-    def _earned_at(self, entry: Entry, crossed_at: int) -> int | None:
+    def _earned_now_at(self, entry: Entry, crossed_at: int) -> int | None:
         if not entry.simple or entry.spec.revocable != "no":
-            return super()._earned_at(entry, crossed_at)
+            return super()._earned_now_at(entry, crossed_at)
         return crossed_at if awarded_at(self._state[AWARDS], entry.spec.number) is None else None
 
     def _remember(self, number: int, moment: int) -> None:

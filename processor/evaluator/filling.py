@@ -1,8 +1,8 @@
 """Metrics that a replay fills: what of a user's they hold, and how the past joins it.
 
-The slot `@replays` of a state has an entry for each replay that has touched the user and is not active yet: the
-hash of its id (8 bytes), and a byte that says whether the past has joined. Without an entry the slots of the
-replay's metrics hold what a cancelled replay left.
+The slot `@replays` of a state has an entry for each replay that has touched the user and is not done yet: the hash
+of its id (8 bytes), and a byte that says whether the past has joined, or all facts have come. Without an entry the
+slots of the replay's metrics hold what a cancelled replay left.
 """
 
 from __future__ import annotations
@@ -22,20 +22,31 @@ from schemas.program import REPLAYS_SLOT, MetricSpec, Program
 from schemas.replays import Named
 from schemas.state import State, fresh_state, slots_of, storage_of
 
-BEGUN, BASED = b"\0", b"\1"
+BEGUN, BASED, TOLD = b"\0", b"\1", b"\2"
 ENTRY_BYTES = 9
+
+
+class Deferred(NamedTuple):
+    """What a replay that is active gives by facts: to whom they have not come, live events give it behind them."""
+
+    replay: str
+    awards: frozenset[Named]
+    metrics: frozenset[Named]
 
 
 class Withheld(NamedTuple):
     """What replays keep from having effect.
 
     Shapes: muted achievements are not given. `filling`, (replay, its metrics), are counted, and nothing waits for
-    them; `idle` are those that a cancelled replay left half filled: they are not even counted.
+    them; `idle` are those that a cancelled replay left half filled: they are not even counted. `deferred`, one for
+    each active replay, waits for users' facts.
     """
 
     muted: frozenset[Named] = frozenset()
     filling: tuple[tuple[str, frozenset[Named]], ...] = ()
     idle: frozenset[Named] = frozenset()
+    unmoved: frozenset[Named] = frozenset()  # what waits for them does, but they stay as they are
+    deferred: tuple[Deferred, ...] = ()
 
     def silent(self, catalog: str) -> set[str]:
         """The metrics of a catalog for which nothing waits."""
@@ -49,7 +60,7 @@ NOTHING = Withheld()
 class Filling:
     """The metrics of one replay that is not active yet.
 
-    Shapes: others are the hashes of the ids of the other such replays.
+    Shapes: others are the hashes of the ids of the other replays whose entries still count.
     """
 
     def __init__(self, replay: str, metrics: Sequence[MetricSpec], program: Program, others: set[bytes]) -> None:
@@ -66,15 +77,10 @@ class Filling:
             return
         for slots, default in self._defaults:
             state[slots] = default
-        state[self._slot] = self._without_ended(entries) + self._mark + BEGUN
-
-    def _without_ended(self, entries: bytes) -> bytes:
-        each = (entries[start : start + ENTRY_BYTES] for start in range(0, len(entries), ENTRY_BYTES))
-        return b"".join(entry for entry in each if entry[:-1] in self._others)
+        state[self._slot] = with_standing(entries, self._mark, BEGUN, self._others)
 
     def is_based(self, state: State) -> bool:
-        place = place_of(state[self._slot], self._mark, ENTRY_BYTES)
-        return place >= 0 and state[self._slot][place + ENTRY_BYTES - 1 :][:1] == BASED
+        return standing_of(state[self._slot], self._mark) == BASED
 
     def join(self, state: State, past: Mapping[int, Sequence[Any]]) -> None:
         """Put what was before the cut before what has been since.
@@ -86,8 +92,7 @@ class Filling:
         for first, metric in self._metrics.items():
             if first in past:
                 join(state, metric, past)
-        place = place_of(state[self._slot], self._mark, ENTRY_BYTES) + ENTRY_BYTES - 1
-        state[self._slot] = state[self._slot][:place] + BASED + state[self._slot][place + 1 :]
+        state[self._slot] = with_standing(state[self._slot], self._mark, BASED, self._others)
 
     def _check(self, past: Mapping[int, Sequence[Any]]) -> None:
         sizes = {slots.start: slots.stop - slots.start for slots, _ in self._defaults}
@@ -114,12 +119,17 @@ def places_of(metric: MetricSpec) -> list[slice]:
 
 def fillings(program: Program, withheld: Withheld) -> dict[str, Filling]:
     """By the replay's id."""
-    marks = {replay: mark_of(replay) for replay, _ in withheld.filling}
+    marks = current_marks(withheld)
     return {
-        replay: Filling(replay, _specs(program, named), program, {*marks.values()} - {marks[replay]})
+        replay: Filling(replay, _specs(program, named), program, marks - {mark_of(replay)})
         for replay, named in withheld.filling
         if named
     }
+
+
+def current_marks(withheld: Withheld) -> set[bytes]:
+    """Of the replays whose entries in a state still count."""
+    return {mark_of(replay) for replay in (*dict(withheld.filling), *(each.replay for each in withheld.deferred))}
 
 
 def _specs(program: Program, named: Collection[Named]) -> list[MetricSpec]:
@@ -129,6 +139,18 @@ def _specs(program: Program, named: Collection[Named]) -> list[MetricSpec]:
 
 def mark_of(replay: str) -> bytes:
     return xxh3_64_digest(replay.encode())
+
+
+def standing_of(entries: bytes, mark: bytes) -> bytes:
+    """How far a replay is with a user; nothing where it has not touched the user."""
+    place = place_of(entries, mark, ENTRY_BYTES)
+    return b"" if place < 0 else entries[place + ENTRY_BYTES - 1 : place + ENTRY_BYTES]
+
+
+def with_standing(entries: bytes, mark: bytes, standing: bytes, others: Collection[bytes]) -> bytes:
+    """The entries with this one said anew, and no more than these others."""
+    each = (entries[start : start + ENTRY_BYTES] for start in range(0, len(entries), ENTRY_BYTES))
+    return b"".join(entry for entry in each if entry[:-1] in others and entry[:-1] != mark) + mark + standing
 
 
 def filled(step: Step, filling: Filling) -> Step:

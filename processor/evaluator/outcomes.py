@@ -10,9 +10,12 @@ import hashlib
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import reduce
+from operator import getitem
 from typing import Any, Literal, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from schemas.events import DERIVED_SOURCE, Attributes, attribute_of, is_user
 from schemas.outcomes import SOURCE_PREFIX, Evidence, Outcome, Unlocked, id_start, uuid_of
@@ -38,13 +41,16 @@ class Occasion(NamedTuple):
 
 
 LIVE = Occasion("live", None, True)
+NOWHERE = Evidence(topic="", partition=0, offset=0, event_id="")
+GAPS = ("id", "subject", "time", "data.earned_at", "data.progress_at_unlock", "data.evidence")
+DERIVED_GAPS = ("id", "subject", "time", "data")
 
 
 class UnlockTemplate:
     """The outcome of one achievement, ready but for who, when and why."""
 
     def __init__(self, catalog: CatalogProgram, spec: AchievementSpec) -> None:
-        self._pieces = _pieces(_with_gaps(example_of(catalog, spec)))
+        self._pieces = pieces_of(example_of(catalog, spec), GAPS)
         self._id_start = id_start(catalog.catalog, spec.key, spec.tier)
 
     def render(self, won: Unlock, evidence: Sequence[bytes]) -> bytes:
@@ -145,18 +151,32 @@ def example_of(catalog: CatalogProgram, spec: AchievementSpec, occasion: Occasio
             metadata={},
             earned_at=EPOCH,
             progress_at_unlock=None,
-            evidence=Evidence(topic="", partition=0, offset=0, event_id=""),
+            evidence=NOWHERE,
             **occasion._asdict(),
         ),
     )
 
 
-def _with_gaps(example: Outcome) -> bytes:
-    """The JSON of an outcome: id, subject, time, earned_at, progress_at_unlock and evidence are gaps."""
+def pieces_of(example: msgspec.Struct, gaps: Sequence[str]) -> list[bytes]:
+    """The JSON of an outcome without these fields. Shapes: gaps are paths, in the order they are written in."""
     fields = msgspec.to_builtins(example)
-    fields.update(dict.fromkeys(("id", "subject", "time"), GAP))
-    fields["data"].update(dict.fromkeys(("earned_at", "progress_at_unlock", "evidence"), GAP))
-    return encode(fields)
+    for gap in gaps:
+        *above, name = gap.split(".")
+        reduce(getitem, above, fields)[name] = GAP
+    return _pieces(encode(fields))
+
+
+class Form:
+    """What is the same whenever it is told, but for some fields."""
+
+    def __init__(self, example: msgspec.Struct, gaps: Sequence[str]) -> None:
+        self._parts = [part for piece in pieces_of(example, gaps) for part in (piece, b"")][:-1]
+
+    def filled(self, *values: object) -> bytes:
+        """Shapes: values as the gaps."""
+        parts = self._parts[:]
+        parts[1::2] = map(encode, values)
+        return b"".join(parts)
 
 
 class DerivedEvent(msgspec.Struct, omit_defaults=True, gc=False):
@@ -177,30 +197,24 @@ class Derivation:
 
     def __init__(self, catalog: str, rule: DeriveSpec, parent: EventSpec) -> None:
         self._rule = rule
-        self._source = DERIVED_SOURCE + catalog
+        example = DerivedEvent("1.0", "", DERIVED_SOURCE + catalog, rule.type, "", EPOCH, {})
+        self._form = Form(example, DERIVED_GAPS)
+        self._zoned = Form(replace(example, timezone="UTC"), (*DERIVED_GAPS, "timezone"))
         self._subject = path_reader(parent, rule.subject)
-        self._data = {name: path_reader(parent, path) for name, path in rule.data.items()}
+        self._data = [(name, path_reader(parent, path)) for name, path in rule.data.items()]
 
     def derive(self, event: Attributes, data: Any) -> tuple[bytes, bytes] | None:
-        """(key, value) of the derived event, or None where there is nobody else to give it to."""
+        """(key, value) of the derived event, or None where there is nobody else to give it to. Hot."""
         subject = self._subject(event, data)
-        if not isinstance(subject, str) or not is_user(subject):
+        if type(subject) is not str or not is_user(subject):
             return None
         if self._rule.unless_self and subject == event.subject:
             return None
-        return subject.encode(), encode(self._event(subject, event, data))
-
-    def _event(self, subject: str, event: Attributes, data: Any) -> DerivedEvent:
-        return DerivedEvent(
-            "1.0",
-            derived_id(event.source, event.id, self._rule.type, subject),
-            self._source,
-            self._rule.type,
-            subject,
-            event.time,
-            {name: read(event, data) for name, read in self._data.items()},
-            event.timezone,
-        )
+        said = {name: read(event, data) for name, read in self._data}
+        identity = derived_id(event.source, event.id, self._rule.type, subject)
+        if event.timezone is None:
+            return subject.encode(), self._form.filled(identity, subject, event.time, said)
+        return subject.encode(), self._zoned.filled(identity, subject, event.time, said, event.timezone)
 
 
 def derived_id(source: str, parent: str, rule: str, subject: str) -> str:

@@ -5,10 +5,11 @@ No Kafka client, no clock, no randomness: what comes out is a function of what c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC
-from functools import lru_cache
-from itertools import chain, islice
+from functools import lru_cache, reduce
+from itertools import chain, groupby, islice
+from operator import add
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,18 +20,22 @@ from processor.evaluator.copies import Copy, copy_of
 from processor.evaluator.entries import decide
 from processor.evaluator.outcomes import Derivation, Outcomes, Unlock, evidence_of
 from processor.evaluator.ready import ReadyProgram
+from processor.evaluator.settlement import Books
 from processor.evaluator.telling import Cause
 from schemas.errors import BadRecord
 from schemas.events import EVENT_BYTES_MAX, Attributes, check_user, in_utc, latest_time
 from schemas.lanes import place_of
 from schemas.records import Record
-from schemas.state import ID_BYTES, WINDOW_IDS, ZONE, State, decode_state, encode_state
+from schemas.state import ID_BYTES, STATE_BYTES_MAX, WINDOW_IDS, ZONE, State, decode_state, encode_state
 from schemas.topics import partition_of
 from schemas.zones import EPOCH, find_zone
 
 SOURCES_CACHED = 4096
 DECODED_MAX = 12_500  # states of a partition; about 2 KB each
 WINDOW_BYTES = WINDOW_IDS * ID_BYTES
+LARGE_BYTES = STATE_BYTES_MAX // 2  # of a state; from here on each record of the user is weighed
+PIECE_RECORDS = 512  # between two looks at who has a large state
+LOOKED_AT_EVERY = 128  # records; to weigh a state costs a third of folding one
 Rows = list[tuple[bytes, bytes]]
 NOT_PLAIN = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError, BadRecord)
 
@@ -75,9 +80,11 @@ class PartitionEvaluator:
         self._users: dict[bytes, State | bytes] = {}
         self._decoded, self._decoded_max = 0, decoded_max
         self._dirty: dict[bytes, State] = {}
+        self._replaced: dict[bytes, bytes | None] = {}
         self._outcomes = Outcomes(program.templates)
         self._derived: Rows = []
         self._copies: list[Copy] = []
+        self._large: set[bytes] = set()  # users whose state was seen to be large
 
     def __len__(self) -> int:
         return len(self._users)
@@ -89,6 +96,8 @@ class PartitionEvaluator:
                 self._users.pop(user, None)
             else:
                 self._users[user] = row
+                if len(row) >= LARGE_BYTES:
+                    self._large.add(user)
         if self._decoded:  # memory was kept, and somebody else has written since
             self._decoded = sum(type(state) is list for state in self._users.values())
 
@@ -118,6 +127,20 @@ class PartitionEvaluator:
         self._dirty[key] = state = kept if type(kept) is list else self._touch(key, kept)
         return state
 
+    def having(self, slot: int, sign: bytes) -> list[bytes]:
+        """The users with these bytes in a slot of their state; perhaps some who have them elsewhere."""
+        return [user for user, kept in self._users.items() if sign in (kept[slot] if type(kept) is list else kept)]
+
+    def users(self) -> list[bytes]:
+        """Everybody who has a state."""
+        return [*self._users]
+
+    def replace(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """Put these in the place of what is known of their users; the next cut has them."""
+        self._dirty = {user: state for user, state in self._dirty.items() if user not in rows}
+        self._replaced |= rows
+        self.load(rows.items())
+
     def tell(self, outcomes: Rows) -> None:
         """Outcomes of what is no record of a source."""
         self._outcomes.write(outcomes)
@@ -125,11 +148,12 @@ class PartitionEvaluator:
     def cut(self) -> Cut:
         """Everything dirty since the last cut; folding may go on at once."""
         states = [(user, encode_state(state)) for user, state in self._dirty.items()]
-        made = Cut(states, self._outcomes, self._derived, self._copies)
+        self._large.update(user for user, row in states if len(row) >= LARGE_BYTES)
+        made = Cut([*self._replaced.items(), *states], self._outcomes, self._derived, self._copies)
         if self._decoded > self._decoded_max:
             self._shelve(states)
         self._dirty, self._outcomes, self._derived = {}, Outcomes(self._program.templates), []
-        self._copies = []
+        self._copies, self._replaced = [], {}
         return made
 
     def _shelve(self, cut: Rows) -> None:
@@ -150,16 +174,54 @@ class PartitionEvaluator:
                 refused.append((record, bad))
         return Folded(0, 0, 0, refused, 0, 0, len(records) - len(refused))
 
-    def fold(self, topic: str, records: Sequence[Record]) -> Folded:  # noqa: C901
-        """Apply a chunk of one source topic. The hot loop: long on purpose.
-
-        Most records are read right here. What is not plain goes to the reader, which knows all else that an event
-        may be, and why a record is none.
-        """
+    def fold(self, topic: str, records: Sequence[Record]) -> Folded:
+        """Apply a chunk of one source topic; of users whose state is large, record by record."""
         if place_of(topic, self._partition)[0] in self._program.repartitioned:
             return self._copy(topic, records)
         if topic not in self._program.readers:
             return Folded(0, 0, len(records), [], 0, 0)  # of a version that does not run here yet
+        parts = []
+        for start in range(0, len(records), PIECE_RECORDS):
+            piece = records[start : start + PIECE_RECORDS]
+            parts += self._fold_apart(topic, piece) if self._large else [self._fold(topic, piece)]
+            self._look_at(piece[::LOOKED_AT_EVERY])
+        return parts[0] if len(parts) == 1 else together(parts)
+
+    def _fold_apart(self, topic: str, records: Sequence[Record]) -> list[Folded]:
+        parts = []
+        for is_large, found in groupby(records, lambda record: record.key in self._large):
+            group = [*found]
+            parts += [self._fold_large(topic, each) for each in group] if is_large else [self._fold(topic, group)]
+        return parts
+
+    def _fold_large(self, topic: str, record: Record) -> Folded:
+        """Apply a record, unless a state becomes too large by it: then nothing of it stays."""
+        key: bytes = record.key  # type: ignore[assignment]  # a user's, or it would not be large
+        trial = PartitionEvaluator(self._program, self._partition, self._partitions)
+        trial.load([(key, self.get(key))])
+        folded = trial._fold(topic, [record])
+        after, made = trial._users[key], trial.cut()
+        if any(len(row) > STATE_BYTES_MAX for _, row in made.states if row is not None):
+            return Folded(0, 0, 0, [(record, state_full(key))], 0, 0)
+        if made.states:
+            self.user(key)[:] = after
+        self._outcomes.write([*made.outcomes])
+        self._derived += made.derived
+        return folded
+
+    def _look_at(self, records: Sequence[Record]) -> None:
+        """Note users whose state has become large; whoever has many records among them is met for sure."""
+        found = {record.key: self._users.get(record.key) for record in records if record.key is not None}
+        for key, state in found.items():
+            if type(state) is list and len(encode_state(state)) >= LARGE_BYTES:
+                self._large.add(key)
+
+    def _fold(self, topic: str, records: Sequence[Record]) -> Folded:  # noqa: C901
+        """The hot loop: long on purpose.
+
+        Most records are read right here. What is not plain goes to the reader, which knows all else that an event
+        may be, and why a record is none.
+        """
         reader, runs = self._program.readers[topic], self._program.runs[topic]
         decode, read = reader.decode, reader.read
         mark, books = self._program.marks[topic], self._program.books
@@ -224,7 +286,7 @@ class PartitionEvaluator:
             if step is not None:
                 crossings = step(state, data, moment, event)
                 if crossings is not None and books is not None:
-                    cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment)
+                    cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment, record)
                     settled = books.settle(state, crossings, cause)
                     self._outcomes.write([(key, outcome) for outcome in settled.outcomes])
                     unlocked += settled.unlocked
@@ -236,6 +298,28 @@ class PartitionEvaluator:
                 derived_skipped += self._derive(derivations, event, data)
         self._outcomes.unlock(self._evidence[topic], won)
         return Folded(applied, duplicate, skipped, refused, unlocked + len(won), derived_skipped)
+
+    def fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded:
+        """Apply a record whose place was passed over, as if it arrived now: all but its mark. Raises: BadRecord.
+
+        Shapes: program is that which runs, but for metrics that have the record in them already.
+        """
+        reading = program.readers[topic].read(record) if topic in program.readers else None
+        if reading is None:
+            return Folded(0, 0, 1, [], 0, 0)
+        place, event, data, moment = reading
+        window, step, derivations, _ = program.runs[topic][place]
+        key: bytes = record.key  # type: ignore[assignment]  # it was read, so it is its subject's
+        kept = self._users.get(key)
+        state = kept if type(kept) is list else self._touch(key, kept)
+        if not remember(state, window, event):
+            return Folded(0, 1, 0, [], 0, 0)
+        self._dirty[key] = state
+        cause = Cause(topic, self._partition, record.offset, record.timestamp, event, data, moment, record)
+        crossings = None if step is None else step(state, data, moment, event)
+        settled = books.settle(state, crossings or (), cause)
+        self._outcomes.write([(key, outcome) for outcome in settled.outcomes])
+        return Folded(1, 0, 0, [], settled.unlocked, self._derive(derivations, event, data))
 
     def _touch(self, key: bytes, kept: State | bytes | None) -> State:
         """A state ready to fold into. Raises: BadRecord for a new user who may not be, or not here."""
@@ -266,10 +350,35 @@ class PartitionEvaluator:
         return len(made) - len(found)
 
 
+def together(parts: Iterable[Folded]) -> Folded:
+    """What became of the whole, by that of its parts."""
+    whole = Folded(0, 0, 0, [], 0, 0)
+    return Folded(*[reduce(add, found) for found in zip(whole, *parts, strict=True)])
+
+
+def state_full(key: bytes) -> BadRecord:
+    return BadRecord(
+        "state_full",
+        f"with it the state of user {key.decode()!r} would have more than {STATE_BYTES_MAX} bytes: see whether one "
+        "user publishes for many; what is kept of each is in the catalog's metrics",
+    )
+
+
 @lru_cache(maxsize=SOURCES_CACHED)
 def seed_of(source: str) -> int:
     """An id is one of its source: equal ids of two sources are two events."""
     return xxh3_64_intdigest(source.encode())
+
+
+def remember(state: State, window: int, event: Attributes) -> bool:
+    """Note an event in the window of its type; False when it is there already."""
+    digest, known = xxh3_64_digest(event.id.encode(), seed_of(event.source)), state[window]
+    if seen(known, digest):
+        return False
+    state[window] = (known + digest)[-WINDOW_BYTES:]
+    if event.timezone is not None:
+        state[ZONE] = event.timezone
+    return True
 
 
 def seen(window: bytes, digest: bytes) -> bool:

@@ -84,7 +84,7 @@ class Plans:
     def __init__(
         self, program: Program, withheld: Withheld = NOTHING, filling: Mapping[Named, Filling] | None = None
     ) -> None:
-        self._filling = filling or {}
+        self._filling, self._unmoved = filling or {}, withheld.unmoved
         self.by_event: dict[EventKey, Plan] = {}
         self.templates: list[UnlockTemplate] = []
         self.boards: dict[str, Board] = {}
@@ -115,7 +115,8 @@ class Plans:
         board: Board,
         fragile: dict[str, list[Falling]],
     ) -> Iterator[Move]:
-        for metric in catalog.metrics:
+        movable = (each for each in catalog.metrics if (catalog.catalog, each.key) not in self._unmoved)
+        for metric in movable:
             filling = self._filling.get((catalog.catalog, metric.key))
             for feed in [*metric.feeds, *metric.freezes] if metric.key not in board.idle else []:
                 if feed.type == event_type:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from processor.evaluator.filling import NOTHING, Withheld
 from processor.evaluator.ready import ReadyProgram
-from schemas.program import CatalogRecord, Ledger, Program
+from schemas.program import AchievementSpec, CatalogRecord, Ledger, Program
 
 Versions = Mapping[str, int]
 
@@ -32,6 +32,15 @@ class Programs:
         announced = [(record.catalog, record.version) for record in self._records if record.announced]
         return dict(sorted(announced)) if self._records else versions_of(self.newest)
 
+    def declared(self, versions: Versions) -> set[tuple[str, str]]:
+        """(topic, event type) of all that these versions, and those before them, declare of their own sources."""
+        return {
+            (event.topic, event.type)
+            for record in self._records
+            for event in record.program.events
+            if event.topic is not None and record.version <= versions.get(record.catalog, 0)
+        }
+
     def unknown(self, wanted: Versions) -> list[str]:
         """Which of these versions are not known, as `catalog version 3`."""
         known = {(record.catalog, record.version) for record in self._records}
@@ -44,6 +53,12 @@ class Programs:
         if dict(wanted) == versions_of(self.newest):
             return self.newest
         return program_at(self._records, wanted, self.newest)
+
+    def former(self, catalog: str, reference: str) -> AchievementSpec | None:
+        """An achievement as the latest version had it that listed it."""
+        programs = (record.program for record in reversed(self._records) if record.catalog == catalog)
+        specs = (spec for program in programs for spec in program.achievements)
+        return next((spec for spec in specs if spec.reference == reference), None)
 
     def ready(self, wanted: Versions, withheld: Withheld = NOTHING, *, settled: bool = False) -> ReadyProgram:
         """Raises: BadCatalog when two catalogs contradict each other."""

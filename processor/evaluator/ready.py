@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from processor.evaluator.claims import Offer
+from processor.evaluator.deferral import Deferral, DeferringBooks
 from processor.evaluator.entries import Board
 from processor.evaluator.facts import FactBooks
-from processor.evaluator.filling import NOTHING, Withheld, fillings
+from processor.evaluator.filling import NOTHING, Withheld, current_marks, fillings
 from processor.evaluator.metrics import Step
 from processor.evaluator.outcomes import LIVE, Derivation, Occasion
 from processor.evaluator.plan import Plans
@@ -16,7 +17,7 @@ from processor.evaluator.rules import Rules, is_plain
 from processor.evaluator.settlement import Books
 from processor.evaluator.telling import Fields
 from schemas.events import EventKey, EventReader, event_key, event_specs, readers
-from schemas.program import Program
+from schemas.program import DEFERRED_SLOT, Program
 from schemas.state import fresh_state
 
 Run = tuple[int, Step | None, list[Derivation], Callable[[Any], None] | None]
@@ -47,8 +48,17 @@ class ReadyProgram:
             if catalog.challenges is not None
         }
         self._fact_books: dict[Occasion, FactBooks] = {}
-        plain = not settled and all(map(is_plain, program.catalogs))
-        self.books = None if plain else Books(self._rules(LIVE), self._offers, self.templates)
+        has_place = DEFERRED_SLOT in program.ledger.extras  # which a version of before may not have
+        self.deferrals = [Deferral(each, program, self.boards) for each in withheld.deferred if has_place]
+        self.current_marks = current_marks(withheld)
+        plain = not (settled or self.deferrals) and all(map(is_plain, program.catalogs))
+        self.books = None if plain else self._books()
+
+    def _books(self) -> Books:
+        rules, offers, templates = self._rules(LIVE), self._offers, self.templates
+        if self.deferrals:
+            return DeferringBooks(rules, offers, templates, self.deferrals)
+        return Books(rules, offers, templates)
 
     def fact_books(self, occasion: Occasion) -> FactBooks:
         """What a replay settles by. Made when it is first asked for."""

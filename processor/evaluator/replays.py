@@ -7,22 +7,29 @@ commits with the states, in the control record.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
 
-from processor.evaluator.facts import FactSettlement
-from processor.evaluator.filling import Withheld
-from processor.evaluator.outcomes import Occasion
+from processor.evaluator.entries import Entry
+from processor.evaluator.facts import FactBooks, FactSettlement
+from processor.evaluator.filling import Deferred, Withheld
+from processor.evaluator.late import Counted, first_read
+from processor.evaluator.outcomes import LIVE, Occasion
 from processor.evaluator.partition import Folded, Rows
 from processor.evaluator.programs import Programs, Versions
 from processor.evaluator.ready import ReadyProgram
+from processor.evaluator.settlement import Books
+from processor.evaluator.takeover import Takeover
 from processor.evaluator.telling import Cause
-from schemas.errors import BadCatalog, BadRecord
+from schemas.errors import BadCatalog, BadRecord, LaurelError
 from schemas.events import append_moment
+from schemas.lanes import place_of
 from schemas.outcomes import encode_outcome, replay_completed
 from schemas.records import PlainRecord, Record
 from schemas.replays import (
@@ -33,16 +40,24 @@ from schemas.replays import (
     End,
     Fact,
     Facts,
+    Hold,
+    Late,
+    Named,
     Prepare,
+    Promote,
     Publish,
+    Release,
     ReplayNote,
     ReplayOrder,
     Revoke,
+    Settle,
     decode_order,
 )
-from schemas.state import State
+from schemas.state import Control, State
 
 DONE_REMEMBERED = 100
+NOTHING_UNREAD: Mapping[str, Mapping[str, int]] = MappingProxyType({})
+UNDER_WAY = ("filling", "ready", "active", "held", "settled")
 
 Fate = Literal["applied", "duplicate", "skipped"]
 
@@ -52,7 +67,10 @@ class States(Protocol):
 
     def change(self, program: ReadyProgram) -> None: ...
     def user(self, key: bytes) -> State: ...
+    def having(self, slot: int, sign: bytes) -> list[bytes]: ...
     def tell(self, outcomes: Rows) -> None: ...
+    def replace(self, rows: Mapping[bytes, bytes | None]) -> None: ...
+    def fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded: ...
 
 
 class Given(NamedTuple):
@@ -82,8 +100,8 @@ class Told(msgspec.Struct):
 class Replays:
     """What a partition runs, and what it knows of every replay.
 
-    Shapes: catalogs and notes as in schemas.state.Control. `complain` hears of orders that a job should not have
-    sent.
+    Shapes: catalogs, notes and unread as in schemas.state.Control. `complain` hears of orders that a job should not
+    have sent.
     """
 
     def __init__(
@@ -98,12 +116,22 @@ class Replays:
         self._number, self._states, self._programs, self._complain = number, states, programs, complain
         self.catalogs: dict[str, int] = {}
         self.notes: dict[str, ReplayNote] = {}
+        self.unread: dict[str, dict[str, int]] = {}
+        self._counted = Counted(programs)
         self._program: ReadyProgram
+        self._without: tuple[Any, ReadyProgram] | None = None
         self._unlocked = 0
+        self.prepared: Takeover | str | None = None  # of the promote that comes next, or why there is none
 
-    def restore(self, catalogs: Versions, notes: Mapping[str, ReplayNote]) -> None:
+    def restore(
+        self,
+        catalogs: Versions,
+        notes: Mapping[str, ReplayNote],
+        unread: Mapping[str, Mapping[str, int]] = NOTHING_UNREAD,
+    ) -> None:
         """Run what a control record says; the newest where it says nothing."""
         self.notes = dict(notes)
+        self.unread = {topic: dict(types) for topic, types in unread.items()}
         self._run(catalogs or self._programs.first)
 
     def fold(self, records: Sequence[Record], positions: Mapping[str, int]) -> Folded:
@@ -124,7 +152,7 @@ class Replays:
 
     # --- what runs ---
 
-    def wanted(self, order: Publish | Prepare) -> dict[str, int]:
+    def wanted(self, order: Publish | Prepare | Promote) -> dict[str, int]:
         """What runs with this order: versions only rise."""
         newer = {name: at for name, at in order.catalogs.items() if at > self.catalogs.get(name, 0)}
         return self.catalogs | newer
@@ -133,8 +161,16 @@ class Replays:
         wanted = self.wanted(given.order)
         if wanted == self.catalogs:
             return "duplicate"
+        before = self.catalogs
         self._run(wanted)
+        self._note_first_read(before, given.positions)
         return "applied"
+
+    def _note_first_read(self, before: Versions, positions: Mapping[str, int]) -> None:
+        """Of event types that are new: what stands before these positions was skipped."""
+        for topic, event_type in first_read(self._programs, before, self.catalogs):
+            if positions.get(topic):
+                self.unread.setdefault(topic, {})[event_type] = positions[topic]
 
     def _run(self, catalogs: Versions) -> None:
         """Raises: BadRecord when there is no such program, and nothing has changed then."""
@@ -152,10 +188,14 @@ class Replays:
     def _withheld(self) -> Withheld:
         pending = {name: note for name, note in self.notes.items() if note.phase in ("filling", "ready")}
         orphaned = [note for note in self.notes.values() if note.phase == "cancelled"]
+        active = [(name, note) for name, note in self.notes.items() if note.phase == "active"]
         return Withheld(
             muted=frozenset(each for note in [*pending.values(), *orphaned] for each in note.muted),
             filling=tuple(sorted((name, frozenset(note.filling)) for name, note in pending.items())),
             idle=frozenset(each for note in orphaned for each in note.filling),
+            deferred=tuple(
+                Deferred(name, frozenset(note.muted), frozenset(note.filling)) for name, note in sorted(active)
+            ),
         )
 
     # --- a replay's course ---
@@ -164,9 +204,11 @@ class Replays:
         order: Prepare = given.order
         if order.replay in self.notes:
             return "duplicate"
-        before = self.notes
+        before, ran = self.notes, self.catalogs
+        wanted = self.wanted(order)
         note = ReplayNote(
             phase="filling",
+            catalogs=wanted,
             cut=dict(given.positions),
             muted=order.muted,
             filling=order.filling,
@@ -174,10 +216,11 @@ class Replays:
         )
         self.notes = {name: _taken_over(each, order) for name, each in before.items()} | {order.replay: note}
         try:
-            self._run(self.wanted(order))
+            self._run(wanted)
         except BadRecord:
             self.notes = before
             raise
+        self._note_first_read(ran, given.positions)
         return "applied"
 
     def _base(self, given: Given) -> Fate:
@@ -227,7 +270,7 @@ class Replays:
         if note.phase in ("active", "done"):
             return self._protest(given)
         self.notes[replay] = ReplayNote(
-            phase="cancelled", muted=note.muted, filling=note.filling, notify=note.notify
+            phase="cancelled", muted=note.muted, filling=note.filling, notify=note.notify, late=note.late
         )
         self._run(self.catalogs)
         return "applied"
@@ -239,18 +282,183 @@ class Replays:
             return "duplicate"
         if note is None or note.phase != "active":
             return self._protest(given)
+        self._settle_all_deferred(replay)
         del self.notes[replay]  # the last that is done comes last
-        self.notes[replay] = replace(note, phase="done", cut={}, active_at={}, muted=[], filling=[])
-        at = append_moment(given.record.timestamp)
-        told = replay_completed(replay, self._number, note.notify, self.catalogs, at)
-        self._states.tell([(b"", encode_outcome(told))])
-        self._forget_the_oldest()
+        self.notes[replay] = _ended(note)
+        self._run(self.catalogs)
+        self._tell_completed(replay, given)
         return "applied"
 
+    def _tell_completed(self, replay: str, given: Given) -> None:
+        at = append_moment(given.record.timestamp)
+        told = replay_completed(replay, self._number, self.notes[replay].notify, self.catalogs, at)
+        self._states.tell([(b"", encode_outcome(told))])
+        self._forget_the_oldest()
+
     def _forget_the_oldest(self) -> None:
-        done = [name for name, note in self.notes.items() if note.phase == "done" and not note.revoked]
+        done = [name for name, note in self.notes.items() if note.phase == "done" and not _is_kept(note)]
         for name in done[:-DONE_REMEMBERED]:
             del self.notes[name]
+
+    # --- a full one, until it is promoted ---
+
+    def limit(self, lane: str) -> int | None:
+        """How far a lane of the sources may be folded; None for as far as it goes."""
+        held = next((note for note in self.notes.values() if note.phase in ("held", "settled")), None)
+        if held is None or lane == self.topic or (lane == self.derived and held.phase == "held"):
+            return None
+        return held.cut.get(lane, 0)  # a topic that only the new versions have is not begun
+
+    @property
+    def derived(self) -> str:
+        return self._program.program.derived
+
+    @property
+    def own_topics(self) -> tuple[str, str]:
+        """What this namespace writes itself, so that it follows nobody there."""
+        return self.topic, self.derived
+
+    def _hold(self, given: Given) -> Fate:
+        order: Hold = given.order
+        note = self.notes.get(order.replay)
+        if note is not None and (note.phase != "released" or order.attempt <= note.attempt):
+            return "duplicate"
+        if any(each.phase in UNDER_WAY for each in self.notes.values()):
+            return self._protest(given)
+        cut = {lane: at for lane, at in given.positions.items() if lane != self.derived}
+        self.notes[order.replay] = ReplayNote(phase="held", attempt=order.attempt, cut=cut)
+        return "applied"
+
+    def _settle(self, given: Given) -> Fate:
+        order: Settle = given.order
+        note = self._note(given, "held", "settled")
+        if note is None or order.attempt != note.attempt:
+            return "skipped"
+        derived = max(order.derived, note.cut.get(self.derived, 0))
+        self._now(order.replay, phase="settled", cut=note.cut | {self.derived: derived}, refused=None)
+        return "applied"
+
+    def _release(self, given: Given) -> Fate:
+        """Also of a replay that is not known yet: its hold may be late."""
+        order: Release = given.order
+        note = self.notes.get(order.replay, ReplayNote(phase="held"))
+        if note.phase == "released" or order.attempt < note.attempt:
+            return "duplicate"
+        if note.phase not in ("held", "settled"):
+            return self._protest(given)
+        self.notes[order.replay] = ReplayNote(phase="released", attempt=order.attempt)
+        return "applied"
+
+    # --- what comes late ---
+
+    def _late(self, given: Given) -> Fate:
+        order: Late = given.order
+        note = self._note(given, "filling")
+        if note is None:
+            return "skipped"
+        if order.partition != self._number:
+            raise BadRecord("bad_order", f"{order.topic}-{order.partition} is none of partition {self._number}'s")
+        if order.offset <= note.late.get(order.topic, -1):
+            return "duplicate"
+        self._now(order.replay, late={**note.late, order.topic: order.offset})
+        record = PlainRecord(order.offset, order.timestamp, given.user, order.value, order.headers)
+        return self._fold_late(order, record, note)
+
+    def _fold_late(self, order: Late, record: Record, note: ReplayNote) -> Fate:
+        notes = self.notes.values()
+        if self._counted.is_whole(notes, order.topic, record):
+            return "duplicate"
+        program = self._program_without(self._counted.metrics(notes, order.topic, record))
+        books = program.fact_books(Occasion("replay", order.replay, note.notify == "all"))
+        folded = self._states.fold_late(program, order.topic, record, books)
+        self._unlocked += folded.unlocked
+        return "applied" if folded.applied else "duplicate" if folded.duplicate else "skipped"
+
+    def _program_without(self, counted: frozenset[Named]) -> ReadyProgram:
+        """What runs, but for metrics that stay as they are. The last one is kept: records alike come together."""
+        if not counted:
+            return self._program
+        if self._without is None or self._without[0] != (self._program, counted):
+            withheld = self._withheld()._replace(unmoved=counted)
+            program = self._programs.ready(self.catalogs, withheld, settled=True)
+            self._without = (self._program, counted), program
+        return self._without[1]
+
+    # --- promotion: prepared with what is read of the shadow, done when the order is folded ---
+
+    def promotion(self, record: Record) -> Promote | None:
+        """The order, where it is one to promote and may be obeyed now."""
+        order = order_of(record)
+        note = self.notes.get(order.replay) if isinstance(order, Promote) else None
+        if not isinstance(order, Promote) or note is None or note.phase != "settled":
+            return None
+        return order if order.attempt == note.attempt else None
+
+    def takeover(self, order: Promote, record: Record, positions: Mapping[str, int], shadow: Control) -> Takeover:
+        """What a promote is to be worked out with. Raises: LaurelError when this shadow cannot take over."""
+        versions = self.wanted(order)
+        if unknown := self._programs.unknown(versions):
+            raise LaurelError(f"no catalog is published that is {', '.join(unknown)}")
+        program = self._programs.ready(versions)
+        self._refuse_unequal(versions, program, positions, shadow)
+        self._refuse_unread(order.replay, positions)
+        derived = positions.get(self.derived, 0)
+        return Takeover(order, self._program, program, versions, derived, partial(self._order_cause, order, record))
+
+    def _refuse_unequal(
+        self, versions: Versions, program: ReadyProgram, positions: Mapping[str, int], shadow: Control
+    ) -> None:
+        """The shadow must have folded the very same records, by the very same versions."""
+        if shadow.catalogs != versions:
+            raise LaurelError(f"the shadow has run {shadow.catalogs}, not {versions}")
+        sources = {*program.program.sources} - {*self.own_topics}
+        lanes = [lane for lane in positions if place_of(lane, self._number)[0] in sources]
+        apart = [
+            f"{lane}: {shadow.positions.get(lane, 0)} of {positions[lane]}"
+            for lane in lanes
+            if shadow.positions.get(lane, 0) != positions[lane]
+        ]
+        if apart:
+            raise LaurelError(f"the shadow does not stand where this partition is held, in {', '.join(apart)}")
+
+    def _refuse_unread(self, replay: str, positions: Mapping[str, int]) -> None:
+        end, at = self.notes[replay].cut.get(self.derived, 0), positions.get(self.derived)
+        if at is not None and at < end:
+            raise LaurelError(f"{self.derived} is read up to {at} here, and was to be up to {end}")
+
+    def _promote(self, given: Given) -> Fate:
+        order: Promote = given.order
+        prepared, self.prepared = self.prepared, None
+        if self.promotion(given.record) is None:
+            note = self.notes.get(order.replay)
+            return "duplicate" if note is not None and note.phase == "done" else self._protest(given)
+        if not isinstance(prepared, Takeover):
+            why = prepared or "nothing of its shadow was read"
+            self._complain(f"replay '{order.replay}' is not promoted here: {why}")
+            self._now(order.replay, refused=why)
+            return "skipped"
+        self._take_over(order, prepared)
+        self._tell_completed(order.replay, given)
+        return "applied"
+
+    def _take_over(self, order: Promote, takeover: Takeover) -> None:
+        """The shadow has counted all that other replays had left half done."""
+        cut = self.notes.pop(order.replay).cut
+        whole = {name: replace(note, muted=[], filling=[]) for name, note in self.notes.items()}
+        done = ReplayNote(
+            phase="done",
+            cut=cut,
+            catalogs=dict(takeover.versions),
+            attempt=order.attempt,
+            notify=order.notify,
+            revoked=takeover.has_lost,
+            promoted=True,
+        )
+        self.notes = whole | {order.replay: done}
+        self._run(takeover.versions)
+        self._states.replace(takeover.rows)
+        self._states.tell(takeover.outcomes)
+        self._unlocked += takeover.unlocked
 
     # --- what users get ---
 
@@ -258,13 +466,45 @@ class Replays:
         note = self._note(given, "active", "done")
         if note is None:
             return "skipped"
-        causes = [self._cause(fact, given.user) for fact in given.order.facts]  # all can be read, or none counts
-        state, books = self._states.user(given.user), self._books(given.order.replay, note)
-        for fact, cause in zip(given.order.facts, causes, strict=True):
-            settlement = FactSettlement(books, state, cause)
-            settlement.settle_past(fact.crossings)
-            self._tell(given.user, settlement)
+        order: Facts = given.order
+        facts = [(fact, self._cause(fact, given.user)) for fact in order.facts]  # all can be read, or none counts
+        self._settle_facts(given.user, order.replay, self._books(order.replay, note), facts)
+        if order.last:
+            self._settle_deferred(given.user, order.replay)
         return "applied"
+
+    def _settle_facts(
+        self, user: bytes, replay: str, books: FactBooks, facts: Iterable[tuple[Fact, Cause]]
+    ) -> None:
+        """As if by these records, in their order; but what waits for another replay's facts still does."""
+        state = self._states.user(user)
+        others = [each for each in self._program.deferrals if each.replay != replay]
+        for fact, cause in facts:
+            waiting = [each for each in others if each.takes(state, cause)]
+            settlement = FactSettlement(books, state, cause, waiting)
+            settlement.settle_past(fact.crossings)
+            self._tell(user, settlement)
+
+    def _settle_deferred(self, user: bytes, replay: str) -> None:
+        """What live events crossed since activate, as they would have settled it."""
+        for deferral in self._program.deferrals:
+            if deferral.replay == replay:
+                found = deferral.release(self._states.user(user), self._program.current_marks)
+                self._settle_facts(user, replay, self._program.fact_books(LIVE), self._readable(found, user))
+
+    def _settle_all_deferred(self, replay: str) -> None:
+        for deferral in self._program.deferrals:
+            if deferral.replay == replay:
+                for user in self._states.having(deferral.slot, deferral.sign):
+                    self._settle_deferred(user, replay)
+
+    def _readable(self, facts: Iterable[Fact], user: bytes) -> Iterator[tuple[Fact, Cause]]:
+        """All of them, unless another version came in between that does not know the event."""
+        for fact in facts:
+            try:
+                yield fact, self._cause(fact, user)
+            except BadRecord as bad:
+                self._complain(f"what user {user.decode()!r} crossed live counts for nothing: {bad}")
 
     def _cause(self, fact: Fact, user: bytes) -> Cause:
         record = PlainRecord(fact.offset, fact.timestamp, user, fact.value, fact.headers)
@@ -273,7 +513,7 @@ class Replays:
         if reading is None:
             raise BadRecord("bad_order", f"a fact of {fact.topic} at {fact.offset} is no event of what runs here")
         _, event, data, moment = reading
-        return Cause(fact.topic, fact.partition, fact.offset, fact.timestamp, event, data, moment)
+        return Cause(fact.topic, fact.partition, fact.offset, fact.timestamp, event, data, moment, record)
 
     def _revoke(self, given: Given) -> Fate:
         note = self._note(given, "active", "done")
@@ -283,21 +523,38 @@ class Replays:
         if not note.revoked:
             self._now(given.order.replay, revoked=True)
             self._run(self.catalogs)
-        at = append_moment(given.record.timestamp)
-        event = Told(given.order.replay, self.topic, given.user.decode(), at)
-        cause = Cause(self.topic, self._number, given.record.offset, given.record.timestamp, event, None, at)
-        for catalog, reference in given.order.awards:
-            board = books.boards.get(catalog)
-            entry = None if board is None else board.held_entry(reference)
-            if entry is None:
-                self._complain(f"no achievement '{reference}' is in catalog '{catalog}' to be revoked")
-                continue
-            settlement = FactSettlement(books, state, cause)
-            settlement.end(entry, self.catalogs[catalog])
-            self._tell(given.user, settlement)
+        cause = self._order_cause(given.order, given.record, given.user)
+        order: Revoke = given.order
+        for catalog, reference in order.awards:
+            if (entry := self._ended(books, catalog, reference)) is not None:
+                settlement = FactSettlement(books, state, cause)
+                settlement.end(entry, self.catalogs[catalog])
+                self._tell(given.user, settlement)
+        for lost in order.scopes:
+            if (entry := self._ended(books, lost.catalog, lost.achievement)) is not None:
+                settlement = FactSettlement(books, state, cause)
+                settlement.end_scopes(entry, self.catalogs[lost.catalog], lost.scopes)
+                self._tell(given.user, settlement)
         return "applied"
 
-    def _books(self, replay: str, note: ReplayNote) -> Any:
+    def _ended(self, books: FactBooks, catalog: str, reference: str) -> Entry | None:
+        """What is to be revoked: of this version, else of the last one that had it."""
+        board = books.boards.get(catalog)
+        entry = None if board is None else board.held_entry(reference)
+        if board is None or entry is not None:
+            return entry
+        spec = self._programs.former(catalog, reference)
+        if spec is None:
+            self._complain(f"no achievement '{reference}' was ever in catalog '{catalog}', to be revoked")
+            return None
+        return board.former_entry(spec)
+
+    def _order_cause(self, order: Revoke | Promote, record: Record, user: bytes) -> Cause:
+        at = append_moment(record.timestamp)
+        event = Told(order.replay, self.topic, user.decode(), at)
+        return Cause(self.topic, self._number, record.offset, record.timestamp, event, None, at, record)
+
+    def _books(self, replay: str, note: ReplayNote) -> FactBooks:
         return self._program.fact_books(Occasion("replay", replay, note.notify == "all"))
 
     def _tell(self, user: bytes, settlement: FactSettlement) -> None:
@@ -331,8 +588,21 @@ OBEYED: dict[type, Callable[[Replays, Given], Fate]] = {
     Cancel: Replays._cancel,
     Facts: Replays._facts,
     Revoke: Replays._revoke,
+    Late: Replays._late,
     Done: Replays._done,
+    Hold: Replays._hold,
+    Settle: Replays._settle,
+    Release: Replays._release,
+    Promote: Replays._promote,
 }
+
+
+def order_of(record: Record) -> ReplayOrder | None:
+    """None for what will be a dead letter."""
+    try:
+        return read_order(record)
+    except BadRecord:
+        return None
 
 
 def read_order(record: Record) -> ReplayOrder:
@@ -358,3 +628,15 @@ def _taken_over(note: ReplayNote, order: Prepare) -> ReplayNote:
 def _less(named: Iterable[Any], taken: Iterable[Any]) -> list[Any]:
     gone = {*taken}
     return [each for each in named if each not in gone]
+
+
+def _ended(note: ReplayNote) -> ReplayNote:
+    """Of one that is done. What it filled has all that lies before its cut, also what was not counted then."""
+    if note.filling:
+        return replace(note, phase="done", active_at={}, muted=[])
+    return replace(note, phase="done", cut={}, active_at={}, muted=[], catalogs={})
+
+
+def _is_kept(note: ReplayNote) -> bool:
+    """Whether it is told for ever what this one did."""
+    return note.revoked or note.promoted or bool(note.filling or note.late)

@@ -9,6 +9,7 @@ from xxhash import xxh3_64_digest
 
 from processor.evaluator.entries import Entry
 from processor.evaluator.metrics import Crossed, Step
+from processor.evaluator.metrics.bounds import keep_out
 from processor.evaluator.metrics.distinct import place_of
 from schemas.events import Attributes, attribute_of
 from schemas.program import EventSpec
@@ -52,8 +53,22 @@ def scope_text(value: str | int | None) -> str | None:
 
 def is_free(won: bytes, scope: str) -> bool:
     """Whether this scope is not won yet, and there is room for it."""
-    return len(won) < SCOPES_BYTES_MAX and place_of(won, xxh3_64_digest(scope.encode()), ID_BYTES) < 0
+    if place_of(won, xxh3_64_digest(scope.encode()), ID_BYTES) >= 0:
+        return False
+    if len(won) >= SCOPES_BYTES_MAX:
+        keep_out("scopes")
+        return False
+    return True
 
 
 def with_scope(won: bytes, scope: str) -> bytes:
     return won + xxh3_64_digest(scope.encode())
+
+
+def has_scope(won: bytes, scope: str) -> bool:
+    return place_of(won, xxh3_64_digest(scope.encode()), ID_BYTES) >= 0
+
+
+def without_scope(won: bytes, scope: str) -> bytes:
+    place = place_of(won, xxh3_64_digest(scope.encode()), ID_BYTES)
+    return won if place < 0 else won[:place] + won[place + ID_BYTES :]

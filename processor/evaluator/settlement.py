@@ -7,7 +7,7 @@ in the program comes first. Everything is a function of the state and the record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from heapq import heapify, heappop, heappush
 from typing import Any
@@ -26,6 +26,7 @@ from schemas.periods import period_name
 from schemas.program import XP, AtLeast, ChallengeSpec
 from schemas.state import (
     AWARDS,
+    LOST,
     State,
     award_entry,
     award_of,
@@ -139,10 +140,17 @@ class Settlement:
         state[AWARDS] = without_award(state[AWARDS], spec.number)
         told = rules.teller(entry).revoked(self._cause, moment_of(ended.at), ended.revoked, reasons)
         self.outcomes.append(told)
-        hanging = entry.dependants
-        if spec.xp and rules.experience is not None:
-            hanging = hanging + rules.experience.take_back(state, spec.xp, self._cause.at)
-        for each in hanging:
+        self._let_hang([*entry.dependants, *self._take_xp_back(entry)])
+
+    def _take_xp_back(self, entry: Entry) -> list[Entry]:
+        """Returns what may be lost by it."""
+        experience = self._rules(entry).experience
+        if not entry.spec.xp or experience is None:
+            return []
+        return experience.take_back(self._state, entry.spec.xp, self._cause.at)
+
+    def _let_hang(self, entries: Iterable[Entry]) -> None:
+        for each in entries:
             heappush(self._falls, (each.place, each))
 
     def _forget_what_was_lost(self) -> None:
@@ -204,7 +212,8 @@ class Settlement:
     def _win_scope(self, entry: Entry, scope: str, at: int, value: int | None) -> None:
         """Give an award of a scope; the first also stands for the award itself."""
         state, number = self._state, entry.spec.number
-        first = awarded_at(state[AWARDS], number) is None
+        known = award_of(state[AWARDS], number)
+        first, n = known is None or known.at == LOST, 0 if known is None else known.revoked
         if entry.spec.scopes is None:
             if first:
                 self._win(entry, at)
@@ -215,7 +224,7 @@ class Settlement:
         state[slot] = with_scope(state[slot], scope)
         if first:
             state[AWARDS] = with_award(state[AWARDS], number, at)
-        self._told(self._rules(entry).teller(entry).unlocked(self._cause, moment_of(at), value, scope, 0))
+        self._told(self._rules(entry).teller(entry).unlocked(self._cause, moment_of(at), value, scope, n))
         self._follow(entry, at, first)
 
     def _win(self, entry: Entry, at: int) -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from msgspec.structs import replace
 
-from processor.evaluator.outcomes import LIVE, Occasion, example_of, path_reader
+from processor.evaluator.outcomes import LIVE, NOWHERE, Form, Occasion, example_of, path_reader
 from schemas.events import Attributes
 from schemas.outcomes import (
     CHALLENGE_COMPLETED,
@@ -35,11 +34,18 @@ from schemas.outcomes import (
     unlocked_id,
 )
 from schemas.program import AchievementSpec, CatalogProgram, ChallengeSpec, EventSpec, LevelsSpec
+from schemas.records import Record
+from schemas.zones import EPOCH
 
+UNLOCKED_GAPS = (
+    *("id", "subject", "time", "data.description", "data.message", "data.scope", "data.n", "data.metadata"),
+    *("data.context", "data.earned_at", "data.progress_at_unlock", "data.evidence"),
+)
+LEVEL_GAPS = ("id", "subject", "time", "data.value", "data.earned_at", "data.evidence")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
 
-class Cause(NamedTuple):
+class Cause(msgspec.Struct, frozen=True, gc=False):
     """The record that all of this comes from. Units: timestamp, milliseconds since 1970, its append time."""
 
     topic: str
@@ -49,6 +55,7 @@ class Cause(NamedTuple):
     event: Attributes
     data: Any
     at: datetime
+    record: Record
 
     @property
     def evidence(self) -> Evidence:
@@ -85,6 +92,8 @@ def _nothing(event: Attributes, data: Any) -> None:
 
 def filled(text: str, values: Mapping[str, Any]) -> str:
     """The text with `{name}` replaced where there is such a value; braces in values stay as they are."""
+    if not values:
+        return text
     return PLACEHOLDER.sub(lambda gap: _said(values[gap[1]]) if gap[1] in values else gap[0], text)
 
 
@@ -106,32 +115,36 @@ class AwardTeller:
     ) -> None:
         self._spec, self._fields = spec, fields
         self._example = example_of(catalog, spec, occasion)
+        self._form = Form(self._example, UNLOCKED_GAPS)
 
     def unlocked(self, cause: Cause, earned_at: datetime, progress: int | None, scope: str, n: int) -> bytes:
-        spec, example, user = self._spec, self._example, cause.event.subject
+        spec, user = self._spec, cause.event.subject
         metadata = self._fields.read(cause, spec.metadata)
-        data = replace(
-            example.data,
-            description=filled(spec.description, metadata),
-            message=filled(spec.message, metadata),
-            scope=scope,
-            n=n,
-            metadata=metadata,
-            context=self._fields.read(cause, spec.context),
-            earned_at=earned_at,
-            progress_at_unlock=progress,
-            evidence=cause.evidence,
+        return self._form.filled(
+            unlocked_id(self._example.data.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n),
+            user,
+            earned_at,
+            filled(spec.description, metadata),
+            filled(spec.message, metadata),
+            scope,
+            n,
+            metadata,
+            self._fields.read(cause, spec.context),
+            earned_at,
+            progress,
+            cause.evidence,
         )
-        identity = unlocked_id(data.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n)
-        return encode_outcome(replace(example, id=identity, subject=user, time=earned_at, data=data))
 
-    def revoked(self, cause: Cause, earned_at: datetime, n: int, reasons: Sequence[Reason]) -> bytes:
+    def revoked(
+        self, cause: Cause, earned_at: datetime, n: int, reasons: Sequence[Reason], scope: str = ""
+    ) -> bytes:
         spec, unlocked, user = self._spec, self._example.data, cause.event.subject
         said = {name: getattr(unlocked, name) for name in SAID_AGAIN}
         data = Revoked(
             **said,
+            scope=scope,
             n=n,
-            award_id=unlocked_id(unlocked.catalog, spec.key, user, tier=spec.tier, n=n),
+            award_id=unlocked_id(unlocked.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n),
             earned_at=earned_at,
             revoked_at=cause.at,
             reasons=list(reasons),
@@ -139,7 +152,7 @@ class AwardTeller:
             announce=unlocked.announce and spec.revocable == "announced",
         )
         outcome = RevokedOutcome(
-            id=outcome_id(REVOKED, unlocked.catalog, spec.key, user, tier=spec.tier, n=n),
+            id=outcome_id(REVOKED, unlocked.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n),
             source=self._example.source,
             subject=user,
             time=cause.at,
@@ -151,7 +164,7 @@ class AwardTeller:
 SAID_AGAIN = [
     field
     for field in Revoked.__struct_fields__
-    if field not in ("n", "award_id", "earned_at", "revoked_at", "reasons", "evidence", "announce")
+    if field not in ("scope", "n", "award_id", "earned_at", "revoked_at", "reasons", "evidence", "announce")
 ]
 """What a revocation says as the unlock did."""
 
@@ -161,9 +174,18 @@ class LevelTeller:
 
     def __init__(self, catalog: CatalogProgram, levels: LevelsSpec, occasion: Occasion = LIVE) -> None:
         self._catalog, self._levels, self._occasion = catalog, levels, occasion
+        self._forms: dict[int, Form] = {}
 
     def reached(self, cause: Cause, level: int, value: int, at: datetime) -> bytes:
-        levels, catalog, user = self._levels, self._catalog, cause.event.subject
+        user = cause.event.subject
+        identity = outcome_id(LEVEL_REACHED, self._catalog.catalog, LEVEL_KEY, user, scope=str(level))
+        if level not in self._forms:
+            self._forms[level] = Form(self._example(level), LEVEL_GAPS)
+        return self._forms[level].filled(identity, user, at, value, at, cause.evidence)
+
+    def _example(self, level: int) -> LevelOutcome:
+        """What is said of a level to everybody."""
+        levels, catalog = self._levels, self._catalog
         data = LevelReached(
             catalog=catalog.catalog,
             catalog_version=catalog.version,
@@ -172,21 +194,14 @@ class LevelTeller:
             name=filled(levels.name or "Level {level}", {"level": level}),
             message=filled(levels.message, {"level": level}),
             metric=levels.of,
-            value=value,
+            value=0,
             start=levels.starts[level - 1],
             next_start=levels.starts[level] if level < len(levels.starts) else None,
-            earned_at=at,
-            evidence=cause.evidence,
+            earned_at=EPOCH,
+            evidence=NOWHERE,
             **self._occasion._asdict(),
         )
-        outcome = LevelOutcome(
-            id=outcome_id(LEVEL_REACHED, catalog.catalog, LEVEL_KEY, user, scope=str(level)),
-            source=SOURCE_PREFIX + catalog.catalog,
-            subject=user,
-            time=at,
-            data=data,
-        )
-        return encode_outcome(outcome)
+        return LevelOutcome(id="", source=SOURCE_PREFIX + catalog.catalog, subject="", time=EPOCH, data=data)
 
 
 class ChallengeTeller:

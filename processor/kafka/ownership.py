@@ -10,7 +10,7 @@ from typing import NoReturn, Protocol
 import structlog
 
 from processor.evaluator.programs import Programs
-from processor.evaluator.replays import Replays
+from processor.evaluator.replays import Replays, order_of
 from processor.kafka.checkpoint import Checkpoints
 from processor.kafka.exit import EX_SOFTWARE
 from processor.kafka.fetch import Chunk
@@ -20,12 +20,14 @@ from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, interva
 from processor.kafka.parking import ParkingLot, pieces_of, skipped, split
 from processor.kafka.partition import Evaluator, OwnedPartition, Raised, slices
 from processor.kafka.restore import changelog_reader
+from processor.kafka.takeover import Abandoned, Takeovers
 from processor.kafka.versions import Meetings, ReadRecords
 from processor.telemetry import Telemetry
 from schemas.errors import LaurelError, Precondition
 from schemas.lanes import place_of
 from schemas.notes import Suspect
 from schemas.records import Record
+from schemas.replays import Promote
 from schemas.state import CONTROL_FORMAT, Control
 from schemas.topics import Names
 
@@ -61,6 +63,7 @@ class Ownership:
         self._count, self._pace, self._telemetry = partitions, pace, telemetry
         self._leave = leave
         self._checkpoints = Checkpoints(names, partitions, telemetry)
+        self._takeovers = Takeovers(log)
         self.parking_lot = ParkingLot(log, names.control)
         self._gate = asyncio.Lock()  # a producer that is stopped while it starts would spin for ever
         self._abandoned = False
@@ -109,7 +112,9 @@ class Ownership:
 
         evaluator = self._evaluator(number)
         replays = Replays(self._names.replay_assignments, number, evaluator, self._programs, complain)
-        return OwnedPartition(number, evaluator, replays)
+        partition = OwnedPartition(number, evaluator, replays)
+        partition.followed = {} if self._names.follows else None
+        return partition
 
     async def _fence(self, wanted: Sequence[OwnedPartition]) -> None:
         """From here on no earlier owner can commit; what it had begun is finished or aborted."""
@@ -171,7 +176,7 @@ class Ownership:
         partition = self.partitions.get(chunk.partition)
         try:
             if partition is not None and partition.begin(chunk):
-                await self._fold_chunk(partition, chunk)
+                await self._fold_chunk(partition, self._within_limit(partition, chunk))
         except Precondition as refused:
             self._leave(str(refused), code=refused.exit_code)
         except LaurelError as broken:
@@ -179,6 +184,20 @@ class Ownership:
         except Raised as raised:
             assert partition is not None
             await self._leave_word(partition, raised)
+
+    def _within_limit(self, partition: OwnedPartition, chunk: Chunk) -> Chunk:
+        allowed = partition.within_limit(chunk)
+        flow = self.parking_lot.flow
+        if allowed is not chunk and flow is not None:
+            flow.hold((chunk.topic, partition.number))
+        return allowed
+
+    async def loosen(self, partition: OwnedPartition) -> None:
+        """Read on what was held and may go on."""
+        flow = self.parking_lot.flow
+        for topic in partition.let_go() if partition.is_open else ():
+            if flow is not None:
+                await flow.go_on((topic, partition.number), partition.positions[topic])
 
     async def _leave_word(self, partition: OwnedPartition, raised: Raised) -> NoReturn:
         partition.distrust()
@@ -191,7 +210,25 @@ class Ownership:
 
     async def _fold_chunk(self, partition: OwnedPartition, chunk: Chunk) -> None:
         if chunk.topic == self._names.replay_assignments:
-            await self._meetings.hear(partition.replays.catalogs, chunk.records)
+            await self._obey(partition, chunk)
+        else:
+            await self._fold_piece(partition, chunk)
+
+    async def _obey(self, partition: OwnedPartition, chunk: Chunk) -> None:
+        """Orders one after the other, where one is to promote: what it needs is read when all before it count."""
+        await self._meetings.hear(partition.replays.catalogs, chunk.records)
+        promotes = [each for each in chunk.records if isinstance(order_of(each), Promote)]
+        for record in promotes:
+            before, chunk = split(chunk, record.offset)
+            await self._fold_piece(partition, before)
+            try:
+                await self._takeovers.prepare(partition, record)
+            except Abandoned:
+                return
+        await self._fold_piece(partition, chunk)
+        await self.loosen(partition)
+
+    async def _fold_piece(self, partition: OwnedPartition, chunk: Chunk) -> None:
         suspect = partition.suspect_in(chunk)
         if suspect is None:
             await self._fold_slices(partition, chunk)

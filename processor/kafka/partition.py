@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import count
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from broker.parking import Parking
@@ -22,6 +24,7 @@ from schemas.state import Control
 Tally = Counter[tuple[str, str]]  # (topic, outcome) -> records
 
 
+OFFSET = attrgetter("offset")
 TURNS = count()  # who was cut longest ago has the lowest
 
 
@@ -32,6 +35,7 @@ class Evaluator(States, Protocol):
     def fold(self, topic: str, records: Sequence[Record]) -> Folded: ...
     def cut(self) -> Cut: ...
     def get(self, user: bytes) -> bytes | None: ...
+    def users(self) -> list[bytes]: ...
     def __len__(self) -> int: ...
 
 
@@ -87,6 +91,8 @@ class OwnedPartition:
         self.stable_ends: dict[str, int] = {}
         self.parkings: dict[str, Parking] = {}  # what is noted of suspect records, by topic
         self.parked: dict[str, int] = {}  # topic -> offset of the record that it does not get past
+        self.followed: dict[str, int] | None = None  # how far the namespace is that a shadow follows, by topic
+        self.held: set[str] = set()  # topics that are at their limit, and of which nothing more is fetched
         self._reopened: set[str] = set()
         self.writing = asyncio.Lock()
         self.full = asyncio.Event()  # set when enough has been folded for a checkpoint before its time
@@ -104,14 +110,14 @@ class OwnedPartition:
 
     def recall(self) -> None:
         """Run what the control record says."""
-        self.replays.restore(self.control.catalogs, self.control.replays)
+        self.replays.restore(self.control.catalogs, self.control.replays, self.control.unread)
 
     def open(self, positions: Mapping[str, int], stable_ends: Mapping[str, int]) -> None:
         """Begin to take chunks, each topic's at its position."""
         self.positions, self.stable_ends = dict(positions), dict(stable_ends)
         recorded, known = self.control.positions, self.control.furthest
         self._furthest = {topic: max(at, known.get(topic, 0)) for topic, at in recorded.items()}
-        self.parked, self._reopened = {}, set()
+        self.parked, self.held, self._reopened = {}, set(), set()
         self.is_open = True
 
     def begin(self, chunk: Chunk) -> bool:
@@ -130,15 +136,38 @@ class OwnedPartition:
         return True
 
     def _is_passed_over(self, chunk: Chunk) -> bool:
-        """Whether a chunk is on its way from before its topic was parked."""
+        """Whether a chunk is on its way from before its topic was parked or held."""
         if chunk.topic in self._reopened and chunk.start == self.positions[chunk.topic]:
             self._reopened.discard(chunk.topic)
-        return chunk.topic in self.parked or chunk.topic in self._reopened
+        return chunk.topic in self.parked or chunk.topic in self.held or chunk.topic in self._reopened
 
     def unpark(self, topic: str) -> None:
         """Take chunks of this topic again, from its position on."""
         del self.parked[topic]
         self._reopened.add(topic)
+
+    def limit(self, topic: str) -> int | None:
+        """How far a topic may be folded now; None for as far as it goes."""
+        if self.followed is None or topic in self.replays.own_topics:
+            return self.replays.limit(topic)
+        return self.followed.get(topic, 0)
+
+    def within_limit(self, chunk: Chunk) -> Chunk:
+        """The part of a chunk that may be folded now; where that is not all, the topic is held."""
+        limit = self.limit(chunk.topic)
+        if limit is None or chunk.end <= limit:
+            return chunk
+        self.held.add(chunk.topic)
+        end = max(limit, chunk.start)
+        return chunk._replace(end=end, records=chunk.records[: bisect_left(chunk.records, end, key=OFFSET)])
+
+    def let_go(self) -> list[str]:
+        """Topics that were held and may go on, from their positions on."""
+        limits = {topic: self.limit(topic) for topic in self.held}
+        free = [topic for topic, limit in limits.items() if limit is None or limit > self.positions[topic]]
+        self.held -= {*free}
+        self._reopened |= {*free}
+        return free
 
     def suspect_in(self, chunk: Chunk) -> Suspect | None:
         """What is noted of records of this chunk."""
@@ -164,10 +193,16 @@ class OwnedPartition:
         self._move(topic, len(records), end, now)
 
     def _obey(self, records: Sequence[Record]) -> Folded:
-        """What was folded before a position was set back by hand lies before the order: live will not count it."""
+        return self.replays.fold(records, self.places())
+
+    def places(self) -> dict[str, int]:
+        """Where the sources stand when an order comes.
+
+        What was folded before a position was set back by hand lies before the order: live will not count it.
+        """
         places = {topic: max(at, self._furthest.get(topic, 0)) for topic, at in self.positions.items()}
         del places[self.replays.topic]
-        return self.replays.fold(records, places)
+        return places
 
     def refuse(self, topic: str, record: Record, bad: BadRecord, end: int, now: float) -> None:
         """Make a dead letter of a record that is not folded at all."""
@@ -228,6 +263,7 @@ class OwnedPartition:
             catalogs=self.replays.catalogs,
             positions=positions,
             replays=dict(self.replays.notes),
+            unread=self.replays.unread,
             furthest={topic: at for topic, at in self._furthest.items() if at > positions[topic]},
         )
 
@@ -252,8 +288,14 @@ class OwnedPartition:
 
     @property
     def lags(self) -> dict[str, int]:
-        """The same without the topics that are parked: what somebody is at work on."""
-        return {topic: lag for topic, lag in self.behind.items() if topic not in self.parked}
+        """The same without the topics that are parked or held: what somebody is at work on."""
+        return {
+            topic: lag for topic, lag in self.behind.items() if topic not in self.parked and not self._waits(topic)
+        }
+
+    def _waits(self, topic: str) -> bool:
+        limit = self.limit(topic)
+        return limit is not None and self.positions[topic] >= limit
 
 
 def slices(chunk: Chunk, size: int) -> Iterator[tuple[Sequence[Record], int]]:

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 from processor.evaluator.programs import Programs, Versions, versions_of
-from processor.evaluator.replays import read_order
-from schemas.errors import BadRecord, LaurelError, Precondition
+from processor.evaluator.replays import order_of
+from schemas.errors import LaurelError, Precondition
 from schemas.program import CatalogRecord
 from schemas.records import Record
-from schemas.replays import Prepare, Publish
+from schemas.replays import Prepare, Promote, Publish
 
 VISIBLE_WITHIN_S = 10.0  # what an order names was committed with it, or before it
 LOOK_AGAIN_S = 0.1
@@ -69,11 +69,5 @@ class Meetings:
             raise LaurelError(f"a new version of a catalog reads {named} as this process does not: a restart will")
 
 
-def _orders(records: Iterable[Record]) -> Iterator[Publish | Prepare]:
-    for record in records:
-        try:
-            order = read_order(record)
-        except BadRecord:
-            continue  # a dead letter when it is folded
-        if isinstance(order, Publish | Prepare):
-            yield order
+def _orders(records: Iterable[Record]) -> Iterator[Publish | Prepare | Promote]:
+    return (order for order in map(order_of, records) if isinstance(order, Publish | Prepare | Promote))

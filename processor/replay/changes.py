@@ -146,12 +146,15 @@ class _Succession:
 
     @property
     def removed(self) -> list[str]:
-        return [reference for reference in self._old if reference not in self._new]
+        """What nobody can earn any more."""
+        active = {reference for reference, spec in self._new.items() if spec.is_active}
+        return [reference for reference in self._old if reference not in active]
 
     @property
     def harder(self) -> list[str]:
         """What was earned under the old condition without the new one being met."""
-        both = ((spec, self._new[reference]) for reference, spec in self._old.items() if reference in self._new)
+        kept = self._old.keys() - {*self.removed}
+        both = ((spec, self._new[reference]) for reference, spec in self._old.items() if reference in kept)
         return [old.reference for old, new in both if self._may_be_unearned(old, new)]
 
     def _may_be_unearned(self, old: AchievementSpec, new: AchievementSpec) -> bool:

@@ -2,12 +2,13 @@
 
 What it does next follows from the registry's row and the notes of the partitions; what it sends, from the log. So
 what it keeps is only to go on faster, and whatever is sent twice is the same twice. History up to the cut is folded
-before it is decided, so that little is left between that and the facts: meanwhile live awards without knowing them.
+before it is decided, so that little is left between that and the facts: what live events cross waits for them.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from itertools import islice
@@ -17,8 +18,9 @@ from processor.replay.excerpt import Aim
 from processor.replay.interleaving import interleaved
 from processor.replay.past import Past, Told
 from processor.replay.ports import Addressed, Ports, Report, Status, Stretch
+from processor.replay.revocations import Ended, Revocations
 from processor.replay.spool import Spool
-from processor.replay.winners import decode_slots, winners_of
+from processor.replay.winners import winners_of
 from schemas.program import Program
 from schemas.replays import (
     Activate,
@@ -34,9 +36,7 @@ from schemas.replays import (
     Prepare,
     ReplayNote,
     ReplayOrder,
-    Revoke,
 )
-from schemas.state import AWARD, AWARDS, LOST
 
 LOOK_S = 0.2
 REPORT_EVERY_S = 1.0
@@ -54,7 +54,7 @@ class Task(NamedTuple):
 
     Shapes: catalogs is what `prepare` says to run, program these versions with the newest numbering; wanted are
     running achievements to look at again, where nothing is muted; revoked are the awards that the operator's policy
-    takes from those whom the program does not give them: of what it has no words for any more, they stay.
+    takes from those whom the program does not give them.
     """
 
     replay: str
@@ -74,8 +74,19 @@ class Task(NamedTuple):
     @property
     def judged(self) -> list[Named]:
         """Of what is revoked, what the program can give."""
-        known = {(each.catalog, spec.reference) for each in self.program.catalogs for spec in each.achievements}
+        known = {
+            (each.catalog, spec.reference)
+            for each in self.program.catalogs
+            for spec in each.achievements
+            if spec.is_active
+        }
         return [name for name in self.revoked if name in known]
+
+    @property
+    def gone(self) -> list[Named]:
+        """Of what is revoked, what nobody can earn any more."""
+        judged = {*self.judged}
+        return [name for name in self.revoked if name not in judged]
 
 
 class Aside(NamedTuple):
@@ -108,7 +119,7 @@ class Job:
         self._watch = Watch(ports)
         self._folds: dict[int, Aside] = {}
         self._aim = Aim(task.filling, task.awards, task.judged)
-        self._winners = None if task.revoked else winners_of(task.program, self._aim)
+        self._winners = winners_of(task.program, self._aim)
         self._steps: dict[Status, Callable[[], Awaitable[None]]] = {
             "running": self._fill,
             "paused": self._fill,
@@ -172,40 +183,48 @@ class Job:
     async def _send_facts(self, partition: int, note: ReplayNote) -> None:
         task, aside = self._task, await self._aside(partition)
         await self._fold(aside, note.active_at, "active")
-        told = set[bytes]()
+        lists_left = aside.found.lists.copy()
         for found in aside.found:
-            told.update(user for user, _ in found)
-            await self._send(partition, self._facts(found))
-        unsaid = (user for user, _ in aside.past.bases() if user not in told)
-        await self._send(partition, (Addressed(user, Facts(replay=task.replay)) for user in unsaid))
+            await self._send(partition, self._facts(found, lists_left))
+        unsaid = (user for user, _ in aside.past.bases() if user not in lists_left)
+        await self._send(partition, (Addressed(user, Facts(replay=task.replay, last=True)) for user in unsaid))
         await self._revoke(aside.past, partition)
         await self._send(partition, [Addressed(None, Done(replay=task.replay))])
         del self._folds[partition]
 
-    def _facts(self, found: Iterable[Told]) -> Iterable[Addressed]:
+    def _facts(self, found: Iterable[Told], lists_left: Counter[bytes]) -> Iterable[Addressed]:
+        """Shapes: lists_left, of each user the lists that are not sent yet, this one among them."""
         by_user: dict[bytes, list[Fact]] = {}
         for user, fact in found:
             by_user.setdefault(user, []).append(fact)
+        lists_left.subtract(by_user.keys())
         for user, facts in by_user.items():
-            for some in _fitting(facts):
+            *before, last = _fitting(facts)
+            for some in before:
                 yield Addressed(user, Facts(replay=self._task.replay, facts=some))
+            yield Addressed(user, Facts(replay=self._task.replay, facts=last, last=not lists_left[user]))
 
     async def _revoke(self, past: Past, partition: int) -> None:
         """By the states as they are now: the owner takes what is held still. Where the log has lost its beginning
-        nobody can be told not to have earned something."""
-        awards = self._task.program.ledger.awards
-        numbers = {awards["/".join(name)]: name for name in self._task.judged}
-        begins = [await self._ports.history.begin(topic, partition) for topic in past.excerpt.types]
-        if not numbers or any(begins):
+        nobody can be told not to have earned something; but what nobody can earn any more goes."""
+        task, history = self._task, self._ports.history
+        begins = [await history.begin(topic, partition) for topic in past.excerpt.types] if task.judged else []
+        ended = Ended([] if any(begins) else task.judged, task.gone)
+        if not any(ended):
             return
-        async with aclosing(self._ports.history.states(partition)) as states:
+        revocations = Revocations(task.replay, task.program, ended, past)
+        if revocations.has_scopes:
+            await self._hear(revocations, partition)
+        async with aclosing(history.states(partition)) as states:
             async for rows in states:
-                held = ((user, _held(row) & numbers.keys()) for user, row in rows if row is not None)
-                found = ((user, numbers_held - past.given(user)) for user, numbers_held in held if numbers_held)
-                await self._send(partition, (self._revocation(user, numbers, lost) for user, lost in found if lost))
+                found = ((user, revocations.of(user, row)) for user, row in rows if row is not None)
+                await self._send(partition, (Addressed(user, order) for user, order in found if order))
 
-    def _revocation(self, user: bytes, numbers: Mapping[int, Named], lost: Collection[int]) -> Addressed:
-        return Addressed(user, Revoke(replay=self._task.replay, awards=[numbers[each] for each in sorted(lost)]))
+    async def _hear(self, revocations: Revocations, partition: int) -> None:
+        async with aclosing(self._ports.history.outcomes(partition)) as outcomes:
+            async for values in outcomes:
+                revocations.hear(values)
+                await self._watch.go_on()
 
     # --- when it is called off ---
 
@@ -405,8 +424,3 @@ def _fitting(facts: Iterable[Fact]) -> Iterator[list[Fact]]:
         some.append(fact)
         size += len(fact.value)
     yield some
-
-
-def _held(row: bytes) -> set[int]:
-    """The numbers of the awards in a state, whatever version wrote it."""
-    return {number for number, _, at in AWARD.iter_unpack(decode_slots(row)[AWARDS]) if at != LOST}

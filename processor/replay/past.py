@@ -15,7 +15,7 @@ from processor.replay.excerpt import Aim, excerpt_of
 from processor.replay.recording import Recorder
 from schemas.program import Program
 from schemas.records import Record
-from schemas.replays import Fact
+from schemas.replays import Fact, Named
 from schemas.state import AWARD, AWARDS, LOST, State, decode_state
 
 RECORDS_BETWEEN_CUTS = 50_000
@@ -87,6 +87,12 @@ class Past:
         state = self._aside.state(user)
         rows = () if state is None else AWARD.iter_unpack(state[AWARDS])
         return {number for number, _, at in rows if at != LOST}
+
+    def scopes(self, user: bytes, name: Named) -> bytes:
+        """The hashes of the scopes in which the fold left an award with a user."""
+        slot = self.excerpt.program.ledger.extras.get(f"scopes/{'/'.join(name)}")
+        state = None if slot is None else self._aside.state(user)
+        return b"" if slot is None or state is None else state[slot]
 
     def _told(self, topic: str, records: Mapping[int, Record]) -> Iterator[Told]:
         for note in self._recorder.drained():

@@ -12,7 +12,7 @@ from schemas.records import Record
 from schemas.replays import ReplayOrder
 from schemas.state import Control
 
-Status = Literal["running", "paused", "cancelling", "cancelled", "activating", "done", "failed"]
+Status = Literal["running", "paused", "promoting", "cancelling", "cancelled", "activating", "done", "failed"]
 StateRow = tuple[bytes, bytes | None]
 """A user and the state, as the changelog has it; None when it was erased."""
 
@@ -67,6 +67,10 @@ class History(Protocol):
 
     def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         """The changelog up to its present end, without the control record; the last row of a user is the state."""
+        ...
+
+    def outcomes(self, partition: int) -> AsyncGenerator[Sequence[bytes], None]:
+        """What was told of a partition's users, up to its present end."""
         ...
 
 

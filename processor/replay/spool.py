@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from struct import Struct
 from tempfile import SpooledTemporaryFile
@@ -18,15 +19,20 @@ decode = msgspec.msgpack.Decoder(list[Told]).decode
 
 
 class Spool:
-    """Lists of what users crossed, in the order in which they were appended; read once, when all are in it."""
+    """Lists of what users crossed, in the order in which they were appended; read once, when all are in it.
+
+    Shapes: `lists`, in how many a user is.
+    """
 
     def __init__(self) -> None:
         self._file = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - open as long as the fold goes on
+        self.lists = Counter[bytes]()
 
     def append(self, found: Sequence[Told]) -> None:
         if found:
             packed = encode(found)
             self._file.write(LENGTH.pack(len(packed)) + packed)
+            self.lists.update({user for user, _ in found})
 
     def __iter__(self) -> Iterator[list[Told]]:
         self._file.seek(0)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -56,6 +57,17 @@ INSERT_PROGRESS = b"""
 insert into user_progress (user_id, metrics, streaks, windows, pace, known_since, zone, updated_at)
 values (%(user)s, %(metrics)s, %(streaks)s, %(windows)s, %(pace)s, %(known_since)s, 'Europe/Paris', now())
 """
+
+REPLAY = b"""
+insert into replay (
+    id, status, kind, catalog, version, sha256, notify, policy, dates, from_versions, muted, filling, plan,
+    partitions, who, decided_at
+)
+values (
+    'r', 'done', 'sweep', 'music', 4, '', 'none', 'legacy', 'exact', '{}', '[]', '[]', '{}', 1, 'me', now()
+)
+"""
+POLICY = b"insert into award_policy values ('music', %s, null, 4, 'legacy', 'r')"
 
 MUSIC = catalog(
     entry("first", at_least("released", 1), category="start", icon="✨"),
@@ -385,6 +397,26 @@ def test_history_tells_what_happened_newest_first(laurel):
     ]
     assert "+40 XP" in laurel("history", "ada").out
     assert "2026-03" in laurel("history", "ada", "--months").out
+
+
+def test_an_award_of_a_rule_that_is_no_more_says_so_wherever_it_is_shown(laurel, settings):
+    with legacy(settings, "first"):
+        told = [laurel(*words) for words in (("progress", "ada"), ("history", "ada"), ("user", "show", "ada"))]
+        (card,) = laurel("user", "show", "ada", "--json").json["catalogs"]
+
+    assert [said.out.count("First, of a rule that is no more") for said in told] == [1, 1, 1]
+    assert {each["achievement"]: each["is_legacy"] for each in card["awards"]} == {"first": True, "solver": False}
+
+
+@contextmanager
+def legacy(settings: ProjectorSettings, achievement: str) -> Iterator[None]:
+    """While a replay of the next version, which is decided, marks what was earned by this rule."""
+    with connect(settings) as connection:
+        connection.execute(REPLAY)
+        connection.execute(POLICY, [achievement])
+        yield
+        connection.execute(b"delete from award_policy")
+        connection.execute(b"delete from replay")
 
 
 def test_a_user_in_numbers(laurel):

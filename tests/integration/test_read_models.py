@@ -15,6 +15,7 @@ from psycopg.types.json import Jsonb
 from broker.reading import Batch
 from cli.awards import Award, read_awards
 from cli.faults.claimer import UNSEEN
+from progress.queries import read_programs
 from projections.achievement import AchievementProjection
 from projections.database import connect
 from projections.migrations.runner import migration_files, upgrade
@@ -177,8 +178,8 @@ class Models:
         await self._outcomes.prepare(self._connection)
         await self._progress.prepare(self._connection)
 
-    async def publish(self, published: CatalogProgram, at: datetime = APPENDED_AT) -> None:
-        record = given.record_of(published, LEDGER)
+    async def publish(self, published: CatalogProgram, at: datetime = APPENDED_AT, announced: bool = True) -> None:
+        record = msgspec.structs.replace(given.record_of(published, LEDGER), announced=announced)
         await self._write(self._catalogs, [(b"trackflow", encode_catalog_record(record))], at)
 
     async def tell(self, *outcomes: AnyOutcome) -> None:
@@ -205,6 +206,12 @@ class Models:
     def export(self) -> list[Award]:
         with connect(self._settings) as connection:
             return list(read_awards(connection))
+
+    def entries_told(self) -> dict[str, bool]:
+        """The entries of which progress is told, and whether they are kept secret until they are earned."""
+        with connect(self._settings) as connection:
+            (told,) = read_programs(connection)
+        return {entry.reference: entry.secret for entry in told.achievements}
 
     async def choose(self, award: Outcome, column: str) -> None:
         """As the owner of an award does."""
@@ -431,6 +438,41 @@ async def test_a_category_waits_for_no_entry_that_a_replay_has_not_given_yet(mod
     assert await models.rows(complete) == [("music", 2, 2, True)]
     await models.mute("s", "done", "later")
     assert await models.rows(complete) == [("music", 2, 3, False)]
+
+
+async def test_an_entry_that_only_a_replay_brings_is_listed_when_that_is_decided(models: Models):
+    """Its neighbours that were there before stay listed, also those that the replay mutes."""
+    await models.tell(unlock("ada", "first"))
+    later = AchievementSpec(key="later", number=9, name="Later", category="music")
+    before, with_later = program().achievements, program(2, [*ENTRIES, later])
+    listed = "select count(*), count(*) filter (where key = 'later') from achievement"
+    rarities = "select count(*) from achievement_rarity where achievement = 'later'"
+    places = "select count(*) from success_most_and_least_earned where achievement = 'later'"
+
+    await models.publish(with_later, announced=False)
+    assert await models.rows(listed) == [(len(before), 0)], "published, and not started yet"
+    for status in ("running", "cancelled"):
+        await models.mute("r", status, "later")
+        assert await models.rows(listed) == [(len(before), 0)], status
+    assert (await models.rows(rarities), await models.rows(places)) == ([(0,)], [(0,)])
+    assert models.entries_told()["later"], "nothing may tell that it is there"
+    assert not models.entries_told()["first"]
+
+    await models.mute("s", "running", "later")
+    await models.decide()
+    assert await models.rows(listed) == [(len(before) + 1, 1)]
+    assert (await models.rows(rarities), await models.rows(places)) == ([(1,)], [(1,)])
+    assert not models.entries_told()["later"]
+
+
+async def test_an_entry_of_a_cancelled_replay_is_listed_by_the_version_that_brings_it_from_now_on(models: Models):
+    later = AchievementSpec(key="later", number=9, name="Later", category="music")
+    await models.publish(program(2, [*ENTRIES, later]), announced=False)
+    await models.mute("r", "cancelled", "later")
+
+    await models.publish(program(3, [*ENTRIES, later]))
+
+    assert await models.rows("select version from achievement where key = 'later'") == [(3,)]
 
 
 async def test_an_entry_says_what_season_it_has_and_whether_it_is_a_set(models: Models):

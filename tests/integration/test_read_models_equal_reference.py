@@ -104,7 +104,7 @@ class Pipeline:
         return [given.record_of(self.catalog, self.program.ledger)]
 
     async def run(self, log: Sequence[Said]) -> None:
-        await write_catalog(self._connection, self.catalog, datetime.now(UTC))
+        await write_catalog(self._connection, given.record_of(self.catalog, self.program.ledger), datetime.now(UTC))
         await self._outcomes.prepare(self._connection)
         await self._progress.prepare(self._connection)
         for start in range(0, len(log), CHUNK):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from psycopg import AsyncConnection
@@ -70,7 +71,7 @@ async def test_starting_a_replay_twice_shows_the_first(connection: AsyncConnecti
     """With other options under the same id too: what was started stands."""
     first = await registry.start(WANTED)
 
-    second = await registry.start(WANTED._replace(notify="all", partitions=4))
+    second = await registry.start(replace(WANTED, notify="all", partitions=4))
 
     assert second == first
     assert (first.status, first.who, first.muted, first.filling) == (
@@ -88,7 +89,7 @@ async def test_of_two_replays_on_one_metric_the_second_is_refused_with_the_first
 ) -> None:
     """And leaves nothing behind, not even what it could have had."""
     await registry.start(WANTED)
-    other = WANTED._replace(id="other", muted=[("trackflow", "homebody")])
+    other = replace(WANTED, id="other", muted=[("trackflow", "homebody")])
 
     with pytest.raises(Precondition, match=f"'steps' of catalog 'trackflow' belongs to replay '{WANTED.id}'"):
         await registry.start(other)
@@ -101,7 +102,7 @@ async def test_two_replays_that_start_at_the_same_moment_do_not_both_get_a_metri
     settings: DatabaseSettings,
 ) -> None:
     async with await connect_async(settings, "one") as one, await connect_async(settings, "two") as two:
-        wanted = [WANTED._replace(id=f"r{number}") for number in range(2)]
+        wanted = [replace(WANTED, id=f"r{number}") for number in range(2)]
         started = await asyncio.gather(
             Registry(one).start(wanted[0]), Registry(two).start(wanted[1]), return_exceptions=True
         )
@@ -122,7 +123,7 @@ async def test_either_cancel_or_decide_wins_and_the_other_says_why_not(
     with pytest.raises(Precondition, match=r"cannot cancel replay .* it is decided, and gives its awards"):
         await registry.cancel(WANTED.id)
 
-    await registry.start(WANTED._replace(id="other", muted=[("trackflow", "x")], filling=[]))
+    await registry.start(replace(WANTED, id="other", muted=[("trackflow", "x")], filling=[]))
     await registry.cancel("other")
     assert await registry.decide("other") == "cancelling"
 
@@ -139,7 +140,7 @@ async def test_a_replay_gives_its_metrics_back_when_it_is_cancelled_everywhere_a
 
     assert await held(connection) == []
     assert (await registry.cancel(WANTED.id)).status == "cancelled", "once more changes nothing"
-    again = await registry.start(WANTED._replace(id="again"))
+    again = await registry.start(replace(WANTED, id="again"))
     assert again.status == "running"
     verbs = [verb for _, verb, *_ in await trace(connection)]
     assert verbs == ["start", "cancel", "forget", "start"]
@@ -175,7 +176,7 @@ async def test_a_failed_replay_says_why_and_goes_on_where_it_was(registry: Regis
 async def test_what_becomes_of_older_awards_is_kept_beside_the_replay(
     connection: AsyncConnection, registry: Registry
 ) -> None:
-    await registry.start(WANTED._replace(policy="legacy", retired=["walker", "badge/gold"]))
+    await registry.start(replace(WANTED, policy="legacy", retired=["walker", "badge/gold"]))
 
     cursor = await connection.execute(b"select achievement, tier, version, policy from award_policy order by 1")
     assert await cursor.fetchall() == [("badge", "gold", 2, "legacy"), ("walker", None, 2, "legacy")]

@@ -22,7 +22,7 @@ from processor.replay.changes import Changes, changes, unfinished_in
 from processor.replay.job import Task, run
 from processor.replay.ports import Addressed, Part, Ports, Report, StateRow, Status, Stretch
 from schemas.catalog import read_catalog
-from schemas.outcomes import AnyOutcome, decode_any_outcome
+from schemas.outcomes import AnyOutcome, decode_any_outcome, encode_outcome
 from schemas.program import CatalogRecord, Ledger, Program
 from schemas.records import PlainRecord
 from schemas.replays import Named, encode_order
@@ -110,7 +110,7 @@ class Partition:
         self._evaluator = PartitionEvaluator(programs.ready(control.catalogs), 0, 1)
         self._evaluator.load(dict(self.states).items())
         self._replays = Replays(ASSIGNMENTS, 0, self._evaluator, programs, self.complaints.append)
-        self._replays.restore(control.catalogs, control.replays)
+        self._replays.restore(control.catalogs, control.replays, control.unread)
 
     def append(self, topic: str, key: bytes, value: bytes) -> None:
         offset = sum(each.topic == topic for each in self.log)
@@ -151,7 +151,9 @@ class Partition:
         self.states += cut.states
         self.outcomes += [decode_any_outcome(value) for _, value in cut.outcomes]
         replays = self._replays
-        control = Control(catalogs=replays.catalogs, positions=self._positions, replays=replays.notes)
+        control = Control(
+            catalogs=replays.catalogs, positions=self._positions, replays=replays.notes, unread=replays.unread
+        )
         self.control = encode_control(control)
         if self.restarts and self._chance.random() < 0.3:
             self._own()
@@ -165,11 +167,9 @@ class Died(Exception):  # noqa: N818 - what happened
 class Course(NamedTuple):
     """What happens while a job works.
 
-    Shapes: calm, no events from activation to the facts; dies, processes of the job do; at_once, how many of them
-    there are; cancelled_after, so many sends.
+    Shapes: dies, processes of the job do; at_once, how many of them there are; cancelled_after, so many sends.
     """
 
-    calm: bool = False
     dies: bool = False
     at_once: int = 1
     cancelled_after: int | None = None
@@ -198,8 +198,6 @@ class World:
     def go_on(self) -> None:
         """Orders are obeyed, and a few events come."""
         self.partition.obey()
-        if self._course.calm and self.row == "activating":
-            return
         for _ in range(self._chance.randint(0, 3)):
             if self.coming:
                 self.partition.say(self.coming.pop(0))
@@ -217,6 +215,9 @@ class World:
 
     async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         yield self.partition.states
+
+    async def outcomes(self, partition: int) -> AsyncGenerator[Sequence[bytes], None]:
+        yield [encode_outcome(each) for each in self.partition.outcomes]
 
     # Notes
 

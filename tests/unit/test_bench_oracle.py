@@ -11,7 +11,8 @@ import pytest
 
 from bench import reference, straight
 from bench.load import REPEATED_EVERY, Load, values
-from bench.oracle import award_line, expected, is_award, metrics_line
+from bench.oracle import award_line, expected, expected_of_first, is_award, metrics_line
+from bench.replay import CATALOG
 from cli.benches.machine import job_file
 
 UNIFORM = Load(events=6_000, users=40)
@@ -21,13 +22,14 @@ LOADS = [UNIFORM, ZIPF, BUSY]
 
 
 def by_reference(job: str, load: Load) -> list[str]:
-    result = reference.fold((json.loads(value) for _, value in values(load)), [job_file(job).read_text()])
+    file = CATALOG if job == "sweep" else job_file(job)
+    result = reference.fold((json.loads(value) for _, value in values(load)), [file.read_text()])
     awards = [award_line(user, key, at) for (user, _, key, _), at in result.awards.items()]
     return sorted(awards + [metrics_line(user, each["bench"]) for user, each in result.metrics.items()])
 
 
 @pytest.mark.parametrize("load", LOADS, ids=["uniform", "zipf", "busy"])
-@pytest.mark.parametrize("job", ["small", "full"])
+@pytest.mark.parametrize("job", ["small", "full", "sweep"])
 def test_the_fast_oracle_says_what_the_reference_says(job, load):
     folded = sorted(straight.fold(job, (value for _, value in values(load)), award_line, metrics_line))
 
@@ -59,6 +61,15 @@ def test_an_answer_is_kept_and_is_the_same_when_asked_again(tmp_path):
     assert again == first == by_reference("small", load)
     assert kept.stat().st_mtime_ns == written
     assert expected("full", load, tmp_path) != first
+
+
+def test_a_load_that_was_ended_early_comes_to_what_was_published_of_it():
+    load = Load(events=2_000, users=20)
+    published = [value for _, value in values(load)][:700]
+
+    assert expected_of_first("small", load, 700) == sorted(
+        straight.fold("small", published, award_line, metrics_line)
+    )
 
 
 def test_a_load_repeats_records_only_when_it_is_to():

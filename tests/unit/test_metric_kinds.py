@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from processor.evaluator.metrics import KINDS, Thresholds
+from processor.evaluator.metrics.bounds import KEPT_OUT, Bound
 from processor.evaluator.metrics.kind import FeedContext, Slots
 from schemas.events import Envelope, attribute, event_kind
 from schemas.program import EventSpec, Feed, FieldSpec, MetricSpec
@@ -28,6 +29,7 @@ from schemas.state import (
     PERIODS_MAX,
     SLOTS_OF_KIND,
     STREAK_RUNS_MAX,
+    VALUE_MAX,
     value_reader,
 )
 from schemas.state import FREEZE as FREEZE_DAY
@@ -349,6 +351,33 @@ def test_a_streak_at_its_bound_still_takes_a_day_that_extends_a_run() -> None:
 
     assert fold("streak", isolated)[3] == 1
     assert fold("streak", isolated + extending)[3] == 3
+
+
+EVERY_OTHER_DAY = [played(at=2 * day * DAY_US) for day in range(STREAK_RUNS_MAX + 3)]
+WEEKS = [played(at=7 * week * DAY_US) for week in range(1, PERIODS_MAX + 2)]
+
+
+@pytest.mark.parametrize(
+    ("bound", "storage", "events", "count"),
+    [
+        ("distinct values", "distinct", [played(artist=f"{n}") for n in range(DISTINCT_MAX + 5)], 5),
+        ("distinct values", "distinct with minus", [played(artist=f"{n}") for n in range(DISTINCT_MAX + 5)], 5),
+        ("period values", "distinct each", [played(artist=f"{n}") for n in range(PERIOD_DISTINCT_MAX + 5)], 5),
+        ("periods", "count each", [*WEEKS, played(at=0), played(at=7 * DAY_US)], 2),
+        ("streak runs", "streak", EVERY_OTHER_DAY, 3),
+        ("freezes", "streak bridged", [played(at=DAY_US, sign=-1)] * (FREEZES_MAX + 2), 2),
+        ("totals", "sum", [played(amount=VALUE_MAX // 2)] * 3, 1),
+    ],
+)
+def test_what_a_bound_keeps_out_is_counted(
+    bound: Bound, storage: str, events: list[dict[str, Any]], count: int
+) -> None:
+    """What is there already is not kept out."""
+    before = KEPT_OUT.copy()
+
+    fold(storage, [*events, events[0]] if storage.startswith("distinct") else events)
+
+    assert KEPT_OUT - before == Counter({bound: count})
 
 
 def test_times_are_exact_to_the_microsecond() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from processor.evaluator.metrics.bounds import KEPT_OUT
 from schemas.outcomes import Unlocked, outcome_id, unlocked_id
 from schemas.program import Feed, MetricSpec, Test, WindowSpec
 from schemas.state import SCOPES_MAX, period_values
@@ -120,7 +121,12 @@ def test_at_their_bound_no_more_scopes_are_won() -> None:
     for number in range(SCOPES_MAX):
         fold.take("done", item=f"m{number}")
 
+    kept_out = KEPT_OUT["scopes"]
+    assert told(fold.take("done", item="m0")) == []
+    assert KEPT_OUT["scopes"] == kept_out, "it is won already"
+
     assert told(fold.take("done", item="one more")) == []
+    assert KEPT_OUT["scopes"] == kept_out + 1
 
 
 # --- windows ---

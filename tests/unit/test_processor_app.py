@@ -15,6 +15,7 @@ from prometheus_client import generate_latest
 
 from processor import app as app_module
 from processor.app import AchievementsApp
+from processor.evaluator.metrics.bounds import KEPT_OUT
 from processor.evaluator.programs import Programs
 from processor.kafka.fetch import Chunk
 from processor.kafka.partition import OwnedPartition
@@ -140,6 +141,15 @@ def test_a_parked_partition_and_a_restore_are_shown_with_their_lag(app: Achievem
     assert 'laurel_restored_offsets{partition="2"} 5.0' in shown
     assert 'laurel_restore_offsets{partition="2"} 7.0' in shown
     assert partition.lags == {}
+
+
+def test_what_bounds_keep_out_is_shown(app: AchievementsApp, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(KEPT_OUT, "scopes", 3)
+
+    shown = generate_latest(app.telemetry.registry).decode()
+
+    assert 'laurel_kept_out_total{bound="scopes"} 3.0' in shown
+    assert 'laurel_kept_out_total{bound="freezes"} ' in shown
 
 
 async def test_the_table_shows_states_and_takes_none(app: AchievementsApp) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import pytest
 from aiokafka import TopicPartition
@@ -67,6 +67,12 @@ class Counting:
 
     def tell(self, outcomes: Rows) -> None:
         """Nothing is told."""
+
+    def users(self) -> list[bytes]:
+        return [*self.counts]
+
+    def replace(self, rows: Mapping[bytes, bytes | None]) -> None:
+        """No shadow counts like this."""
 
     def get(self, user: bytes) -> bytes | None:
         return b"%d" % self.counts[user] if user in self.counts else None

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import msgspec
 import pytest
 
+from progress.achievements import progress_of_all
 from progress.categories import categories_of
 from progress.challenges import challenges_of
 from progress.history import history, timeline
@@ -46,6 +47,16 @@ def test_history_tells_awards_revocations_levels_and_challenges_newest_first():
     ]
     assert told[1].scope == "2026-06-05"
     assert told[2].name == "Level 2"
+
+
+def test_what_is_of_a_rule_that_is_no_more_says_so():
+    awards = [award("old", is_legacy=True), award("new")]
+
+    told = history(standing(awards=awards))
+    shown = progress_of_all(standing(entry("old"), entry("new"), entry("none"), awards=awards))
+
+    assert {each.key: each.is_legacy for each in told} == {"old": True, "new": False}
+    assert {each.key: each.is_legacy for each in shown} == {"old": True, "new": False, "none": False}
 
 
 def test_history_speaks_the_readers_language_and_fills_in_what_was_earned():

@@ -10,7 +10,7 @@ from psycopg import OperationalError
 from broker.connections import unreachable
 from projections import worker
 from projections.settings import ProjectorSettings
-from projections.worker import BrokerLost, await_servers, project
+from projections.worker import ServerLost, await_servers, project
 from schemas.errors import Precondition
 
 
@@ -77,7 +77,7 @@ async def test_a_broker_that_is_lost_later_is_a_reason_to_start_again(monkeypatc
     monkeypatch.setattr(worker, "serve_metrics", failing([]))
     monkeypatch.setattr(worker, "project_until", answering([unreachable("127.0.0.1:1")]))
 
-    with pytest.raises(BrokerLost) as lost:
+    with pytest.raises(ServerLost) as lost:
         await project(settings(60))
 
     assert lost.value.exit_code == 70

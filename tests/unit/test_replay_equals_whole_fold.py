@@ -175,8 +175,8 @@ class Trial:
         status, self.log = replayed(self.partition, task, self.log, self.chance, course)
         return status
 
-    def end(self, dated: bool, but: Names = frozenset()) -> None:
-        """The rest of the log; then all is as if folded from zero, but for the dates of these."""
+    def end(self, dated: bool) -> None:
+        """The rest of the log; then all is as if folded from zero."""
         early = set(told(self.partition.before).awards)
         self.say(len(self.log))
         zero = folded_from_zero(self.new, self.partition.log)
@@ -190,27 +190,14 @@ class Trial:
         assert set(expected.awards) <= set(got.awards)
         assert set(expected.levels_reached) <= set(got.levels_reached)
         if dated:
-            self._assert_dates(early, expected.awards, got.awards, but)
+            self._assert_dates(early, expected.awards, got.awards)
 
-    def _assert_dates(
-        self, early: set[Award], expected: dict[Award, datetime], got: dict[Award, datetime], but: Names
-    ) -> None:
+    def _assert_dates(self, early: set[Award], expected: dict[Award, datetime], got: dict[Award, datetime]) -> None:
         changed = {award[1:3] for award in early} & set(self.found.muted)  # what is held keeps its date
-        undated = hanging_on(self.new, kept(self.new, self.found) | waiting_for_xp(self.new) | changed | but)
+        undated = hanging_on(self.new, kept(self.new, self.found) | waiting_for_xp(self.new) | changed)
         for award, at in expected.items():
             is_kept = award in early or award[1:3] in undated - changed
             assert is_kept or got[award] == at, award
-
-
-def decided_at_once(program: Program) -> Names:
-    """What one event may give by itself, or one of several conditions: between activation and its facts a user may
-    get it by a later one."""
-    return {
-        (catalog.catalog, spec.reference)
-        for catalog in program.catalogs
-        for spec in catalog.achievements
-        if spec.on or "Any(" in str(spec.when)
-    }
 
 
 @pytest.mark.parametrize("construct", [each for each in CONSTRUCTS if each not in WITHOUT])
@@ -219,7 +206,7 @@ def test_what_only_grows_is_awarded_with_its_dates_while_events_come(construct: 
     @given(SEEDS, successions([construct], only_grows=True))
     def prove(seed: int, texts: tuple[str, str]) -> None:
         trial = Trial(seed, texts)
-        assert trial.replay(Course(calm=True)) == "done"
+        assert trial.replay(Course()) == "done"
         trial.end(dated=True)
 
     prove()
@@ -232,7 +219,7 @@ def test_processes_of_the_job_that_die_or_are_two_change_nothing(
 ) -> None:
     trial = Trial(seed, texts)
     assert trial.replay(Course(dies=dies, at_once=at_once)) == "done"
-    trial.end(dated=True, but=decided_at_once(trial.new))
+    trial.end(dated=True)
 
 
 @settings(max_examples=EXAMPLES // 2)
@@ -246,8 +233,8 @@ def test_a_replay_that_was_cancelled_leaves_nothing_that_the_next_one_does_not_t
     event(status)
     if status == "cancelled":
         trial.say(trial.chance.randint(0, len(trial.log)))
-        assert trial.replay(Course(calm=True), "again") == "done"
-    trial.end(dated=True, but=decided_at_once(trial.new))
+        assert trial.replay(Course(), "again") == "done"
+    trial.end(dated=True)
 
 
 @pytest.mark.parametrize("construct", ["bridged", "tiered", "seasonal", "periodic", "sets"])
@@ -256,7 +243,7 @@ def test_what_may_go_back_is_awarded_to_whom_a_fold_from_zero_gives_it(construct
     @given(SEEDS, successions([construct], only_grows=False))
     def prove(seed: int, texts: tuple[str, str]) -> None:
         trial = Trial(seed, texts)
-        assert trial.replay(Course(calm=True)) == "done"
+        assert trial.replay(Course()) == "done"
         trial.end(dated=False)
 
     prove()

@@ -61,12 +61,23 @@ def alphas(count: int, user: str = "ann", first: int = 0) -> list[Said]:
 class Stage:
     """A partition on which a version ran, and a world for the job that brings the next one."""
 
-    def __init__(self, new: str, log: list[Said], wanted: list[Named] | None = None, **more: Any) -> None:
-        self.partition = Partition(Versions([FIRST]), Random(0))
+    def __init__(
+        self,
+        new: str,
+        log: list[Said],
+        wanted: list[Named] | None = None,
+        *,
+        first: str = FIRST,
+        policy: str = "keep",
+        **more: Any,
+    ) -> None:
+        self.partition = Partition(Versions([first]), Random(0))
         for said in log:
             self.partition.say(said)
         self.partition.versions.publish(new, announced=False)
         self.found, program = changes_to(self.partition, {"songs": 2}, wanted)
+        if policy == "revoke":
+            more["revoked"] = [*self.found.removed, *self.found.harder]
         self.task: Task = task_of(self.found, program, **more)
         self.world = World(self.partition, [], Random(0), Course())
 
@@ -186,6 +197,42 @@ def test_what_the_new_version_does_not_give_is_taken_when_the_operator_says_so()
     assert stage.partition.complaints == []
     lost = [each for each in stage.partition.outcomes if isinstance(each, RevokedOutcome)]
     assert [(each.subject, each.data.achievement) for each in lost] == [("ann", "ten")]
+
+
+OF_TEXT = "  - {key: of_text, name: A, description: A, on: alpha, scope: data.text}\n"
+
+
+@pytest.mark.parametrize(
+    ("new", "lost"),
+    [
+        (second(""), ["0", "1", "2"]),
+        (second(OF_TEXT.replace("on: alpha", "is_active: false, on: alpha")), ["0", "1", "2"]),
+        (second(OF_TEXT.replace("on: alpha", 'where: {data.text: {in: ["1", "7"]}}, on: alpha')), ["0", "2"]),
+    ],
+)
+def test_of_scopes_those_are_taken_that_nobody_can_earn_any_more(new: str, lost: list[str]) -> None:
+    stage = Stage(new, alphas(3), first=FIRST + OF_TEXT, policy="revoke")
+
+    assert stage.play() == "done"
+    assert stage.partition.complaints == []
+    revoked = [each for each in stage.partition.outcomes if isinstance(each, RevokedOutcome)]
+    assert [(each.data.achievement, each.data.scope) for each in revoked] == [("of_text", each) for each in lost]
+    earned = {each.id for each in stage.partition.outcomes if isinstance(each, Outcome)}
+    assert {each.data.award_id for each in revoked} < earned | {""}
+
+
+@pytest.mark.parametrize(
+    "new", [second("", ("ten,", "tenth,")), second("", ("when: alphas", "is_active: false, when: alphas"))]
+)
+def test_what_is_listed_no_more_or_switched_off_is_taken_also_where_the_log_has_lost_its_beginning(
+    new: str,
+) -> None:
+    stage = Stage(new, [*alphas(11), *alphas(9, "bob")], policy="revoke")
+    stage.world.lost = 5
+
+    assert stage.play() == "done"
+    revoked = [each for each in stage.partition.outcomes if isinstance(each, RevokedOutcome)]
+    assert [(each.subject, each.data.achievement) for each in revoked] == [("ann", "ten")]
 
 
 def test_nothing_is_taken_from_anybody_whose_past_is_gone() -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from schemas.outcomes import Outcome, ReplayOutcome, RevokedOutcome
+from processor.evaluator.deferral import DEFERRED_BYTES_MAX
+from schemas.outcomes import Outcome, ReplayOutcome, RevokedOutcome, unlocked_id
 from schemas.replays import (
     Activate,
     Base,
@@ -18,6 +19,8 @@ from schemas.replays import (
     End,
     Fact,
     Facts,
+    LostScope,
+    LostScopes,
     Named,
     Prepare,
     Publish,
@@ -263,8 +266,14 @@ def test_from_activate_on_nothing_is_muted_and_crossings_count_on_the_whole_valu
     owned.take("done", at(4), user="bo", item="c")
 
     assert owned.replays.notes["r"].active_at == {TOPIC: 3}
-    assert told(owned.commit()) == ["+two"], "the pair was reached before activate: its fact will say so"
     assert owned.values("bo") == {"done": 2, "items": 3}
+    assert owned.commit() == [], "the pair was reached before activate; two waits for its fact"
+
+    pair = fact(2, 3, reached("items", 2, 3), user="bo", item="b")
+    owned.order(Facts(replay="r", facts=[pair], last=True), "bo")
+
+    found = [(each.data.achievement, each.time, each.data.origin) for each in owned.commit()]  # type: ignore[union-attr]
+    assert found == [("pair", moment(3), "replay"), ("two", moment(4), "live")]
 
 
 def test_a_base_that_is_not_of_the_replays_metrics_is_a_dead_letter() -> None:
@@ -398,17 +407,90 @@ def test_a_replay_that_tells_all_announces_its_awards() -> None:
     assert [each.data.announce for each in owned.commit()] == [True, True]  # type: ignore[union-attr]
 
 
-def test_what_was_won_live_meanwhile_is_not_given_again() -> None:
+def test_what_live_events_cross_waits_for_the_last_of_the_users_facts_which_win() -> None:
     owned = activated()
     owned.take("done", at(3), user="bo", item="a")
     owned.take("done", at(4), user="bo", item="b")
-    won = told(owned.commit())
+    owned.take("done", at(5), user="bo", item="c")
+    assert told(owned.commit()) == ["+three"], "it was never muted"
 
-    owned.order(
-        Facts(replay="r", facts=[fact(1, 2, reached("done", 2, 2), reached("items", 2, 2), user="bo")]), "bo"
-    )
+    owned.order(Facts(replay="r", facts=[fact(1, 2, reached("items", 2, 2), user="bo")]), "bo")
+    assert told(owned.commit()) == ["+pair"]
+    owned.restart()
+    owned.order(Facts(replay="r", last=True), "bo")
 
-    assert (won, owned.commit()) == (["+two", "+pair"], [])
+    (two,) = owned.commit()
+    assert isinstance(two, Outcome)
+    assert (two.data.achievement, two.time, two.data.evidence.offset) == ("two", moment(4), 3)
+    assert (two.data.origin, two.data.replay_id, two.data.announce) == ("live", None, True)
+    owned.take("done", at(6), user="bo", item="d")
+    assert owned.order(Facts(replay="r", last=True), "bo").unlocked == 0
+
+
+def test_what_live_events_crossed_of_whom_there_are_no_facts_is_given_when_all_are_there() -> None:
+    owned = activated()
+    owned.take("done", at(3), user="bo", item="a")
+    owned.take("done", at(4), user="bo", item="b")
+    owned.restart()
+
+    assert owned.order(Done(replay="r")).unlocked == 2
+    two, pair, done = owned.commit()
+    assert (told([two, pair]), two.time, pair.time) == (["+two", "+pair"], moment(4), moment(4))
+    assert isinstance(done, ReplayOutcome), "after all that it is about"
+    owned.take("done", at(5), user="cy", item="a")
+    owned.take("done", at(6), user="cy", item="b")
+    assert told(owned.commit()) == ["+two", "+pair"], "nothing waits any more"
+
+
+ON_ITS_OWN = (
+    PLAIN
+    + """
+  - {key: begun, name: Begun, on: done, scope: data.item}
+  - {key: either, name: Either, when: {any: [done >= 2, items >= 2]}}
+  - {key: all, name: All, all_of: catalog}
+"""
+)
+
+
+def test_what_one_event_gives_or_one_of_several_conditions_has_the_date_of_the_past() -> None:
+    """Live has item a a second time, and the second of all; the past had both before. What takes all has the date
+    of the third thing, which was never muted, behind the facts."""
+    owned = Owned(FIRST, ON_ITS_OWN)
+    references = ("two", "pair", "begun", "either", "all")
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[("toy", each) for each in references]))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+    for day in (3, 4, 5):
+        owned.take("done", at(day), item="a")
+    assert told(owned.commit()) == ["+three"]
+
+    event = ByEvent(catalog="toy", achievement="begun", scope="a", crossed_at=micros(1))
+    verdict = ByEvent(catalog="toy", achievement="either", scope="", crossed_at=micros(2))
+    past = [
+        fact(0, 1, event, item="a"),
+        fact(1, 2, reached("done", 2, 2), reached("items", 2, 2), verdict, item="b"),
+    ]
+    owned.order(Facts(replay="r", facts=past, last=True), "ann")
+
+    dates = {each.data.achievement: (each.time, each.data.origin) for each in owned.commit()}  # type: ignore[union-attr]
+    assert dates == {
+        "begun": (moment(1), "replay"),
+        "two": (moment(2), "replay"),
+        "pair": (moment(2), "replay"),
+        "either": (moment(2), "replay"),
+        "all": (moment(5), "replay"),
+    }
+
+
+def test_more_than_a_user_may_have_waiting_is_settled_at_once() -> None:
+    owned = Owned(FIRST, PLAIN)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[("toy", "two")]))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+    owned.take("done", at(3), note="x" * DEFERRED_BYTES_MAX)
+    owned.take("done", at(4), note="x" * DEFERRED_BYTES_MAX)
+
+    assert told(owned.commit()) == ["+two"]
 
 
 def test_facts_without_crossings_make_the_user_one_that_is_written() -> None:
@@ -546,18 +628,53 @@ def test_a_crossing_counts_though_the_metric_went_back_since_unless_the_award_ca
 
 
 def test_an_award_that_the_operators_policy_ends_is_told_with_the_version_and_can_be_held_no_more() -> None:
-    owned = activated()
-    owned.order(FACTS, "ann")
+    """Two is in no version any more, and pair was earned since by the rule that runs."""
+    owned = Owned(FIRST, PLAIN, THIRD, runs=2)
+    owned.take("done", at(1), item="a")
+    owned.take("done", at(2), item="b")
+    owned.order(Prepare(replay="r", catalogs={"toy": 3}, muted=[("toy", "deux")]))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
     owned.commit()
 
     for _ in range(2):
-        owned.order(Revoke(replay="r", awards=[("toy", "two"), ("toy", "three"), ("toy", "nothing")]), "ann")
+        owned.order(Revoke(replay="r", awards=[("toy", "two"), ("toy", "pair"), ("toy", "nothing")]), "ann")
 
     (revoked,) = owned.commit()
     assert isinstance(revoked, RevokedOutcome)
     assert (revoked.data.achievement, revoked.data.n, revoked.data.replay_id) == ("two", 0, "r")
-    assert [reason.catalog_version for reason in revoked.data.reasons] == [2]  # type: ignore[union-attr]
-    assert awarded_at(owned.state()[AWARDS], number_of(owned, "two")) is None
+    assert [reason.catalog_version for reason in revoked.data.reasons] == [3]  # type: ignore[union-attr]
+    assert awarded_at(owned.state()[AWARDS], owned.program.ledger.awards["toy/two"]) is None
+    assert owned.complaints == ["no achievement 'nothing' was ever in catalog 'toy', to be revoked"] * 2
+
+
+def test_of_an_award_with_scopes_single_ones_can_be_taken_and_earned_anew() -> None:
+    rich = RICH.replace("version: 2", "version: 1")
+    owned = Owned(rich, RICH)
+    for day, item in enumerate("aabc", 1):
+        owned.take("done", at(day), item=item)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+    owned.commit()
+    before = owned.values()["xp"] or 0
+
+    lost = [LostScope(scope=scope, n=0, earned_at=micros(day)) for scope, day in (("a", 1), ("b", 3))]
+    for _ in range(2):
+        scopes = [LostScopes(catalog="toy", achievement="of_item", scopes=lost)]
+        owned.order(Revoke(replay="r", awards=[], scopes=scopes), "ann")
+
+    found = owned.commit()
+    assert told(found) == ["-of_item a", "-of_item b"]
+    assert [each.data.award_id for each in found] == [  # type: ignore[union-attr]
+        unlocked_id("toy", "of_item", "ann", scope=scope) for scope in "ab"
+    ]
+    assert owned.values()["xp"] == before - 2 * 10
+    owned.order(Done(replay="r"))
+    owned.restart()
+    for item in "abc":
+        owned.take("done", at(5), item=item)
+    assert told(owned.commit()) == ["+of_item a #1", "+of_item b #1"]
 
 
 def test_what_was_taken_back_can_be_earned_anew_also_where_thresholds_are_all_there_is() -> None:
@@ -568,11 +685,11 @@ def test_what_was_taken_back_can_be_earned_anew_also_where_thresholds_are_all_th
     owned.order(End(replay="r", users=0))
     owned.order(Activate(replay="r"))
     owned.order(Facts(replay="r", facts=[fact(1, 2, reached("done", 2, 2))]), "ann")
+    owned.take("undone")
     owned.order(Revoke(replay="r", awards=[("toy", "two")]), "ann")
     owned.order(Done(replay="r"))
     owned.restart()
 
-    owned.take("undone")
     owned.take("done")
 
     assert told(owned.commit()) == ["+two #1"]
@@ -587,7 +704,8 @@ def test_done_is_told_once_and_only_when_it_was_active() -> None:
     assert isinstance(completed, ReplayOutcome)
     assert (completed.data.replay_id, completed.data.notify, completed.data.catalogs) == ("r", "digest", {"toy": 2})
     note = owned.replays.notes["r"]
-    assert (note.phase, note.cut, note.muted, note.filling) == ("done", {}, [], [])
+    assert (note.phase, note.active_at, note.muted) == ("done", {}, [])
+    assert (note.cut, note.filling) == ({TOPIC: 2}, FILLING), "what was filled has all that lies before its cut"
 
 
 def test_of_replays_that_are_done_the_last_hundred_are_remembered() -> None:

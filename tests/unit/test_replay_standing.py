@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 
@@ -62,7 +63,7 @@ def test_nothing_is_promised_before_a_rate_is_known() -> None:
 
 
 def test_a_paused_one_says_who_paused_it_and_no_time() -> None:
-    standing = Standing(REPLAY._replace(status="paused"), PARTITIONS, Word("grace", AT))
+    standing = Standing(replace(REPLAY, status="paused"), PARTITIONS, Word("grace", AT))
 
     assert standing.seconds_left is None
     assert "toy-v2-1: paused by grace at 05:06:07 UTC" in shown(standing)
@@ -70,7 +71,7 @@ def test_a_paused_one_says_who_paused_it_and_no_time() -> None:
 
 
 def test_a_failed_one_says_why() -> None:
-    failed = REPLAY._replace(status="failed", failure="the log begins at 40")
+    failed = replace(REPLAY, status="failed", failure="the log begins at 40")
 
     assert "toy-v2-1: failed: the log begins at 40" in shown(Standing(failed, [], None))
 

@@ -16,12 +16,14 @@ from typing import Any
 import pytest
 import yaml
 from jsonschema import Draft7Validator, ValidationError
+from pydantic_settings import BaseSettings
 
 from cli.main import VERBS
 from cli.settings import Settings
 from cli.stack.kafka import properties
 from processor.settings import ProcessorSettings
 from projections.settings import ProjectorSettings
+from replays.settings import ReplaySettings
 
 ROOT = Path(__file__).parents[2]
 SPECIFICATION = Draft7Validator(
@@ -31,7 +33,7 @@ DOCKERFILE = (ROOT / "deploy" / "Dockerfile").read_text()
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 ONE_SHOT = {"setup"}
-OURS = {"setup", "processor", "projector"}
+OURS = {"setup", "processor", "projector", "replayer"}
 OF_THE_PLACE = re.compile(
     r"listener|^log\.dirs$|^controller\.quorum|^advertised|^broker\.|^log\.cleaner|^process|^node"
 )
@@ -86,17 +88,28 @@ def test_nothing_listens_beyond_this_machine() -> None:
 def test_our_processes_are_given_variables_that_they_know(name: str) -> None:
     known = {
         f"LAUREL_{field.upper()}"
-        for settings in (Settings, ProcessorSettings, ProjectorSettings)
+        for settings in (Settings, ProcessorSettings, ProjectorSettings, ReplaySettings)
         for field in settings.model_fields
     }
     assert set(SERVICES[name]["environment"]) <= known
 
 
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("processor", ProcessorSettings), ("projector", ProjectorSettings), ("replayer", ReplaySettings)],
+)
+def test_a_process_serves_the_metrics_that_its_health_check_asks_for(
+    name: str, settings: type[BaseSettings]
+) -> None:
+    assert "metrics_port" in settings.model_fields
+    assert f":{SERVICES[name]['environment']['LAUREL_METRICS_PORT']}/" in SERVICES[name]["healthcheck"]["test"][-1]
+
+
 def test_our_processes_run_verbs_of_the_command_line() -> None:
     verbs = {verb.name for verb in VERBS}
-    told = [SERVICES[name]["command"][0] for name in ("processor", "projector")]
+    told = [SERVICES[name]["command"][0] for name in ("processor", "projector", "replayer")]
     told += re.findall(r"^laurel (\w+)", SERVICES["setup"]["command"][0], re.MULTILINE)
-    assert told == ["worker", "projector", "db", "topics", "catalog"]
+    assert told == ["worker", "projector", "replayer", "db", "topics", "catalog"]
     assert set(told) <= verbs
 
 

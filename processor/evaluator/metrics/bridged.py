@@ -12,6 +12,7 @@ from bisect import insort
 from collections.abc import Iterator
 from datetime import datetime
 
+from processor.evaluator.metrics.bounds import keep_out
 from processor.evaluator.metrics.days import day_of
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step, Thresholds
 from processor.evaluator.metrics.runs import OLDER_BYTES_MAX, insert, pack, unpack, with_day
@@ -84,6 +85,7 @@ def _make_freeze_step(context: FeedContext) -> Step:
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         if len(state[place]) >= FREEZES_BYTES_MAX:
+            keep_out("freezes")
             return None
         own_zone = event.timezone or context.zone
         day = day_of(at, own_zone)
@@ -123,6 +125,8 @@ def united_edges(one: bytes, other: bytes) -> bytes:
     for day, west, east in (*EDGE.iter_unpack(one), *EDGE.iter_unpack(other)):
         known = edges.get(day, (west, east))
         edges[day] = min(known[0], west), max(known[1], east)
+    if len(edges) > EDGES_MAX:
+        keep_out("edge days")
     return b"".join(EDGE.pack(day, *edges[day]) for day in sorted(edges)[-EDGES_MAX:])
 
 

@@ -15,6 +15,7 @@ from functools import lru_cache
 import msgspec
 from xxhash import xxh3_64_digest
 
+from processor.evaluator.metrics.bounds import keep_out
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
 from schemas.events import Attributes
 from schemas.state import DISTINCT_MAX, ENTRY, ID_BYTES, State
@@ -39,7 +40,10 @@ def make_step(context: FeedContext) -> Step:
         if at > state[time]:
             state[time] = at
         known = state[hashes]
-        if place_of(known, digest, ID_BYTES) >= 0 or len(known) >= HASHES_BYTES_MAX:
+        if place_of(known, digest, ID_BYTES) >= 0:
+            return None
+        if len(known) >= HASHES_BYTES_MAX:
+            keep_out("distinct values")
             return None
         state[hashes] = known = known + digest
         size = len(known) // ID_BYTES
@@ -79,6 +83,7 @@ def moved(entries: bytes, digest: bytes, change: int) -> tuple[bytes, int]:
     place = place_of(entries, digest, ENTRY.size)
     if place < 0:
         if len(entries) >= ENTRIES_BYTES_MAX:
+            keep_out("distinct values")
             return entries, 0
         return entries + digest + OCCURRENCES.pack(change), int(change > 0)
     (before,) = OCCURRENCES.unpack_from(entries, place + ID_BYTES)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
 
+from processor.evaluator.metrics.bounds import keep_out
 from processor.evaluator.metrics.days import day_of
 from processor.evaluator.metrics.distinct import place_of, value_hash
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
@@ -128,7 +129,10 @@ def _period_reader(context: FeedContext) -> Callable[[datetime, Attributes], int
 
 
 def has_room(periods: dict[int, Sums] | dict[int, Hashes], period: int) -> bool:
-    return period in periods or len(periods) < PERIODS_MAX or period > min(periods)
+    if period in periods or len(periods) < PERIODS_MAX or period > min(periods):
+        return True
+    keep_out("periods")
+    return False
 
 
 def unpack_sums(slots: Slots) -> dict[int, Sums]:
@@ -166,7 +170,10 @@ def make_distinct_step(context: FeedContext) -> Step:  # noqa: C901
         if at > state[time]:
             state[time] = at
         hashes = state[values]
-        if place_of(hashes, digest, ID_BYTES) >= 0 or len(hashes) >= HASHES_BYTES_MAX:
+        if place_of(hashes, digest, ID_BYTES) >= 0:
+            return None
+        if len(hashes) >= HASHES_BYTES_MAX:
+            keep_out("period values")
             return None
         state[values] = hashes + digest
         if not ordered:
@@ -204,8 +211,11 @@ def _row_starts(older: bytes) -> Iterator[int]:
 
 def _with_hash(kept: Hashes, digest: bytes, at: datetime) -> Hashes:
     hashes, time = kept
-    if place_of(hashes, digest, ID_BYTES) < 0 and len(hashes) < HASHES_BYTES_MAX:
-        hashes += digest
+    if place_of(hashes, digest, ID_BYTES) < 0:
+        if len(hashes) < HASHES_BYTES_MAX:
+            hashes += digest
+        else:
+            keep_out("period values")
     return hashes, max(time, at)
 
 

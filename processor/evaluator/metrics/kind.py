@@ -36,8 +36,12 @@ class Thresholds:
         return ordered[low : bisect_right(ordered, after, low)]
 
     def between(self, before: int, after: int, at: datetime) -> Crossed | None:
-        """What waits for the thresholds in (before, after], each crossed at this time."""
-        return [(self.reached[value], at) for value in self.values_between(before, after)] or None
+        """What waits for the thresholds in (before, after], each crossed at this time. Hot: there is seldom any."""
+        ordered = self.ordered
+        low = bisect_right(ordered, before)
+        if low == len(ordered) or ordered[low] > after:
+            return None
+        return [(self.reached[value], at) for value in self.values_between(before, after)]
 
 
 class FeedContext(NamedTuple):

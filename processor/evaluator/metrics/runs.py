@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from processor.evaluator.metrics.bounds import keep_out
 from schemas.state import STREAK_RUNS_MAX, State
 from schemas.streaks import RUN
 
@@ -21,6 +22,7 @@ def with_day(runs: Runs, day: int) -> tuple[Runs, tuple[int, int]]:
     """The runs with a day in them, and the run that holds it."""
     touching = [run for run in runs if run[0] - 1 <= day <= run[1] + 1]
     if not touching and len(runs) >= STREAK_RUNS_MAX:
+        keep_out("streak runs")
         return runs, (day, day - 1)
     joined = min([day, *(run[0] for run in touching)]), max([day, *(run[1] for run in touching)])
     return sorted([run for run in runs if run not in touching] + [joined]), joined

@@ -8,6 +8,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from datetime import datetime
 
+from processor.evaluator.metrics.bounds import keep_out
 from processor.evaluator.metrics.count import merge as merge_counts
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
 from schemas.events import Attributes
@@ -41,6 +42,8 @@ def make_step(context: FeedContext) -> Step:
 
 
 def saturated(total: int) -> int:
+    if abs(total) > VALUE_MAX:
+        keep_out("totals")
     return max(-VALUE_MAX, min(VALUE_MAX, total))
 
 

@@ -1,0 +1,221 @@
+"""Between activate and a user's facts: what live events cross of all that was muted is deferred.
+
+Nobody knows yet then what the user crossed before. So the record stays with the user's state, as a fact of its own,
+and is settled behind the last of the facts, in the order of the log; of whom there are no facts, at `done`.
+
+The slot `@deferred` of a state has, for each such fact, the mark of its replay, a length, and the fact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
+from struct import Struct
+from typing import Any, NamedTuple
+
+import msgspec
+
+from processor.evaluator.entries import Board, Entry, Waiting
+from processor.evaluator.filling import TOLD, Deferred, mark_of, standing_of, with_standing
+from processor.evaluator.metrics.each import Instance
+from processor.evaluator.outcomes import UnlockTemplate
+from processor.evaluator.rules import Rules
+from processor.evaluator.scoped import DirectAward
+from processor.evaluator.settlement import Books, Crossings, Settlement
+from processor.evaluator.telling import Cause
+from schemas.program import DEFERRED_SLOT, REPLAYS_SLOT, MetricSpec, Program
+from schemas.replays import ByEvent, Crossing, Fact, InPeriod, Named, Threshold
+from schemas.state import AWARDS, State, awarded_at, value_reader
+from schemas.zones import microseconds
+
+DEFERRED_BYTES_MAX = 96 * 1024  # of a user; what does not fit is settled at once, by what is known then
+HEAD = Struct(">8sI")
+
+encode_fact = msgspec.msgpack.Encoder().encode
+decode_fact = msgspec.msgpack.Decoder(Fact).decode
+
+
+class Deferral:
+    """What one replay defers."""
+
+    def __init__(self, deferred: Deferred, program: Program, boards: Mapping[str, Board]) -> None:
+        self.replay = deferred.replay
+        self.sign = mark_of(f"{DEFERRED_SLOT} {deferred.replay}")
+        self._mark = mark_of(deferred.replay)
+        self.slot, self._standings = program.ledger.extras[DEFERRED_SLOT], program.ledger.extras[REPLAYS_SLOT]
+        self.entries = dict(_entries(deferred, boards))
+        self.levels: set[Board] = set()
+        self.numbers: set[int] = set()
+        self._watched: dict[Waiting, _Watched] = {}
+        for catalog in program.catalogs:
+            board, levels = boards[catalog.catalog], catalog.levels
+            if levels is not None and (catalog.catalog, levels.of) in deferred.metrics:
+                self.levels.add(board)
+            for metric in catalog.metrics:
+                self._watch(catalog.catalog, metric, board.waiting[metric.key])
+
+    def _watch(self, catalog: str, metric: MetricSpec, waiting: Mapping[int, Waiting]) -> None:
+        for at, each in waiting.items():
+            own = [entry for entry in each.entries if entry in self.entries]
+            if own or (each.level is not None and each.board in self.levels):
+                self._watched[each] = _Watched(catalog, metric, at)
+            if each.number is not None and len(own) == len(each.entries):
+                self.numbers.add(each.number)
+
+    # --- of a user ---
+
+    def takes(self, state: State, cause: Cause) -> bool:
+        """Whether what this record crosses has to wait, and can."""
+        if standing_of(state[self._standings], self._mark) == TOLD:
+            return False
+        return len(state[self.slot]) + len(cause.record.value or b"") <= DEFERRED_BYTES_MAX
+
+    def crossed(self, state: State, crossings: Crossings) -> list[Crossing]:
+        """What of these has to wait, by the state as the record left it."""
+        return [found for crossed, at in crossings for found in self._crossing(state, crossed, microseconds(at))]
+
+    def keep(self, state: State, cause: Cause, crossings: Iterable[Crossing]) -> None:
+        known = {_award_of(each) for _, fact in self._kept(state) for each in fact.crossings} - {None}
+        new = [each for each in crossings if _award_of(each) not in known]
+        if not new:
+            return
+        fact = Fact(
+            topic=cause.topic,
+            partition=cause.partition,
+            offset=cause.offset,
+            timestamp=cause.timestamp,
+            value=cause.record.value or b"",
+            headers=list(cause.record.headers),
+            crossings=new,
+        )
+        packed = encode_fact(fact)
+        state[self.slot] += HEAD.pack(self.sign, len(packed)) + packed
+
+    def release(self, state: State, current: Collection[bytes]) -> list[Fact]:
+        """From here on nothing of the user's waits. Returns what did. Shapes: current are the marks to be kept."""
+        kept = list(self._kept(state))
+        state[self._standings] = with_standing(state[self._standings], self._mark, TOLD, current)
+        others = ((sign, encode_fact(fact)) for sign, fact in kept if sign != self.sign)
+        state[self.slot] = b"".join(HEAD.pack(sign, len(packed)) + packed for sign, packed in others)
+        return [fact for sign, fact in kept if sign == self.sign]
+
+    def _kept(self, state: State) -> Iterator[tuple[bytes, Fact]]:
+        kept, place = state[self.slot], 0
+        while place < len(kept):
+            sign, size = HEAD.unpack_from(kept, place)
+            place += HEAD.size + size
+            yield sign, decode_fact(kept[place - size : place])
+
+    # --- of a record ---
+
+    def _crossing(self, state: State, crossed: Any, at: int) -> Iterator[Crossing]:
+        if isinstance(crossed, Waiting) and (watched := self._watched.get(crossed)):
+            value = value_reader(watched.metric)(state, watched.metric.slot) or 0
+            yield Threshold(**watched.named, value=value, crossed_at=at)
+        elif isinstance(crossed, Instance) and (watched := self._watched.get(crossed.waiting)):  # type: ignore[call-overload]
+            yield InPeriod(**watched.named, period=crossed.period, value=crossed.value, crossed_at=at)
+        elif isinstance(crossed, DirectAward) and crossed.entry in self.entries:
+            yield self.verdict(crossed.entry, crossed.scope, at)
+
+    def verdict(self, entry: Entry, scope: str, at: int) -> ByEvent:
+        catalog, reference = self.entries[entry]
+        return ByEvent(catalog=catalog, achievement=reference, scope=scope, crossed_at=at)
+
+
+class _Watched(NamedTuple):
+    """A threshold for which something that is deferred waits."""
+
+    catalog: str
+    metric: MetricSpec
+    at: int
+
+    @property
+    def named(self) -> dict[str, Any]:
+        return {"catalog": self.catalog, "metric": self.metric.key, "at": self.at}
+
+
+def _entries(deferred: Deferred, boards: Mapping[str, Board]) -> Iterator[tuple[Entry, Named]]:
+    for catalog, reference in deferred.awards:
+        entry = boards[catalog].entry(reference) if catalog in boards else None
+        if entry is not None:
+            yield entry, (catalog, reference)
+
+
+def _award_of(crossing: Crossing) -> Named | None:
+    """An award that is given once, however often it is found."""
+    if not isinstance(crossing, ByEvent):
+        return None
+    return f"{crossing.catalog}/{crossing.achievement}", crossing.scope
+
+
+class DeferringSettlement(Settlement):
+    """Leaves out what waits, and notes which awards of it would have been given by what this record gives."""
+
+    def __init__(self, books: Books, state: State, cause: Cause, deferrals: Sequence[Deferral]) -> None:
+        super().__init__(books, state, cause)
+        self._deferrals = deferrals
+        self._verdicts: list[tuple[Deferral, ByEvent]] = []
+
+    def settle_deferring(self, crossings: Crossings) -> None:
+        found = [(each, each.crossed(self._state, crossings)) for each in self._deferrals]
+        self.settle(crossings)
+        for each, crossed in found:
+            each.keep(self._state, self._cause, crossed)
+        self._keep_verdicts()
+
+    def _keep_verdicts(self) -> None:
+        for deferral, verdict in self._verdicts:
+            deferral.keep(self._state, self._cause, [verdict])
+
+    def _win_alone(self, crossed: Any, at: datetime) -> bool:
+        return not self._deferrals and super()._win_alone(crossed, at)
+
+    def _remember(self, number: int, moment: int) -> None:
+        if not any(number in each.numbers for each in self._deferrals):
+            super()._remember(number, moment)
+
+    def _note_level(self, board: Board, level: int, at: datetime) -> None:
+        if not any(board in each.levels for each in self._deferrals):
+            super()._note_level(board, level, at)
+
+    def _earned_at(self, entry: Entry, crossed_at: int) -> int | None:
+        deferral = self._deferral_of(entry)
+        if deferral is None:
+            return self._earned_now_at(entry, crossed_at)
+        if not entry.simple and awarded_at(self._state[AWARDS], entry.spec.number) is None:
+            at = entry.holds_since(self._state)
+            if at is not None:
+                self._verdicts.append((deferral, deferral.verdict(entry, "", at)))
+        return None
+
+    def _earned_now_at(self, entry: Entry, crossed_at: int) -> int | None:
+        return super()._earned_at(entry, crossed_at)
+
+    def _win_scope(self, entry: Entry, scope: str, at: int, value: int | None) -> None:
+        if self._deferral_of(entry) is None:
+            super()._win_scope(entry, scope, at, value)
+
+    def _deferral_of(self, entry: Entry) -> Deferral | None:
+        return next((each for each in self._deferrals if entry in each.entries), None)
+
+
+class DeferringBooks(Books):
+    """Books of a program of which something waits for users' facts."""
+
+    def __init__(
+        self,
+        rules: dict[Board, Rules],
+        offers: dict[str, Any],
+        templates: list[UnlockTemplate],
+        deferrals: Sequence[Deferral],
+    ) -> None:
+        super().__init__(rules, offers, templates)
+        self._deferrals = deferrals
+
+    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
+        waiting = [each for each in self._deferrals if each.takes(state, cause)]
+        if not waiting:
+            return super().settle(state, crossings, cause)
+        settlement = DeferringSettlement(self, state, cause, waiting)
+        settlement.settle_deferring([*crossings])
+        return settlement

@@ -1,0 +1,294 @@
+"""What a partition makes of its states when those of a shadow take their place.
+
+The shadow has folded the same records by other rules: its metrics, windows, zones and conditions are taken as they
+are. What users were told here stays told: nobody is told again what they hold, and an award that was lost so many
+times here is another one when it is earned the next time. What the shadow has told beyond that is told here too, in
+its own words, as a replay's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from msgspec.structs import replace
+from xxhash import xxh3_64_digest
+
+from processor.evaluator.entries import Entry
+from processor.evaluator.outcomes import Occasion
+from processor.evaluator.ready import ReadyProgram
+from processor.evaluator.scoped import SCOPES_BYTES_MAX
+from processor.evaluator.settlement import Settlement, is_for_good
+from processor.evaluator.telling import Cause
+from schemas.outcomes import (
+    AnyOutcome,
+    CatalogReason,
+    ChallengeOutcome,
+    LevelOutcome,
+    Outcome,
+    decode_any_outcome,
+    encode_outcome,
+    unlocked_id,
+)
+from schemas.program import DERIVED_MARK, Ledger
+from schemas.replays import Promote
+from schemas.state import (
+    AWARD,
+    AWARDS,
+    CLAIM,
+    ID_BYTES,
+    LOST,
+    AwardEntry,
+    State,
+    decode_state,
+    encode_state,
+)
+from schemas.zones import EPOCH_DAY, moment_of
+
+Gain = tuple[str, Any]
+"""What a user holds in the shadow and not here: (identity, n there) of an award, (identity, hash) of a scope,
+(level/catalog, level), (claims/catalog, claim)."""
+Awards = dict[int, AwardEntry]
+
+
+class Told(NamedTuple):
+    """Where a state says what its user was told.
+
+    Shapes: awards identity -> number, scopes identity -> slot, levels and claims catalog -> slot; derived is the
+    slot of the derived topic's mark.
+    """
+
+    numbers: Mapping[str, int]
+    identities: Mapping[int, str]
+    scopes: Mapping[str, int]
+    levels: Mapping[str, int]
+    claims: Mapping[str, int]
+    derived: int | None
+
+
+def told_in(ledger: Ledger) -> Told:
+    of_awards = {each: number for each, number in ledger.awards.items() if ">=" not in each and "@" not in each}
+    return Told(
+        ledger.awards,
+        {number: identity for identity, number in of_awards.items()},
+        _extras(ledger, "scopes/"),
+        _extras(ledger, "level/"),
+        _extras(ledger, "claims/"),
+        ledger.marks.get(DERIVED_MARK),
+    )
+
+
+def _extras(ledger: Ledger, kind: str) -> dict[str, int]:
+    return {each.removeprefix(kind): slot for each, slot in ledger.extras.items() if each.startswith(kind)}
+
+
+class Takeover:
+    """One partition's. First every user is replaced, then every outcome of the shadow heard, in its order.
+
+    Shapes: rows are the states that change, None for who has none any more; versions is what runs from here on,
+    derived how far the derived topic of here is read, `cause_of` what stands behind what a user is told of it.
+    """
+
+    def __init__(
+        self,
+        order: Promote,
+        old: ReadyProgram,
+        new: ReadyProgram,
+        versions: Mapping[str, int],
+        derived: int,
+        cause_of: Callable[[bytes], Cause],
+    ) -> None:
+        self._order, self.versions, self._derived, self._cause_of = order, versions, derived, cause_of
+        self._occasion = Occasion("replay", order.replay, order.notify == "all")
+        self._before, self._books = old.fact_books(self._occasion), new.fact_books(self._occasion)
+        self._fresh, self._told = new.fresh, told_in(new.program.ledger)
+        self._gained: dict[bytes, dict[Gain, int]] = {}
+        self.rows: dict[bytes, bytes | None] = {}
+        self.outcomes: list[tuple[bytes, bytes]] = []
+        self.unlocked = 0
+        self.has_lost = False
+
+    def replace(self, user: bytes, here: bytes | None, there: bytes | None) -> bytes | None:
+        """Work out a user's state from the one here and the shadow's."""
+        mine, state = self._decoded(here), self._decoded(there)
+        gains = self._join_slots(mine, state)
+        kept = self._join_awards(user, mine, state, gains)
+        self._lower_mark(state)
+        if gains:
+            self._gained[user] = gains
+        self._keep_xp(user, state, kept)
+        row = None if there is None and state == self._fresh else encode_state(state)
+        if row != here:
+            self.rows[user] = row
+        return row
+
+    def _decoded(self, row: bytes | None) -> State:
+        return self._fresh[:] if row is None else decode_state(row, self._fresh)
+
+    def _lower_mark(self, state: State) -> None:
+        """The derived topic of here is another than the shadow's, and all of it up to the cut has been counted."""
+        mark = self._told.derived
+        if mark is not None and state[mark] >= 0:
+            state[mark] = self._derived - 1
+
+    # --- what was told ---
+
+    def _join_slots(self, mine: State, state: State) -> dict[Gain, int]:
+        gains: dict[Gain, int] = {}
+        for identity, slot in self._told.scopes.items():
+            state[slot], fresh = _united(mine[slot], state[slot], ID_BYTES, SCOPES_BYTES_MAX)
+            gains |= {(identity, digest): 0 for digest in fresh}
+        for catalog, slot in self._told.claims.items():
+            state[slot], fresh = _united(mine[slot], state[slot], CLAIM.size)
+            gains |= {(f"claims/{catalog}", claim): 0 for claim in fresh}
+        for catalog, slot in self._told.levels.items():
+            gains |= {(f"level/{catalog}", each): 0 for each in range(max(1, mine[slot]) + 1, state[slot] + 1)}
+            state[slot] = max(mine[slot], state[slot])
+        return gains
+
+    def _join_awards(self, user: bytes, mine: State, state: State, gains: dict[Gain, int]) -> list[tuple[str, int]]:
+        """Returns what is held here and not there, as (identity, earned at)."""
+        here, there = _awards(mine), _awards(state)
+        gained = [each for each, held in there.items() if held.at != LOST and _at(here, each) == LOST]
+        for number in gained:
+            self._gain(number, here.get(number), there, gains)
+        kept = []
+        for number, held in here.items():
+            identity = self._told.identities.get(number)
+            if identity is None or number in gained:
+                continue  # a condition is the shadow's
+            is_only_here = held.at != LOST and _at(there, number) == LOST
+            there[number] = self._ended(user, identity, held) if is_only_here else _last(held, there.get(number))
+            if is_only_here and there[number].at != LOST:
+                kept.append((identity, held.at))
+        self.has_lost |= any(each.revoked for number, each in there.items() if number in self._told.identities)
+        state[AWARDS] = b"".join(AWARD.pack(number, *each) for number, each in there.items())
+        return kept
+
+    def _gain(self, number: int, here: AwardEntry | None, there: Awards, gains: dict[Gain, int]) -> None:
+        identity, held = self._told.identities.get(number), there[number]
+        if identity is None:
+            return
+        n = max(held.revoked, 0 if here is None else here.revoked)
+        there[number] = AwardEntry(n, held.at)
+        scopes = [gain for gain in gains if gain[0] == identity]
+        gains.update(dict.fromkeys(scopes or [(identity, held.revoked)], n))
+
+    def _ended(self, user: bytes, identity: str, held: AwardEntry) -> AwardEntry:
+        """What becomes of an award that the new rules do not give: the policy says."""
+        catalog, _, reference = identity.partition("/")
+        board = self._before.boards.get(catalog)
+        entry = None if board is None else board.held_entry(reference)
+        if self._order.policy != "revoke" or entry is None or is_for_good(entry):
+            return held
+        reasons = [CatalogReason(catalog_version=self.versions[catalog])]
+        cause = self._cause_of(user)
+        teller = self._before.rules[entry.board].teller(entry)
+        told = teller.revoked(cause, moment_of(held.at), held.revoked, reasons)
+        self.outcomes.append((user, told))
+        return AwardEntry(held.revoked + 1, LOST)
+
+    def _keep_xp(self, user: bytes, state: State, kept: Iterable[tuple[str, int]]) -> None:
+        """An award that stays has given its XP, which the shadow has not."""
+        entries = [(self._entry(identity), at) for identity, at in kept]
+        giving = [(entry, moment_of(at)) for entry, at in entries if entry is not None and entry.spec.xp]
+        if giving:
+            settlement = KeptSettlement(self._books, state, self._cause_of(user))
+            settlement.keep(giving)
+            self.outcomes += [(user, outcome) for outcome in settlement.outcomes]
+            self.unlocked += settlement.unlocked
+
+    def _entry(self, identity: str) -> Entry | None:
+        catalog, _, reference = identity.partition("/")
+        board = self._books.boards.get(catalog)
+        return None if board is None else board.held_entry(reference)
+
+    # --- what is told now ---
+
+    def hear(self, user: bytes | None, value: bytes) -> None:
+        """An outcome of the shadow: told, if it is about what was gained."""
+        gains = self._gained.get(user) if user is not None else None
+        if user is None or not gains:
+            return
+        outcome = decode_any_outcome(value)
+        name = GAIN_OF.get(type(outcome))
+        gain = None if name is None else name(self._told, outcome)
+        if gain in gains:
+            self.outcomes.append((user, encode_outcome(self._said_here(outcome, gains.pop(gain)))))
+            self.unlocked += isinstance(outcome, Outcome)
+
+    def _said_here(self, outcome: Any, n: int) -> AnyOutcome:
+        data = replace(outcome.data, **self._occasion._asdict())
+        if not isinstance(outcome, Outcome) or n <= data.n:
+            told: AnyOutcome = replace(outcome, data=data)
+            return told
+        identity = unlocked_id(
+            data.catalog, data.achievement, outcome.subject, tier=data.tier, scope=data.scope, n=n
+        )
+        return replace(outcome, id=identity, data=replace(data, n=n))
+
+    @property
+    def untold(self) -> Iterator[tuple[bytes, Gain]]:
+        """What the shadow's states hold, and none of its outcomes says."""
+        return ((user, gain) for user, gains in self._gained.items() for gain in gains)
+
+
+class KeptSettlement(Settlement):
+    """Of awards that the new rules would not have given."""
+
+    def keep(self, kept: Iterable[tuple[Entry, datetime]]) -> None:
+        for entry, at in kept:
+            self._give_xp(entry.board, entry.spec.xp, at)
+        self._conclude()
+
+
+def _awards(state: State) -> Awards:
+    return {number: AwardEntry(revoked, at) for number, revoked, at in AWARD.iter_unpack(state[AWARDS])}
+
+
+def _at(awards: Awards, number: int) -> int:
+    held = awards.get(number)
+    return LOST if held is None else held.at
+
+
+def _last(here: AwardEntry, there: AwardEntry | None) -> AwardEntry:
+    """Of an award that is held on both sides, or on none."""
+    if here.at != LOST or there is None:
+        return here
+    return AwardEntry(max(here.revoked, there.revoked), LOST)
+
+
+def _united(mine: bytes, theirs: bytes, width: int, most: int | None = None) -> tuple[bytes, list[bytes]]:
+    """Mine, and behind it what is only theirs; and that alone."""
+    known = {*_items(mine, width)}
+    fresh = [each for each in _items(theirs, width) if each not in known]
+    room = len(fresh) if most is None else max(0, most - len(mine)) // width
+    return mine + b"".join(fresh[:room]), fresh[:room]
+
+
+def _items(packed: bytes, width: int) -> Iterator[bytes]:
+    return (packed[start : start + width] for start in range(0, len(packed), width))
+
+
+def _gain_of_award(told: Told, outcome: Outcome) -> Gain:
+    said = outcome.data
+    identity = "/".join(part for part in (said.catalog, said.achievement, said.tier) if part)
+    return identity, xxh3_64_digest(said.scope.encode()) if said.scope else said.n
+
+
+def _gain_of_level(told: Told, outcome: LevelOutcome) -> Gain:
+    return f"level/{outcome.data.catalog}", outcome.data.level
+
+
+def _gain_of_claim(told: Told, outcome: ChallengeOutcome) -> Gain:
+    said = outcome.data
+    number = told.numbers[f"{said.catalog}/@challenge/{said.challenge}"]
+    return f"claims/{said.catalog}", CLAIM.pack(said.day.toordinal() - EPOCH_DAY, number)
+
+
+GAIN_OF: dict[type, Callable[[Told, Any], Gain]] = {
+    Outcome: _gain_of_award,
+    LevelOutcome: _gain_of_level,
+    ChallengeOutcome: _gain_of_claim,
+}

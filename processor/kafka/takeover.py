@@ -1,0 +1,128 @@
+"""A shadow, read by the owner of the partition that it takes over: fenced, then its changelog and its outcomes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+
+import msgspec
+from aiokafka.errors import KafkaError
+
+from processor.evaluator.takeover import Takeover
+from processor.kafka.batches import Place
+from processor.kafka.log import Log, Reader
+from processor.kafka.partition import OwnedPartition
+from schemas.errors import LaurelError
+from schemas.records import Record
+from schemas.replays import Promote
+from schemas.state import CONTROL_KEY, Control, decode_control
+from schemas.topics import Names
+
+STALL_S_MAX = 60.0
+USERS_AT_ONCE = 200  # are replaced before anybody else has a turn
+BYTES_MAX = 1024 * 1024 * 1024  # of one partition's states in one transaction, which also stands in memory
+UNTOLD_NAMED = 3
+
+
+class Abandoned(Exception):  # noqa: N818 - what happened
+    """The partition was released meanwhile: its next owner begins anew."""
+
+
+class Takeovers:
+    """What the promotions of this process's partitions are prepared with."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    async def prepare(self, partition: OwnedPartition, record: Record) -> None:
+        """Before an order is folded that promotes a shadow: all that is to be read of it.
+
+        Whatever is wrong with the shadow is a reason not to promote it, and none to end this process. Raises:
+        Abandoned.
+        """
+        replays = partition.replays
+        order = replays.promotion(record)
+        if order is None:
+            return
+        try:
+            replays.prepared = await Reading(self._log, partition, order).takeover(record)
+        except (LaurelError, KafkaError, TimeoutError, msgspec.MsgspecError) as refused:
+            replays.prepared = str(refused) or repr(refused)
+
+
+class Reading:
+    """Of one partition of a shadow."""
+
+    def __init__(self, log: Log, partition: OwnedPartition, order: Promote) -> None:
+        self._log, self._partition, self._order = log, partition, order
+        self._names, self._writer = Names(order.shadow), partition.writer
+        self._control = Control()
+        self._rows: dict[bytes, bytes] = {}
+
+    async def takeover(self, record: Record) -> Takeover:
+        """Raises: LaurelError when the shadow cannot take over, Abandoned."""
+        partition, names = self._partition, self._names
+        async with asyncio.timeout(STALL_S_MAX):
+            await (await self._log.writer(names.transactional_id(partition.number))).close()
+        async with self._log.reader() as reader:
+            async for records in self._read(reader, names.changelog):
+                self._load(records)
+            made = partition.replays.takeover(self._order, record, partition.places(), self._control)
+            await self._replace(made)
+            async for records in self._read(reader, names.outcomes):
+                for each in records:
+                    made.hear(each.key, each.value or b"")
+        self._refuse_untold(made)
+        return made
+
+    async def _read(self, reader: Reader, topic: str) -> AsyncIterator[Sequence[Record]]:
+        """A partition of a topic from its beginning to where it ends now: it is fenced, so that is its end."""
+        place: Place = (topic, self._partition.number)
+        clock = asyncio.get_running_loop().time
+        position, end = (await reader.bounds([place]))[place]
+        moved_at = clock()
+        while position < end:
+            self._go_on()
+            chunk = await reader.read(place, position)
+            if chunk is not None:
+                yield chunk.records
+                position, moved_at = chunk.end, clock()
+            elif clock() - moved_at > STALL_S_MAX:
+                raise LaurelError(f"{topic}-{place[1]} stands at {position} of {end} since {STALL_S_MAX:.0f} s")
+            await asyncio.sleep(0)
+
+    def _go_on(self) -> None:
+        if self._partition.writer is not self._writer or not self._partition.is_open:
+            raise Abandoned
+
+    def _load(self, records: Iterable[Record]) -> None:
+        for record in records:
+            if record.key == CONTROL_KEY and record.value is not None:
+                self._control = decode_control(record.value)
+            elif record.key is not None and record.value is not None:
+                self._rows[record.key] = record.value
+            elif record.key is not None:
+                self._rows.pop(record.key, None)
+
+    async def _replace(self, takeover: Takeover) -> None:
+        evaluator, size = self._partition.evaluator, 0
+        for count, user in enumerate(dict.fromkeys([*evaluator.users(), *self._rows])):
+            row = takeover.replace(user, evaluator.get(user), self._rows.pop(user, None))
+            size += len(row or b"")
+            if size > BYTES_MAX:
+                raise LaurelError(
+                    f"the states of partition {self._partition.number} take more than {BYTES_MAX:,} bytes, too "
+                    "much for one transaction: a new namespace with more partitions can take them"
+                )
+            if count % USERS_AT_ONCE == 0:
+                self._go_on()
+                await asyncio.sleep(0)
+
+    def _refuse_untold(self, takeover: Takeover) -> None:
+        untold = [*takeover.untold]
+        if untold:
+            some = ", ".join(f"{user.decode()}: {gain[0]}" for user, gain in untold[:UNTOLD_NAMED])
+            raise LaurelError(
+                f"{self._names.outcomes}-{self._partition.number} does not have {len(untold)} of the awards that "
+                f"the shadow's states hold ({some}): it has lost records. Start over with another shadow"
+            )
