@@ -44,11 +44,11 @@ class ProcessorSettings(BaseSettings):
     )
     watchdog_s: float = Field(60, gt=0, description="Exit after so long without membership, or progress under lag.")
     checkpoint_ms: int = Field(100, gt=0, description="Between checkpoints of a partition at the head of its log.")
-    checkpoint_backlog_ms: int = Field(1000, gt=0, description="The same while it catches up.")
+    checkpoint_backlog_ms: int = Field(3000, gt=0, description="The same, at most, while it catches up.")
     states_decoded: int = Field(
         100_000, gt=0, description="So many user states stay decoded, about 2 KB each; others are kept as bytes."
     )
-    checkpoint_records: int = Field(60_000, gt=0, description="So many folded records are enough for a checkpoint.")
+    checkpoint_records: int = Field(40_000, gt=0, description="So many folded records are enough for a checkpoint.")
 
     @field_validator("log_level")
     @classmethod

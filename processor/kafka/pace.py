@@ -70,10 +70,14 @@ def in_turn(there: Collection[PlaceT], partitions: Mapping[int, OwnedPartition])
 
 
 def is_due(partition: OwnedPartition, pace: Pace, now: float) -> bool:
-    """At the head of the log people wait for their unlock; under backlog a later cut costs fewer records."""
+    """At the head of the log people wait for their unlock; under backlog a later cut costs fewer records.
+
+    So it waits until it holds more than is still to come.
+    """
     if partition.moved_at is None:
         return False
-    return is_at_head(partition) or now - partition.moved_at >= pace.backlog_s
+    waits = not is_at_head(partition) and partition.pending < sum(partition.lags.values())
+    return not waits or now - partition.moved_at >= pace.backlog_s
 
 
 def fitting_slice(size: int, seconds: float) -> int:
