@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
 
 from bench.oracle import award_line, metrics_line
 from broker.reading import read_to_end
-from schemas.outcomes import REPLAY_COMPLETED, decode_kind, decode_outcome
+from schemas.outcomes import (
+    AnyOutcome,
+    ChallengeOutcome,
+    LevelOutcome,
+    Outcome,
+    RevokedOutcome,
+    decode_any_outcome,
+)
 from schemas.program import Program
 from schemas.records import Record
 from schemas.state import CONTROL_KEY, decode_state, fresh_state, metric_values
@@ -17,9 +25,9 @@ DIFFERENCES_TOLD = 3
 
 
 async def read_outputs(bootstrap: str, names: Names, program: Program, partitions: int) -> list[str]:
-    """Every award told, and the last state of every user: lines as the oracle's, in order."""
+    """All that was told of users, and the last state of each: lines as the oracle's, in order."""
     outcomes = records_of(bootstrap, names.outcomes, partitions)
-    lines = [_award(record) async for record in outcomes if not _ends_a_replay(record)]
+    lines = [line async for record in outcomes for line in outcome_lines(record)]
     states: dict[bytes, bytes] = {}
     async for record in records_of(bootstrap, names.changelog, partitions):
         if record.key and record.value and record.key != CONTROL_KEY:
@@ -44,14 +52,19 @@ def differences(wanted: Sequence[str], found: Sequence[str]) -> list[str]:
     return missing + [f"too much: {line}" for line in sorted(there - due)[:DIFFERENCES_TOLD]]
 
 
-def _ends_a_replay(record: Record) -> bool:
-    """Which is about nobody."""
-    return decode_kind(record.value or b"").type == REPLAY_COMPLETED
+TOLD: dict[type[AnyOutcome], Callable[[Any], str]] = {
+    Outcome: lambda told: award_line(told.subject, told.data.achievement, told.data.earned_at),
+    RevokedOutcome: lambda told: f"{told.subject} lost {told.data.achievement}",
+    LevelOutcome: lambda told: f"{told.subject} reached level {told.data.level}",
+    ChallengeOutcome: lambda told: f"{told.subject} completed {told.data.challenge} on {told.data.day}",
+}
+"""What is told of a user; an answer, and the end of a replay, change nothing about anybody."""
 
 
-def _award(record: Record) -> str:
-    outcome = decode_outcome(record.value or b"")
-    return award_line(outcome.subject, outcome.data.achievement, outcome.data.earned_at)
+def outcome_lines(record: Record) -> Iterator[str]:
+    outcome = decode_any_outcome(record.value or b"")
+    if tell := TOLD.get(type(outcome)):
+        yield tell(outcome)
 
 
 def _metrics(user: bytes, row: bytes, program: Program) -> str:

@@ -17,6 +17,7 @@ from cli.settings import Settings
 from cli.standings import CatalogOption, JsonOption
 from cli.visibility import wait_until_visible
 from replays.recomputation import Award
+from replays.uncounted import uncounted_in
 from replays.verifying import LeftOut, Verdict, Verification, replayed, rules_of_partitions, sample
 from schemas.errors import Precondition
 
@@ -73,7 +74,8 @@ async def verified(settings: Settings, connection: Connection, users: list[str],
         async def visible(positions: Positions) -> None:
             await wait_until_visible(settings, positions, show)
 
-        return await Verification(settings.kafka, connection, rules, users).verdict(visible)
+        uncounted = await uncounted_in(settings.kafka, settings.names)
+        return await Verification(settings.kafka, connection, rules, users, uncounted).verdict(visible)
 
 
 def told(verdict: Verdict) -> list[str]:
@@ -113,6 +115,7 @@ SAID_OF = {
     "metric": "not compared:",
     "achievement": "not compared:",
     "date": "compared without dates:",
+    "record": "left out:",
 }
 
 

@@ -12,12 +12,14 @@ from broker.positions import Place, Positions
 from broker.reading import read_to_end
 from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
+from replays.uncounted import Uncounted
 from schemas.outcomes import Outcome, Revoked, RevokedOutcome, Unlocked, decode_any_outcome
 from schemas.program import Program
 from schemas.records import Record
 from schemas.state import decode_state, fresh_state, metric_values
 from schemas.topics import partition_of
 
+NOTHING = Uncounted()
 Award = tuple[str, str, str, str]
 """User, catalog, reference of the achievement, scope."""
 Values = dict[str, dict[str, int | None]]
@@ -77,9 +79,15 @@ def award_of(user: str, data: Unlocked | Revoked) -> Award:
 class Recomputation:
     """Users of several partitions; `read_on` goes on from where the log ended before."""
 
-    def __init__(self, bootstrap: str, programs: Mapping[int, Program], users: Collection[str]) -> None:
+    def __init__(
+        self,
+        bootstrap: str,
+        programs: Mapping[int, Program],
+        users: Collection[str],
+        uncounted: Uncounted = NOTHING,
+    ) -> None:
         """Shapes: programs, what each partition of the state runs."""
-        self._bootstrap, self._partitions = bootstrap, len(programs)
+        self._bootstrap, self._partitions, self._uncounted = bootstrap, len(programs), uncounted
         self._users = {user.encode() for user in users}
         ready = {id(program): ReadyProgram(program) for program in programs.values()}  # most run the same one
         self._folds = {
@@ -96,8 +104,8 @@ class Recomputation:
         """Fold up to where the log ends now. Returns who had a record in it."""
         found: dict[int, dict[str, list[Record]]] = {}
         async for batch in read_to_end(self._bootstrap, self.places(), self.positions):
-            self.positions[batch.topic, batch.partition] = batch.end
-            theirs = [record for record in batch.records if record.key in self._users]
+            self.positions[batch.topic, batch.partition] = self._uncounted.end(batch)
+            theirs = [record for record in self._uncounted.counted(batch) if record.key in self._users]
             if theirs:
                 found.setdefault(batch.partition, {}).setdefault(batch.topic, []).extend(theirs)
         for partition, by_topic in found.items():

@@ -21,6 +21,7 @@ from replays.exemptions import Exempt, Past, Replayed, exempt
 from replays.history import lost_beginnings
 from replays.intent import program_at
 from replays.recomputation import Award, Held, Recomputation, Values, folded_topics
+from replays.uncounted import Uncounted
 from schemas.errors import Precondition
 from schemas.program import Program
 from schemas.replays import Named
@@ -58,7 +59,9 @@ class Difference(NamedTuple):
 
 
 class LeftOut(NamedTuple):
-    """Shapes: what is `metric`, `achievement`, or `date` of an achievement that is compared otherwise."""
+    """Shapes: what is `metric`, `achievement`, or `date` of an achievement that is compared otherwise; or `record`,
+    of which catalog is the topic, and key its partition and offset.
+    """
 
     what: str
     catalog: str
@@ -263,11 +266,16 @@ class Verification:
     """Folds, waits until that is visible, compares; and again for those who differ and have moved."""
 
     def __init__(
-        self, bootstrap: str, connection: Connection, rules: Mapping[int, Rules], users: Collection[str]
+        self,
+        bootstrap: str,
+        connection: Connection,
+        rules: Mapping[int, Rules],
+        users: Collection[str],
+        uncounted: Uncounted,
     ) -> None:
-        self._connection, self._rules, self._users = connection, rules, users
+        self._connection, self._rules, self._users, self._uncounted = connection, rules, users, uncounted
         programs = {number: each.program for number, each in rules.items()}
-        self._recomputation = Recomputation(bootstrap, programs, users)
+        self._recomputation = Recomputation(bootstrap, programs, users, uncounted)
         self._comparison = Comparison(rules, self._recomputation)
 
     async def verdict(self, visible: Visible) -> Verdict:
@@ -297,9 +305,12 @@ class Verification:
             metrics=self._comparison.compared("metric"),
             differences=sorted(confirmed, key=lambda each: each[:5]),
             due=sorted(self._comparison.due),
-            left_out=left_out(self._rules),
+            left_out=[*left_out(self._rules), *self._records_left_out()],
             unsettled=unsettled,
         )
+
+    def _records_left_out(self) -> Iterator[LeftOut]:
+        return (LeftOut("record", *each) for each in self._uncounted.why(self._recomputation.places()))
 
 
 def left_out(rules: Mapping[int, Rules]) -> list[LeftOut]:

@@ -26,7 +26,7 @@ from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
 from processor.kafka.dead_letters import PREFIX
 from projections.notification import notification_id
-from schemas.outcomes import unlocked_id
+from schemas.outcomes import CHALLENGE_COMPLETED, LEVEL_REACHED, REVOKED, UNLOCKED, outcome_id
 from schemas.program import Program
 from schemas.records import Record
 from schemas.state import (
@@ -142,7 +142,7 @@ def log_is_whole(evidence: Evidence) -> Iterator[str]:
 
 def outcomes_are_exact(evidence: Evidence) -> Iterator[str]:
     found = Counter(_id(record) for record in _all(evidence.logs.outcomes))
-    yield from _differences("outcome", found, Counter(_outcome_ids(evidence.expected).values()))
+    yield from _differences("outcome", found, Counter(outcome_ids(evidence.expected)))
     derived = Counter(_id(record) for record in _all(evidence.logs.derived))
     yield from (f"derived event {each} is there {count} times" for each, count in derived.items() if count > 1)
     if len(derived) != evidence.expected.derived:
@@ -155,7 +155,7 @@ def read_models_are_exact(evidence: Evidence) -> Iterator[str]:
 
 def notifications_are_exact(evidence: Evidence) -> Iterator[str]:
     rows = evidence.connection.execute(NOTIFIED).fetchall()
-    wanted = Counter(notification_id(outcome) for outcome in _outcome_ids(evidence.expected).values())
+    wanted = Counter(map(notification_id, outcome_ids(evidence.expected)))
     yield from _differences("notification", Counter(id for id, _, _ in rows), wanted)
     yield from (f"notification {id} has no delivery" for id, _, subscriber in rows if subscriber is None)
     if evidence.delivered is not None:
@@ -238,7 +238,7 @@ INVARIANTS: list[tuple[str, str, Callable[[Evidence], Iterator[str]]]] = [
     ("I2", "the read models equal the reference", read_models_are_exact),
     (
         "I3",
-        "one notification for each award, delivered at least once, never before its row",
+        "one notification for each outcome, delivered at least once, never before its row",
         notifications_are_exact,
     ),
     ("I4", "the states restored from the changelog alone equal the reference", changelog_is_enough),
@@ -303,11 +303,16 @@ def _id(record: Record) -> str:
     return str(json.loads(record.value or b"")["id"])
 
 
-def _outcome_ids(expected: Result) -> dict[Award, str]:
-    return {
-        (user, catalog, key, scope): unlocked_id(catalog, key, user, scope=scope)
-        for user, catalog, key, scope in expected.awards
-    }
+def outcome_ids(expected: Result) -> Iterator[str]:
+    """Of all that is told: awards, those that were lost again among them, revocations, levels and challenges."""
+    for kind, told in ((UNLOCKED, expected.unlocks), (REVOKED, expected.revocations)):
+        for (user, catalog, key, scope), n in told:
+            key, _, tier = key.partition("/")
+            yield outcome_id(kind, catalog, key, user, tier=tier or None, scope=scope, n=n)
+    for user, catalog, level in expected.levels_reached:
+        yield outcome_id(LEVEL_REACHED, catalog, "level", user, scope=str(level))
+    for user, catalog, challenge, day in expected.challenges:
+        yield outcome_id(CHALLENGE_COMPLETED, catalog, challenge, user, scope=day)
 
 
 def _differences(what: str, found: Counter[Any], wanted: Counter[Any]) -> Iterator[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ from aiokafka.admin import RecordsToDelete
 
 from broker.connections import admin
 from broker.controls import read_controls
+from broker.notes import write_note
+from schemas.notes import Suspect
 from tests.commands import Laurel, commands_in
 from tests.integration.demos import wait_until
 from tests.integration.replays import USERS, Deployment, deployed
@@ -74,6 +77,38 @@ def test_what_began_later_and_what_lost_its_beginning_is_left_out(deployment: De
     assert cut.code == 0, cut.out
     assert "0 awards and 0 metrics compared" in cut.out
     assert "has lost all before offset 3, of 20" in cut.out
+
+
+def test_what_is_parked_or_skipped_is_left_out_and_named(
+    servers: Servers,
+    namespace: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with deployed(servers, namespace, tmp_path) as deployment:
+        run = commands_in(deployment.environment, monkeypatch, capsys)
+        worker, _ = deployment.start("worker"), deployment.start("projector")
+        deployment.publish(100)
+        assert deployment.differences(1) == []
+        worker.process.send_signal(signal.SIGINT)
+        worker.process.wait(30)
+        controls = asyncio.run(read_controls(deployment.settings.kafka, deployment.settings.names))
+        start = controls[0].positions[deployment.topic]
+        suspect = Suspect(topic=deployment.topic, start=start, end=start + 1, exits=3, error="E")
+        asyncio.run(write_note(deployment.settings.kafka, deployment.settings.names, 0, suspect))
+        deployment.publish(100)
+        deployment.start("worker")
+
+        parked = run("verify", "--json").json
+        assert (parked["equal"], len(parked["left_out"])) == (True, 1), parked
+        assert (parked["left_out"][0]["key"], parked["records"] < 200) == (f"0 at {start}", True)
+
+        assert run("skip", deployment.topic, "0", f"{start}", "--yes").code == 0
+        wait_until(lambda: run("verify", "--json").json["records"] == 199, "all but what was skipped is counted")
+        skipped = run("verify")
+        assert skipped.code == 0, skipped.out
+        assert f"left out: {deployment.topic}/0 at {start}: an operator skipped it" in skipped.out
 
 
 def versions(deployment: Deployment) -> set[int]:

@@ -21,8 +21,8 @@ from bench.draining import Sample, _drained, cpu_at, cpu_s_of, peak_mb_of
 from bench.language import PLAIN, WHOLE, faults
 from bench.latency import Appended, Seen, Shown, Watched, report, unlocks_of
 from bench.load import Load
-from bench.oracle import expected, is_award
-from bench.outputs import differences
+from bench.oracle import award_line, expected, is_award
+from bench.outputs import differences, outcome_lines
 from bench.peers.engines import event_numbers
 from bench.plot import plot
 from bench.run import Cost
@@ -31,8 +31,10 @@ from processor.evaluator.compile import compile_catalog
 from schemas.catalog import language as spelling
 from schemas.catalog import read_catalog
 from schemas.errors import LaurelError, Precondition
-from schemas.outcomes import Evidence, encode_outcome
+from schemas.outcomes import Evidence, encode_outcome, replay_completed
 from schemas.program import Ledger
+from schemas.records import PlainRecord
+from tests.integration import projections as given
 from tests.integration.projections import outcome as an_outcome
 
 # --- CPU and events, sampled ---
@@ -264,3 +266,19 @@ def test_a_plot_is_an_svg_with_a_mark_for_every_point(tmp_path):
     texts = [element.text for element in svg.iter() if element.text]
     assert len([element for element in svg.iter() if element.tag.endswith("circle")]) == 3
     assert {"µs < per event", "users", "1,000,000", "9.25"} <= set(texts)
+
+
+def test_every_outcome_about_a_user_is_a_line_and_the_end_of_a_replay_is_none():
+    won = given.outcome("ann")
+    told = [won, given.revocation(won), given.level_reached("ann", 3), given.challenge_completed("ann", "two")]
+
+    lines = [line for each in told for line in outcome_lines(PlainRecord(0, 0, b"ann", encode_outcome(each)))]
+    ended = encode_outcome(replay_completed("r", 0, "none", {}, given.EARNED_AT))
+
+    assert lines == [
+        award_line("ann", "first_release", given.EARNED_AT),
+        "ann lost first_release",
+        "ann reached level 3",
+        f"ann completed two on {told[-1].data.day}",
+    ]
+    assert list(outcome_lines(PlainRecord(0, 0, b"r", ended))) == []

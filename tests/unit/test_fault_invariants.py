@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from bench.reference import Result
-from cli.faults.invariants import INVARIANTS, Evidence, Logs, Partitioned, expected_of, in_turn
+from cli.faults.invariants import INVARIANTS, Evidence, Logs, Partitioned, expected_of, in_turn, outcome_ids
 from cli.faults.load import TOPIC, Load, cause_of, records
 from cli.faults.standing import Drained, Standing, Watch
 from cli.settings import Settings
@@ -24,7 +24,6 @@ from processor.kafka.dead_letters import dead_letter
 from processor.kafka.partition import Refusal
 from projections.notification import notification_id
 from schemas.catalog import read_catalog
-from schemas.outcomes import unlocked_id
 from schemas.program import Ledger, Program
 from schemas.records import PlainRecord
 from schemas.state import CONTROL_KEY, Control, decode_control, encode_control
@@ -102,7 +101,7 @@ def evidence() -> Evidence:
     logs = Logs(*({number: list(log) for number, log in part.items()} for part in LOGS))
     ends = {(TOPIC, number): len(log) for number, log in logs.source.items()}
     ends |= {(DERIVED, number): len(log) for number, log in logs.derived.items()}
-    notified = [notification_id(unlocked_id(catalog, key, user)) for user, catalog, key, _ in EXPECTED.awards]
+    notified = [notification_id(each) for each in outcome_ids(EXPECTED)]
     return Evidence(
         logs=logs,
         program=PROGRAM,
@@ -126,6 +125,9 @@ def broken(evidence: Evidence) -> set[str]:
 def test_nothing_is_wrong_with_a_pipeline_that_nothing_happened_to(evidence: Evidence) -> None:
     assert broken(evidence) == set()
     assert EXPECTED.awards
+    assert EXPECTED.revocations
+    assert any(unlock.times for unlock in EXPECTED.unlocks), "earned again"
+    assert EXPECTED.levels_reached
     assert EXPECTED.duplicates
     assert EXPECTED.derived
     assert any(cause_of(record.key) for log in LOGS.source.values() for record in log)
@@ -139,9 +141,22 @@ def lose_an_acknowledged_record(evidence: Evidence) -> Evidence:
     return evidence._replace(acknowledged={*evidence.acknowledged, hash(b"never seen")})
 
 
-def lose_an_outcome(evidence: Evidence) -> Evidence:
-    first(evidence.logs.outcomes).pop()
+def lose_an_outcome(kind: str, evidence: Evidence) -> Evidence:
+    outcomes = first(evidence.logs.outcomes)
+    del outcomes[next(at for at, record in enumerate(outcomes) if kind in record.value.decode())]
     return evidence
+
+
+def lose_an_award(evidence: Evidence) -> Evidence:
+    return lose_an_outcome("achievement_unlocked", evidence)
+
+
+def lose_a_revocation(evidence: Evidence) -> Evidence:
+    return lose_an_outcome("achievement_revoked", evidence)
+
+
+def lose_a_level(evidence: Evidence) -> Evidence:
+    return lose_an_outcome("level_reached", evidence)
 
 
 def double_an_outcome(evidence: Evidence) -> Evidence:
@@ -216,7 +231,9 @@ def leave_something_to_do(evidence: Evidence) -> Evidence:
 
 TAMPERED: list[tuple[Callable[[Evidence], Evidence], set[str]]] = [
     (lose_an_acknowledged_record, {"I0"}),
-    (lose_an_outcome, {"I1"}),
+    (lose_an_award, {"I1"}),
+    (lose_a_revocation, {"I1"}),
+    (lose_a_level, {"I1"}),
     (double_an_outcome, {"I1"}),
     (double_a_derived_event, {"I1", "I6"}),
     (lose_a_notification, {"I3"}),
