@@ -25,7 +25,7 @@ from simulation.plan import Plan, plan
 from simulation.replayer import MemoryNotes
 from simulation.run import simulate
 
-SEEDS_MAX = 1_200
+SEEDS_MAX = 4_000
 OFFSETS = 10**9
 
 

@@ -11,7 +11,7 @@ from projections.progress_view import Stage
 from projections.statements import statements
 from projections.subscription import merge
 from projections.user_achievement import OutcomeRows, add_records
-from projections.user_progress import Followed, latest_states
+from projections.user_progress import Followed, last_records, latest_state
 from schemas.outcomes import encode_outcome
 from schemas.records import PlainRecord
 from schemas.state import CONTROL_KEY
@@ -27,20 +27,18 @@ def followed(*records: PlainRecord, partition: int = 0) -> Followed:
 
 
 def test_only_the_last_state_of_a_user_is_decoded():
-    found = latest_states(
-        [followed(record(0, b"ada"), record(1, b"bob"), record(2, b"ada")), followed(partition=1)]
-    )
+    found = last_records([followed(record(0, b"ada"), record(1, b"bob"), record(2, b"ada")), followed(partition=1)])
 
-    assert {each.user: each.record.offset for each in found} == {"ada": 2, "bob": 1}
+    assert {last.key: last.offset for last, _ in found} == {b"ada": 2, b"bob": 1}
 
 
 def test_the_control_record_is_no_user():
-    assert latest_states([followed(record(0, CONTROL_KEY))]) == []
+    assert not last_records([followed(record(0, CONTROL_KEY))])
 
 
 def test_a_user_id_that_is_no_text_names_the_record():
     with pytest.raises(Undecodable, match="changelog/0 offset 7 "):
-        latest_states([followed(record(7, b"\xff"))])
+        latest_state(record(7, b"\xff"), followed())
 
 
 @pytest.mark.parametrize("value", [None, b"", b"{", b'{"id": 1}', b"\xff", b'"\\u0000'])
