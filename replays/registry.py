@@ -58,16 +58,19 @@ class Undertaking:
 class Registration(Undertaking):
     """Shapes: `retired` are the references of the achievements whose older awards the policy is about; source and
     file are the text of a full one's catalog and what it is called: nobody else hears of it before it is promoted.
+    topic is that of a late one.
     """
 
     retired: Sequence[str] = ()
     source: str | None = None
     file: str | None = None
+    topic: str | None = None
 
     @property
     def names(self) -> list[Named]:
-        """What no other replay may have meanwhile: a metric and an achievement may share a name."""
-        return sorted({*self.muted, *self.filling})
+        """What no other replay may have meanwhile: a metric and an achievement may share a name; a topic is of no
+        catalog."""
+        return sorted({*self.muted, *self.filling, *([("", self.topic)] if self.topic else [])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,8 +186,9 @@ class Registry:
         others = [row for row in held if row[2] != id]
         if others:
             catalog, name, holder = others[0]
+            what = f"'{name}' of catalog '{catalog}'" if catalog else f"topic '{name}'"
             raise Precondition(
-                f"'{name}' of catalog '{catalog}' belongs to replay '{holder}' until that one has ended: wait for "
+                f"{what} belongs to replay '{holder}' until that one has ended: wait for "
                 f"it (`laurel replay status {holder} --watch`), or cancel it (`laurel replay cancel {holder}`)"
             )
 

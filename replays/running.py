@@ -18,6 +18,7 @@ from broker.failpoints import reach
 from broker.topics import places_of
 from processor.replay.job import Task, run
 from processor.replay.ports import Ports, Report, Status
+from replays.belated import job_of
 from replays.intent import program_at
 from replays.orders import orders
 from replays.registry import Registry, Replay, registry_of
@@ -67,6 +68,8 @@ async def run_replay(settings: ReplaySettings, id: str) -> Status:
         await refuse_other_partitions(settings, replay)
         task = task_of(replay, await read_records(settings.kafka, settings.names), settings.names)
         async with world(settings, registry, task) as ports:
+            if replay.kind == "late":
+                return await job_of(settings, replay, task, ports).run()
             return await run(task, ports)
 
 
