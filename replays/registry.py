@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection, errors, sql
 from psycopg.types.json import Jsonb
 
 from processor.replay.ports import Report, Status
@@ -22,6 +22,7 @@ from projections.settings import DatabaseSettings
 from projections.statements import statements
 from schemas.errors import Precondition
 from schemas.replays import Named, Notify, Policy
+from schemas.topics import Names
 
 SQL = statements("registry.sql", "replays")
 WHO = "LAUREL_WHO"
@@ -266,6 +267,12 @@ class Registry:
             if await self._rows("drop", {"id": id}):
                 await self._note("drop", await self.get(id), {})
         return await self.get(id)
+
+    async def shown(self, names: Names) -> dict[int, int]:
+        """How far the outcomes of another namespace are in its read models, by partition."""
+        schema = sql.Identifier(names.postgres_schema)
+        statement = sql.SQL(SQL["shown"].decode()).format(schema=schema)
+        return dict(await (await self._connection.execute(statement, {"topic": names.outcomes})).fetchall())
 
     async def source(self, id: str) -> Source:
         """Of a full one."""

@@ -31,7 +31,7 @@ from schemas.program import Ledger
 SAID_OF_KIND = {
     "sweep": "sweep: every metric is there, so the past is read for who has earned it, and when",
     "fold_and_merge": "fold and merge: the past is folded aside up to a cut, and merged into what counts since",
-    "full": "full reprocessing: not built; `laurel replay start` refuses it",
+    "full": "full reprocessing: everything is folded anew beside what runs, compared, and promoted",
     "nothing": "nothing to replay: `laurel catalog publish` is enough",
 }
 

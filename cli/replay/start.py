@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -21,6 +23,7 @@ from cli.output import JsonLines, print_json, stderr
 from cli.replay.ending import exit_code
 from cli.replay.late import FromOption, TopicOption, UntilOption, UsersOption, refuse_mixed, wish_for
 from cli.replay.options import JsonOption
+from cli.replay.processes import employ
 from cli.replay.standing import Standing, page
 from cli.replay.status import follow
 from cli.settings import Settings
@@ -138,8 +141,8 @@ def carry_out(settings: ReplaySettings, id: str) -> Standing:
 async def _beside(settings: ReplaySettings, id: str) -> Standing:
     """Its last standing. Raises: what a server's client raises when it went away."""
     async with registry_of(settings) as registry:
-        with shown(id) as show:
-            work = asyncio.ensure_future(run_to_end(settings, id))
+        with ended_alike(), shown(id) as show:
+            work = asyncio.ensure_future(run_to_end(settings, id, employ))
             watching = asyncio.ensure_future(follow(registry, id, show))
             try:
                 await asyncio.wait([work, watching], return_when=asyncio.FIRST_COMPLETED)
@@ -150,6 +153,19 @@ async def _beside(settings: ReplaySettings, id: str) -> Standing:
                 work.cancel()
                 watching.cancel()
                 await asyncio.gather(work, watching, return_exceptions=True)
+
+
+@contextmanager
+def ended_alike() -> Iterator[None]:
+    """SIGTERM ends us as Ctrl-C does: by leaving, with all that we have started."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager
