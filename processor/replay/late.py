@@ -219,14 +219,16 @@ class LateJob(Job):
 
     async def _send_late(self, partition: int, chosen: Sequence[int]) -> None:
         stretch = Stretch(self._late.topic, partition, chosen[0], chosen[-1] + 1)
-        meter, wanted, sent = Meter(self._ports, partition, "filling", [stretch]), {*chosen}, 0
+        meter, wanted = Meter(self._ports, partition, "filling", [stretch]), {*chosen}
+        users: set[bytes | None] = set()
         async with aclosing(self._world.records(stretch)) as parts:
             async for part in parts:
                 found = [record for record in part.records if record.offset in wanted]
-                sent += await self._send(partition, self._orders(partition, found))
-                await meter.show(stretch.topic, part.end, sent)
+                await self._send(partition, self._orders(partition, found))
+                users.update(record.key for record in found)
+                await meter.show(stretch.topic, part.end, len(users))
                 await self._watch.go_on()
-        await meter.finish(sent)
+        await meter.finish(len(users))
 
     def _orders(self, partition: int, records: Sequence[Record]) -> Iterator[Addressed]:
         for record in records:
