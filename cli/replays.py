@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from cli.replay import diff, plan, start, status, verdicts
+from cli.replay import diff, plan, promotion, start, status, verdicts
 
 app = typer.Typer(no_args_is_help=True, help="Give what people have already earned: online, exactly, unnoticed.")
 
@@ -15,3 +15,5 @@ app.command("pause")(verdicts.pause)
 app.command("resume")(verdicts.resume)
 app.command("cancel")(verdicts.cancel)
 app.command("diff")(diff.diff)
+app.command("promote")(promotion.promote)
+app.command("drop")(promotion.drop)

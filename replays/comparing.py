@@ -35,6 +35,8 @@ class Changed(NamedTuple):
 class Diff(NamedTuple):
     """Shapes: shifted are given again, of another date; unchanged counts the catalog's other awards.
 
+    shadow, where its own awards are compared, of a full one that is not promoted.
+
     Units: points_before are those of the catalog without this replay; inflation, a share of them.
     """
 
@@ -51,6 +53,7 @@ class Diff(NamedTuple):
     points_after: int
     inflation: float | None
     sample: dict[str, list[Changed]]
+    shadow: str | None = None
 
 
 def diff(connection: Connection, replay: Replay, count: int) -> Diff:

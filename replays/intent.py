@@ -59,8 +59,14 @@ async def intend(
     together = sorted([*others, program], key=lambda each: each.catalog)
     new = Program(catalogs=together, ledger=ledger, derived=names.derived, commands=names.commands)
     found = changes(running, new, unfinished_in(controls.values()), wanted)
-    lost = await lost_beginnings(bootstrap, await places_of(bootstrap, found.types)) if found.types else []
+    topics = all_topics(new) if found.kind == "full" else [*found.types]
+    lost = await lost_beginnings(bootstrap, await places_of(bootstrap, topics)) if topics else []
     return Intent(program, versions, running, new, found, await partitions_of(bootstrap, names), lost)
+
+
+def all_topics(program: Program) -> list[str]:
+    """What everything is folded from: what is derived of it is derived anew."""
+    return [topic for topic in program.sources if topic != program.derived]
 
 
 def running_versions(records: Sequence[CatalogRecord], controls: Collection[Control]) -> dict[str, int]:
@@ -99,9 +105,7 @@ def refuse(intent: Intent, accept_truncated: bool, policy: Policy) -> None:
     found, catalog = intent.changes, intent.catalog
     named = f"version {catalog.version} of catalog '{catalog.catalog}'"
     if found.kind == "full":
-        raise Precondition(
-            f"{named} takes a full reprocessing, which this version of Laurel does not do: {'; '.join(found.why)}"
-        )
+        refuse_full(intent, named)
     if found.kind == "nothing" and (policy == "keep" or not (found.removed or found.harder)):
         raise Precondition(
             f"{named} has nothing to replay, {'; '.join(found.why)}: publish it with `laurel catalog publish`"
@@ -115,4 +119,16 @@ def refuse(intent: Intent, accept_truncated: bool, policy: Policy) -> None:
         others = f", and {len(intent.lost) - 1} more partitions likewise" if len(intent.lost) > 1 else ""
         raise Precondition(
             f"{intent.lost[0]}{others}: what came before would not count. Say --accept-truncated if that is meant"
+        )
+
+
+def refuse_full(intent: Intent, named: str) -> None:
+    """Raises: Precondition when not even folding everything anew makes up for it."""
+    if intent.changes.wanted:
+        raise Precondition(f"the past of this cannot be looked at alone: {'; '.join(intent.changes.why)}")
+    unread = sorted({*all_topics(intent.running)} - {*all_topics(intent.new)})
+    if unread:
+        raise Precondition(
+            f"{named} does not read {', '.join(unread)} any more, and a full reprocessing comes to where the "
+            "present version stands in every topic: go on declaring one of its events"
         )

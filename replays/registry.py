@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection, errors, sql
 from psycopg.types.json import Jsonb
 
 from processor.replay.ports import Report, Status
@@ -22,6 +22,7 @@ from projections.settings import DatabaseSettings
 from projections.statements import statements
 from schemas.errors import Precondition
 from schemas.replays import Named, Notify, Policy
+from schemas.topics import Names
 
 SQL = statements("registry.sql", "replays")
 WHO = "LAUREL_WHO"
@@ -58,16 +59,19 @@ class Undertaking:
 class Registration(Undertaking):
     """Shapes: `retired` are the references of the achievements whose older awards the policy is about; source and
     file are the text of a full one's catalog and what it is called: nobody else hears of it before it is promoted.
+    topic is that of a late one.
     """
 
     retired: Sequence[str] = ()
     source: str | None = None
     file: str | None = None
+    topic: str | None = None
 
     @property
     def names(self) -> list[Named]:
-        """What no other replay may have meanwhile: a metric and an achievement may share a name."""
-        return sorted({*self.muted, *self.filling})
+        """What no other replay may have meanwhile: a metric and an achievement may share a name; a topic is of no
+        catalog."""
+        return sorted({*self.muted, *self.filling, *([("", self.topic)] if self.topic else [])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,8 +187,9 @@ class Registry:
         others = [row for row in held if row[2] != id]
         if others:
             catalog, name, holder = others[0]
+            what = f"'{name}' of catalog '{catalog}'" if catalog else f"topic '{name}'"
             raise Precondition(
-                f"'{name}' of catalog '{catalog}' belongs to replay '{holder}' until that one has ended: wait for "
+                f"{what} belongs to replay '{holder}' until that one has ended: wait for "
                 f"it (`laurel replay status {holder} --watch`), or cancel it (`laurel replay cancel {holder}`)"
             )
 
@@ -262,6 +267,12 @@ class Registry:
             if await self._rows("drop", {"id": id}):
                 await self._note("drop", await self.get(id), {})
         return await self.get(id)
+
+    async def shown(self, names: Names) -> dict[int, int]:
+        """How far the outcomes of another namespace are in its read models, by partition."""
+        schema = sql.Identifier(names.postgres_schema)
+        statement = sql.SQL(SQL["shown"].decode()).format(schema=schema)
+        return dict(await (await self._connection.execute(statement, {"topic": names.outcomes})).fetchall())
 
     async def source(self, id: str) -> Source:
         """Of a full one."""

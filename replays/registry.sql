@@ -24,6 +24,10 @@ limit 1;
 -- name: lead
 select pg_try_advisory_lock(hashtextextended('laurel/' || current_schema() || '/replay/' || %(id)s, 0));
 
+-- name: shown
+-- How far the read models of another schema are.
+select partition, min(next_position) from {schema}.projection_position where topic = %(topic)s group by partition;
+
 -- name: source
 select source, file from replay where id = %(id)s;
 

@@ -18,9 +18,12 @@ from broker.failpoints import reach
 from broker.topics import places_of
 from processor.replay.job import Task, run
 from processor.replay.ports import Ports, Report, Status
+from replays.belated import job_of
 from replays.intent import program_at
 from replays.orders import orders
+from replays.processes import Employ
 from replays.registry import Registry, Replay, registry_of
+from replays.reprocessing import reprocess
 from replays.settings import ReplaySettings
 from replays.sources import SourceLog
 from replays.steps import CLOSE, DECIDE
@@ -57,7 +60,7 @@ class Row:
         await self._registry.end(self._id, status, failure)
 
 
-async def run_replay(settings: ReplaySettings, id: str) -> Status:
+async def run_replay(settings: ReplaySettings, id: str, employ: Employ) -> Status:
     """Carry a replay out to its end. Any number of processes may, at once or one after the other.
 
     Raises: LaurelError for what it cannot go on with; what a server's client raises when it went away.
@@ -65,23 +68,27 @@ async def run_replay(settings: ReplaySettings, id: str) -> Status:
     async with registry_of(settings) as registry:
         replay = await registry.get(id)
         await refuse_other_partitions(settings, replay)
+        if replay.kind == "full":
+            return await reprocess(settings, registry, replay, employ)
         task = task_of(replay, await read_records(settings.kafka, settings.names), settings.names)
         async with world(settings, registry, task) as ports:
+            if replay.kind == "late":
+                return await job_of(settings, replay, task, ports).run()
             return await run(task, ports)
 
 
-async def run_to_end(settings: ReplaySettings, id: str) -> None:
+async def run_to_end(settings: ReplaySettings, id: str, employ: Employ) -> None:
     """As `run_replay`, and also through pauses; what it cannot go on with is written beside the replay."""
     async with registry_of(settings) as registry:
         while not (await registry.get(id)).has_ended:
-            await carry_out(settings, id)
+            await carry_out(settings, id, employ)
             await asyncio.sleep(LOOK_S)
 
 
-async def carry_out(settings: ReplaySettings, id: str) -> None:
+async def carry_out(settings: ReplaySettings, id: str, employ: Employ) -> None:
     """As far as it goes now. Raises: what a server's client raises when it went away; then another may go on."""
     try:
-        await run_replay(settings, id)
+        await run_replay(settings, id, employ)
     except SERVER_ERRORS:
         raise
     except Exception as error:

@@ -9,6 +9,7 @@ import structlog
 from broker.topics import places_of
 from projections.telemetry import serve_metrics
 from projections.worker import await_answers, leaving_when_lost, pause, stopping_on_signals
+from replays.processes import Employ
 from replays.registry import Registry, registry_of
 from replays.running import LOOK_S, SERVER_ERRORS, carry_out
 from replays.settings import ReplaySettings
@@ -19,7 +20,7 @@ Tasks = dict[str, asyncio.Task[None]]
 log = structlog.get_logger(__name__)
 
 
-async def serve(settings: ReplaySettings) -> None:
+async def serve(settings: ReplaySettings, employ: Employ) -> None:
     """Until SIGTERM or SIGINT: what is under way then goes on with the next replayer, from the owners' notes.
 
     Raises: Precondition when something must be done first, LaurelError when a supervisor must start it again.
@@ -29,7 +30,7 @@ async def serve(settings: ReplaySettings) -> None:
     serve_metrics(settings.metrics_port, REGISTRY)
     log.info("replays are carried out")
     with leaving_when_lost(*SERVER_ERRORS):
-        await serve_until(settings, stopping)
+        await serve_until(settings, stopping, employ)
     log.info("stopped")
 
 
@@ -44,12 +45,12 @@ async def await_servers(settings: ReplaySettings) -> None:
     await await_answers(check, settings.start_timeout_s)
 
 
-async def serve_until(settings: ReplaySettings, stopping: asyncio.Event) -> None:
+async def serve_until(settings: ReplaySettings, stopping: asyncio.Event, employ: Employ) -> None:
     tasks: Tasks = {}
     try:
         async with registry_of(settings) as registry:
             while not stopping.is_set():
-                await begin(settings, registry, tasks)
+                await begin(settings, registry, tasks, employ)
                 await finish(registry, tasks)
                 CARRIED_OUT.set(len(tasks))
                 await pause(stopping, LOOK_S)
@@ -59,12 +60,12 @@ async def serve_until(settings: ReplaySettings, stopping: asyncio.Event) -> None
         await asyncio.gather(*tasks.values(), return_exceptions=True)
 
 
-async def begin(settings: ReplaySettings, registry: Registry, tasks: Tasks) -> None:
+async def begin(settings: ReplaySettings, registry: Registry, tasks: Tasks, employ: Employ) -> None:
     """A task for every replay that is under way and has none."""
     for id in await registry.under_way():
         if id not in tasks:
             log.info("replay is carried out", replay=id)
-            tasks[id] = asyncio.create_task(carry_out(settings, id))
+            tasks[id] = asyncio.create_task(carry_out(settings, id, employ))
 
 
 async def finish(registry: Registry, tasks: Tasks) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,11 +15,14 @@ from replays.intent import Intent, intend, refuse
 from replays.planning import refuse_outdated
 from replays.registry import Dates, Registration, Registry, Replay, registry_of
 from replays.settings import ReplaySettings
+from replays.shadow import refuse_leftovers, shadow_namespace
+from replays.space import refuse_no_space, space_for
 from schemas.catalog import read_catalog
 from schemas.catalog.meaning import catalog_hash
 from schemas.errors import LaurelError, Precondition
 from schemas.program import CatalogProgram
 from schemas.replays import Named, Notify, Policy
+from schemas.topics import Names
 
 ENDED = ("done", "cancelled")
 
@@ -66,10 +70,21 @@ async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wi
     refuse_approximate(wish)
     if wish.plan is not None:
         refuse_outdated(wish.plan, intent)
-    registration = registration_of(id, intent, wish)
+    registration = registration_of(id, intent, wish, settings.names)
+    await registry.refuse_beside(id, registration.kind)
     await registry.refuse_taken(id, registration.names)
-    await submit_record(settings.kafka, settings.names, wish.text, wish.file_name, compile_catalog)
+    if registration.kind == "full":
+        await refuse_no_room(settings, registration)
+    else:
+        await submit_record(settings.kafka, settings.names, wish.text, wish.file_name, compile_catalog)
     return await registry.start(registration)
+
+
+async def refuse_no_room(settings: ReplaySettings, registration: Registration) -> None:
+    """Raises: Precondition when there is no space for a shadow, or something in its place."""
+    assert registration.shadow is not None, "a full one has a shadow"
+    await refuse_leftovers(settings, Names(registration.shadow, follows=settings.namespace))
+    refuse_no_space(await space_for(settings), settings.replay_space_reserve)
 
 
 async def refuse_repeated(registry: Registry, catalog: CatalogProgram) -> None:
@@ -110,9 +125,17 @@ def _same(found: Replay, wish: Wish) -> Replay:
     return found
 
 
-def registration_of(id: str, intent: Intent, wish: Wish) -> Registration:
+def registration_of(id: str, intent: Intent, wish: Wish, names: Names) -> Registration:
+    """What a full one retires and brings is known to nobody before it is promoted."""
+    told = registration_of_part(id, intent, wish)
+    if intent.changes.kind != "full":
+        return told
+    alone = replace(told, kind="full", muted=(), filling=(), retired=())
+    return replace(alone, shadow=shadow_namespace(names, id), source=wish.text, file=wish.file_name)
+
+
+def registration_of_part(id: str, intent: Intent, wish: Wish) -> Registration:
     catalog, found = intent.catalog, intent.changes
-    assert found.kind != "full", "it was refused"
     return Registration(
         id=id,
         kind="fold_and_merge" if found.kind == "fold_and_merge" else "sweep",  # perhaps for its policy alone

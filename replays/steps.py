@@ -2,9 +2,26 @@
 
 from __future__ import annotations
 
-from schemas.replays import Activate, Base, Cancel, Done, End, Facts, Late, Prepare, Publish, ReplayOrder, Revoke
+from schemas.replays import (
+    Activate,
+    Base,
+    Cancel,
+    Done,
+    End,
+    Facts,
+    Hold,
+    Late,
+    Prepare,
+    Promote,
+    Publish,
+    Release,
+    ReplayOrder,
+    Revoke,
+    Settle,
+)
 
 PREPARE, BASE, END, DECIDE, ACTIVATE, FACTS, REVOKE, DONE, CANCEL, CLOSE = range(1, 11)
+HOLD, SETTLE, PROMOTE, RELEASE = range(11, 15)
 
 STEPS: dict[type[ReplayOrder], int] = {
     Publish: PREPARE,
@@ -17,6 +34,10 @@ STEPS: dict[type[ReplayOrder], int] = {
     Revoke: REVOKE,
     Done: DONE,
     Cancel: CANCEL,
+    Hold: HOLD,
+    Settle: SETTLE,
+    Promote: PROMOTE,
+    Release: RELEASE,
 }
 
 

@@ -93,7 +93,8 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     Units: first_day and end_day are days since 1970. Shapes: `freezes` are event types that give a streak a
     freeze each; `grace` is how many missed days in a row it bridges by itself; `edges` is the slot (bytes) of a
-    streak's edge days, those with an event near the date line, None in programs of before.
+    streak's edge days, those with an event near the date line, None in programs of before; `used` that
+    (none) of how many freezes its chains have used, None without freezes and in programs of before.
     """
 
     key: str
@@ -112,6 +113,7 @@ class MetricSpec(msgspec.Struct, frozen=True, kw_only=True):
     grace: int = 0
     freezes: list[Feed] = []
     edges: int | None = None
+    used: int | None = None
 
     @property
     def undoable(self) -> bool:
@@ -308,10 +310,10 @@ class Ledger(msgspec.Struct, frozen=True, kw_only=True):
     Shapes: `slots` holds the default of every slot after the fixed head of the state, in order; `marks` maps a
     topic, `windows` topic/type, `metrics` catalog/key#hash-of-its-meaning (xp: catalog/xp, which keeps what was
     given when its rules change) to a (first) slot; `extras` maps what else is kept to a slot: scopes/catalog/key,
-    level/catalog, claims/catalog, edges/ and the identity of a streak, `@replays` and `@deferred`, which ledgers of
-    before get with their next version; `awards` maps catalog/key and catalog/key/tier, catalog/@challenge/key, and
-    metric>=threshold of a remembered condition, to a number. Derived types stand under `@derived`, claims of
-    challenges under `@commands`.
+    level/catalog, claims/catalog, edges/ and the identity of a streak, used/ and that of one with freezes,
+    `@replays` and `@deferred`, which ledgers of before get with their next version; `awards` maps catalog/key and
+    catalog/key/tier, catalog/@challenge/key, and metric>=threshold of a remembered condition, to a number. Derived
+    types stand under `@derived`, claims of challenges under `@commands`.
     """
 
     slots: list[Default] = []

@@ -21,8 +21,9 @@ with its own time. `length` is that of the chain that ends with the latest activ
 days they are dated, in order.
 
 Slots that are no metric's: the hashes of the scopes won (8 bytes each), the highest level told, the claims of the
-last days, the edge days of a streak: days with an event near the date line (schemas/streaks.py), and what running
-replays did to the user (processor/evaluator/replays.py).
+last days, the edge days of a streak: days with an event near the date line (schemas/streaks.py), how many
+freezes its chains have used (none: not reckoned yet), and what running replays did to the user
+(processor/evaluator/replays.py).
 """
 
 from __future__ import annotations

@@ -11,6 +11,7 @@ import struct
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 RUN = struct.Struct(">ii")  # first day, last day
 EDGE = struct.Struct(">ihh")  # day, least and greatest offset from UTC in minutes, of those near the date line
@@ -40,8 +41,16 @@ def chains(runs: Iterable[Run], grace: int, freezes: Sequence[int], joined: Coll
     return found
 
 
-def lengths(runs: Iterable[Run], grace: int, freezes: Sequence[int], joined: Collection[int]) -> tuple[int, int]:
-    """The active days of the longest of the chains, and of the last one. Hot: what `chains` says, without them."""
+class Lengths(NamedTuple):
+    """The active days of the longest of the chains, and of the last one; how many freezes all of them use."""
+
+    longest: int
+    last: int
+    used: int
+
+
+def lengths(runs: Iterable[Run], grace: int, freezes: Sequence[int], joined: Collection[int]) -> Lengths:
+    """Hot: what `chains` says, without them."""
     longest = length = used = 0
     before: int | None = None
     for first, last in runs:
@@ -54,7 +63,7 @@ def lengths(runs: Iterable[Run], grace: int, freezes: Sequence[int], joined: Col
             used += needed
         length += last - first + 1
         before = last
-    return max(longest, length), length
+    return Lengths(max(longest, length), length, used)
 
 
 def _needed(last: int, first: int, grace: int, joined: Collection[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -14,11 +15,14 @@ from cli.catalog_files import CatalogFile, loaded
 from cli.kafka import run
 from cli.output import print_json, progress
 from cli.postgres import read_models
+from cli.replay import late
+from cli.replay.late import FromOption, TopicOption, UntilOption, refuse_mixed, wish_for
 from cli.replay.options import JsonOption
 from cli.replay.start import replay_settings
 from cli.settings import Settings
 from cli.verify import UsersOption, users_in
 from processor.evaluator.compile import compile_catalog
+from replays.belated import Wish
 from replays.intent import Intent, intend
 from replays.planning import Plan, planned
 from schemas.catalog import read_catalog
@@ -27,21 +31,41 @@ from schemas.program import Ledger
 SAID_OF_KIND = {
     "sweep": "sweep: every metric is there, so the past is read for who has earned it, and when",
     "fold_and_merge": "fold and merge: the past is folded aside up to a cut, and merged into what counts since",
-    "full": "full reprocessing: not built; `laurel replay start` refuses it",
+    "full": "full reprocessing: everything is folded anew beside what runs, compared, and promoted",
     "nothing": "nothing to replay: `laurel catalog publish` is enough",
 }
 
 
 def plan(
-    catalog: Annotated[str, typer.Option("--catalog", metavar="FILE", help="The new version.")],
+    catalog: Annotated[str | None, typer.Option("--catalog", metavar="FILE", help="The new version.")] = None,
+    topic: TopicOption = None,
+    since: FromOption = None,
+    until: UntilOption = None,
     users: UsersOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a replay of a catalog's new version would do: what changes, how and why, who gains what, how many
     notices would go out, how long it takes, and whether the log has lost its beginning. Changes nothing.
 
-    It folds the whole past aside, as the replay itself does: it takes about as long.
+    It folds the whole past aside, as the replay itself does: it takes about as long. With --topic: what of a
+    stretch was not counted then and can be read now, what is refused still, and what folding it late would give.
     """
+    refuse_mixed(catalog, topic, since, until)
+    if topic is not None:
+        tell_stretch(wish_for(topic, since, until, users), as_json)
+    elif catalog is not None:
+        tell_version(catalog, users, as_json)
+
+
+def tell_stretch(wish: Wish, as_json: bool) -> None:
+    told = run(late.planned(replay_settings(Settings()), wish))
+    if as_json:
+        print_json(late.as_told(told))
+    else:
+        print("\n".join(late.plan_told(told)))
+
+
+def tell_version(catalog: str, users: Path | None, as_json: bool) -> None:
     file, settings = loaded(catalog), Settings()
     intent, before = run(_intended(settings, file))
     told = counted(settings, intent, set(users_in(users)) if users else None)

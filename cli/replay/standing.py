@@ -10,10 +10,10 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from replays.registry import PartitionProgress, Registry, Replay, Word
+from replays.registry import LEVEL, PartitionProgress, Registry, Replay, Word
 
 STILL_S = 30.0
-UNDER_WAY = ("running", "activating", "cancelling")
+UNDER_WAY = ("running", "promoting", "activating", "cancelling")
 
 
 class Standing(NamedTuple):
@@ -38,6 +38,12 @@ class Standing(NamedTuple):
         return sum(max(0, each.of - each.position) for each in self.partitions) / self.rate
 
     @property
+    def is_level(self) -> bool:
+        """Whether the shadow of a full one is where live is."""
+        phases = {each.phase for each in self.partitions}
+        return self.replay.kind == "full" and self.replay.status == "running" and phases == {LEVEL}
+
+    @property
     def figures(self) -> dict[str, Any]:
         """For a line of progress."""
         phases = sorted({each.phase for each in self.partitions})
@@ -52,6 +58,7 @@ class Standing(NamedTuple):
             "rate": self.rate and round(self.rate),
             "seconds_left": self.seconds_left and round(self.seconds_left, 1),
             "is_still": self.is_still,
+            "is_level": self.is_level,
             "paused_by": self.paused and self.paused.who,
             "paused_at": self.paused and self.paused.at,
         }
@@ -77,10 +84,31 @@ def _lines(standing: Standing) -> list[str]:
     return [
         f"{replay.id}: {_status(standing)}",
         f"{kind} for version {replay.version} of catalog '{replay.catalog}', hash {replay.sha256[:12]}",
-        f"new metrics {_names(replay.filling)}; new awards {_names(replay.muted)}",
+        _what(replay),
         f"notify {replay.notify}, policy {replay.policy}, dates {replay.dates}; "
         f"by {replay.who}, {replay.created_at:%Y-%m-%d %H:%M:%S} UTC",
+        *_next_step(standing),
     ]
+
+
+def _what(replay: Replay) -> str:
+    if replay.shadow is not None:
+        gone = f", gone since {replay.dropped_at:%Y-%m-%d %H:%M} UTC" if replay.dropped_at else ""
+        return f"everything folded anew in namespace '{replay.shadow}'{gone}"
+    return f"new metrics {_names(replay.filling)}; new awards {_names(replay.muted)}"
+
+
+def _next_step(standing: Standing) -> list[str]:
+    """Of a full one, which goes on only when it is told to."""
+    replay, id = standing.replay, standing.replay.id
+    if replay.kind != "full":
+        return []
+    if standing.is_level:
+        given_up = [f"not promoted: {replay.failure}"] if replay.failure else []
+        return [*given_up, f"ready: `laurel replay diff {id}`, then `laurel replay promote {id}`"]
+    if replay.status == "done" and replay.dropped_at is None:
+        return [f"its shadow is there still: `laurel replay drop {id}` takes it away"]
+    return []
 
 
 def _status(standing: Standing) -> str:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -19,11 +21,14 @@ from cli.catalog_files import loaded
 from cli.kafka import run
 from cli.output import JsonLines, print_json, stderr
 from cli.replay.ending import exit_code
+from cli.replay.late import FromOption, TopicOption, UntilOption, UsersOption, refuse_mixed, wish_for
 from cli.replay.options import JsonOption
+from cli.replay.processes import employ
 from cli.replay.standing import Standing, page
 from cli.replay.status import follow
 from cli.settings import Settings
 from projections.telemetry import configure_logs
+from replays.belated import start as start_late
 from replays.registry import Dates, Replay, registry_of
 from replays.running import SERVER_ERRORS, run_to_end
 from replays.settings import ReplaySettings
@@ -34,7 +39,11 @@ from schemas.replays import Notify, Policy
 
 
 def start(
-    catalog: Annotated[str, typer.Option("--catalog", metavar="FILE", help="The new version.")],
+    catalog: Annotated[str | None, typer.Option("--catalog", metavar="FILE", help="The new version.")] = None,
+    topic: TopicOption = None,
+    since: FromOption = None,
+    until: UntilOption = None,
+    users: UsersOption = None,
     id: Annotated[
         str | None, typer.Option("--id", metavar="NAME", help="Instead of one made of its content.")
     ] = None,
@@ -59,17 +68,22 @@ def start(
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Start a replay of a catalog's new version, which publishes it. The same once more shows what was started.
+    """Start a replay of a catalog's new version, which publishes it; or, with --topic, of a stretch of a topic that
+    can be read now and could not be then. The same once more shows what was started.
 
     Without --wait a running `laurel replayer` carries it out. With --wait the exit code is 0 when it is done, 3
     when it is done with dead letters, 1 when it failed. 4 says what must be done before it can start: nothing was
     written then.
     """
     arm_from_environment()
-    file, settings = loaded(catalog), replay_settings(Settings())
-    told = plan_in(plan) if plan else None
-    wish = Wish(file.text, file.name, id, notify, policy, dates, accept_truncated, plan=told)
-    replay = run(start_replay(settings, wish))
+    refuse_mixed(catalog, topic, since, until)
+    settings = replay_settings(Settings())
+    if topic is not None:
+        replay = run(start_late(settings, wish_for(topic, since, until, users, id, notify, accept_truncated)))
+    else:
+        file, told = loaded(catalog or ""), plan_in(plan) if plan else None
+        wish = Wish(file.text, file.name, id, notify, policy, dates, accept_truncated, plan=told)
+        replay = run(start_replay(settings, wish))
     if not wait:
         tell(replay, as_json)
         return
@@ -127,8 +141,8 @@ def carry_out(settings: ReplaySettings, id: str) -> Standing:
 async def _beside(settings: ReplaySettings, id: str) -> Standing:
     """Its last standing. Raises: what a server's client raises when it went away."""
     async with registry_of(settings) as registry:
-        with shown(id) as show:
-            work = asyncio.ensure_future(run_to_end(settings, id))
+        with ended_alike(), shown(id) as show:
+            work = asyncio.ensure_future(run_to_end(settings, id, employ))
             watching = asyncio.ensure_future(follow(registry, id, show))
             try:
                 await asyncio.wait([work, watching], return_when=asyncio.FIRST_COMPLETED)
@@ -139,6 +153,19 @@ async def _beside(settings: ReplaySettings, id: str) -> Standing:
                 work.cancel()
                 watching.cancel()
                 await asyncio.gather(work, watching, return_exceptions=True)
+
+
+@contextmanager
+def ended_alike() -> Iterator[None]:
+    """SIGTERM ends us as Ctrl-C does: by leaving, with all that we have started."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -57,7 +57,7 @@ from schemas.state import HEAD_SLOTS, slots_of
 from schemas.zones import EPOCH_DAY
 
 LATER_IN_FEEDS = frozenset({"amount", "of"})
-LATER_IN_METRICS = frozenset({"origin", "first_day", "end_day", "every", "grace", "freezes", "edges"})
+LATER_IN_METRICS = frozenset({"origin", "first_day", "end_day", "every", "grace", "freezes", "edges", "used"})
 
 
 def compile_catalog(catalog: model.Catalog, ledger: Ledger) -> tuple[CatalogProgram, Ledger]:
@@ -114,6 +114,10 @@ class Numbering:
 
     def extra(self, identity: str, slot: Default) -> int:
         return self._given(self._extras, identity, (slot,))
+
+    def may_keep(self, extra: str, metric: str) -> bool:
+        """Whether all programs with this metric keep this beside it: one of before would leave it behind."""
+        return extra in self._extras or metric not in self._metrics
 
     def award(self, identity: str) -> int:
         return self._awards.setdefault(identity, len(self._awards))
@@ -177,10 +181,12 @@ class Metrics:
 
     def _place(self, spec: MetricSpec) -> MetricSpec:
         identity = self._identity(spec)
+        keeps_used = bool(spec.freezes) and self._numbering.may_keep(f"used/{identity}", identity)
         placed = replace(spec, slot=self._numbering.metric(identity, slots_of(spec)))
         if spec.kind != "streak":
             return placed
-        return replace(placed, edges=self._numbering.extra(f"edges/{identity}", "bytes"))
+        used = self._numbering.extra(f"used/{identity}", "none") if keeps_used else None
+        return replace(placed, edges=self._numbering.extra(f"edges/{identity}", "bytes"), used=used)
 
     def _identity(self, spec: MetricSpec) -> str:
         """Catalog, key and a hash of all that decides the value: the topics of its events and the zone among it."""

@@ -68,9 +68,8 @@ class Experience:
         """Returns what is crossed."""
         if self._filling is not None:
             self._filling.begin(state)
-        before = xp.value_of(state, self._slot)
-        xp.give(state, self._slot, amount, at)
-        return self._thresholds.between(before, xp.value_of(state, self._slot), state[self._slot + 2]) or ()
+        before, after = xp.given(state, self._slot, amount, at)
+        return self._thresholds.between(before, after, state[self._slot + 2]) or ()
 
     def take_back(self, state: State, amount: int, at: datetime) -> list[Entry]:
         """Returns what may be lost."""

@@ -168,6 +168,8 @@ class Cutting:
         if metric.edges is not None:
             own = replace(own, edges=self._numbering.extra(f"edges/{identity}", "bytes"))
             spans.append(Span(own.edges or 0, metric.edges, 1))
+        if metric.used is not None:  # follows from the others: it is no part of what is sent
+            own = replace(own, used=self._numbering.extra(f"used/{identity}", "none"))
         self._spans += spans if is_filling else []
         return own
 

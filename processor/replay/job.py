@@ -21,6 +21,7 @@ from processor.replay.ports import Addressed, Ports, Report, Status, Stretch
 from processor.replay.revocations import Ended, Revocations
 from processor.replay.spool import Spool
 from processor.replay.winners import winners_of
+from schemas.errors import LaurelError
 from schemas.program import Program
 from schemas.replays import (
     Activate,
@@ -317,6 +318,7 @@ class Job:
         """Wait until every partition is in one of these phases."""
         while True:
             notes = await self._notes()
+            _refuse_too_many(notes)
             there = [note for note in notes.values() if note.phase in phases]
             if len(there) == self._task.partitions:
                 return notes
@@ -405,6 +407,17 @@ class Meter:
         position = sum(self._positions.values()) - sum(self._starts.values())
         rate = position / (now - self._began) if now > self._began else None
         await self._ports.registry.report(Report(self._partition, self._phase, position, self._of, users, rate))
+
+
+def _refuse_too_many(notes: Mapping[int, ReplayNote]) -> None:
+    """Raises: LaurelError when a partition can never be ready: another process found more users."""
+    for partition, note in notes.items():
+        if note.phase == "filling" and note.expected is not None and note.users > note.expected:
+            raise LaurelError(
+                f"partition {partition} has the past of {note.users} users, and {note.expected} were found in the "
+                "end: its log has lost records since the replay began; cancel it, and start it under another "
+                "--id with --accept-truncated"
+            )
 
 
 def _in_batches(orders: Iterable[Addressed]) -> Iterator[list[Addressed]]:

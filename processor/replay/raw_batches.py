@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from struct import Struct
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from aiokafka.codec import gzip_decode, lz4_decode, snappy_decode, zstd_decode
 from aiokafka.record.control_record import ABORT_MARKER, ControlRecord
 from aiokafka.record.default_records import DefaultRecordBatch
 
 from broker.parsing import TolerantBatch
-from processor.replay.wanted import Wanted
 from schemas.errors import LaurelError
 from schemas.records import Record
 
@@ -87,10 +86,17 @@ def _is_abort_marker(batch: RawBatch) -> bool:
     return marker is not None and ControlRecord.parse(marker.key) == ABORT_MARKER
 
 
-class Sieve:
-    """Lets through, of the positions [start, cut), the committed records of wanted types."""
+class Choice(Protocol):
+    """Which records are wanted; processor/replay/wanted.py has them."""
 
-    def __init__(self, wanted: Wanted, start: int, cut: int) -> None:
+    def may_be_in(self, data: bytes) -> bool: ...
+    def among(self, records: Sequence[Record]) -> Sequence[Record]: ...
+
+
+class Sieve:
+    """Lets through, of the positions [start, cut), the committed records that are wanted."""
+
+    def __init__(self, wanted: Choice, start: int, cut: int) -> None:
         self._wanted, self._start, self._cut = wanted, start, cut
 
     def sift(self, batches: Iterable[RawBatch], aborts: Sequence[Abort]) -> Iterator[Sifted]:

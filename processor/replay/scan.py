@@ -1,4 +1,4 @@
-"""The reading half of a replay: of a stretch of a partition the records of some event types, read committed.
+"""The reading half of a replay: of a stretch of a partition some records, read committed, mostly of event types.
 
 It reads no faster than its reader takes, and from any position on: whoever stored the end of a batch goes on there.
 Memory: the fetch that is gone through and the next one, which may be there three times while it arrives; each has
@@ -19,7 +19,7 @@ from aiokafka.errors import OffsetOutOfRangeError
 from broker.connections import consumer
 from broker.reading import STALL_S_MAX, Batch
 from processor.replay.ports import Stretch
-from processor.replay.raw_batches import Abort, RawBatch, Sieve, Sifted, raw_batches
+from processor.replay.raw_batches import Abort, Choice, RawBatch, Sieve, Sifted, raw_batches
 from processor.replay.wanted import Wanted
 from schemas.errors import LaurelError, Precondition
 from schemas.records import Record
@@ -54,16 +54,23 @@ class Fetched(NamedTuple):
     aborts: Sequence[Abort]
 
 
-async def scan(
+def scan(
     bootstrap: str, stretch: Stretch, types: Collection[str], progress: Callable[[Progress], None]
 ) -> AsyncGenerator[Batch, None]:
-    """The committed records of these types in order, and every move of the position; the last one is to the cut.
+    """The committed records of these types, as `read` gives them."""
+    return read(bootstrap, stretch, Wanted(types), progress)
+
+
+async def read(
+    bootstrap: str, stretch: Stretch, choice: Choice, progress: Callable[[Progress], None]
+) -> AsyncGenerator[Batch, None]:
+    """The chosen committed records in order, and every move of the position; the last one is to the cut.
 
     Shapes: progress is told of a batch when the reader comes for the next one, and so is done with it.
     Raises: Precondition when the log does not hold the stretch; LaurelError for what cannot be read, or when the
     cut lies behind what is committed and stays there.
     """
-    sieve, told = Sieve(Wanted(types), stretch.start, stretch.cut), Progress(stretch.start, 0, 0)
+    sieve, told = Sieve(choice, stretch.start, stretch.cut), Progress(stretch.start, 0, 0)
     async with consumer(bootstrap, fetch_bytes=FETCH_BYTES) as client:
         async for fetched in _fetches(client, stretch):
             for found in _gathered(sieve.sift(*fetched)):

@@ -100,7 +100,7 @@ def test_a_plan_in_words_says_what_changes_how_and_what_it_comes_to(scene, laure
         (CATALOGS[CATALOG], 0, "nothing to replay"),
         (SECOND.replace("version: 2", "version: 1"), 1, "write `version: 2`"),
         (SECOND.replace("distinct: song_released", "distinct: song_relased"), 1, "did you mean"),
-        (SECOND.replace("artist: string?", "artist: string"), 0, "full reprocessing: not built"),
+        (SECOND.replace("artist: string?", "artist: string"), 0, "full reprocessing: everything is folded anew"),
     ],
     ids=["the one that runs", "other content under its version", "malformed", "stricter events"],
 )

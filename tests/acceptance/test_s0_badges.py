@@ -230,3 +230,17 @@ def test_S0_20_progress_is_told_in_the_context_of_the_moment(scene):
     told = scene.progress("platform", "S0/pace", "help_25", tuesday)
     assert (told["current"], told["changed_on"], told["estimated_completion"]) == (12, "2025-03-04", "2025-03-07")
     assert scene.progress("platform", "S0/pace", "10_quizzes", tuesday)["estimated_completion"] is None
+
+
+def test_S0_21_progress_follows_the_events_and_nobody_has_to_ask_for_it(scene):
+    """All that was done is publishing: of twelve times of help the row has every one."""
+    row = scene.row("select metrics, updated_at from user_progress where user_id = 'S0/pace'")
+    assert row["metrics"]["platform"]["helpful_actions"] == 12
+    assert row["updated_at"] >= MONDAY
+
+
+def test_S0_26_every_condition_is_checked_by_itself(scene):
+    told = scene.progress(CATALOG, "S0/short of days", "problem_solver", MONDAY + timedelta(1))
+    assert told["conditions_status"] == {"solved": True, "streak": False}
+    told = scene.progress(CATALOG, "S0/short of exercises", "problem_solver", MONDAY + timedelta(2))
+    assert told["conditions_status"] == {"solved": False, "streak": True}

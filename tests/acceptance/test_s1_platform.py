@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pytest
 
+from projections.migrations.runner import migration_files
 from tests.acceptance.scene import (
     EVENING,
     MONDAY,
@@ -554,3 +555,11 @@ def test_S1_74_unlocks_by_day(scene):
         ("2025-03-04", 1, 1),
         ("2025-03-05", 1, 1),
     ]
+
+
+def test_S1_53_the_tables_are_made_by_migrations(scene, laurel):
+    """Applied once each, and applying them again changes nothing."""
+    before = scene.rows("select * from schema_migration order by name")
+    assert laurel("db", "upgrade").code == 0
+    assert scene.rows("select * from schema_migration order by name") == before
+    assert [row["name"] for row in before] == [file.name for file in migration_files()]

@@ -392,6 +392,47 @@ def test_S4_17_a_feature_request_counts(scene):
     assert "idea_generator" in scene.awards(CATALOG, "S4/stats")
 
 
+# --- what is told of it ---
+
+
+def test_S4_42_a_notification_has_the_documented_columns_and_is_unread_at_first(scene):
+    told = scene.row("select * from user_notification where user_id = 'S4/twice'")
+    assert (told["user_id"], told["type"], told["title"]) == ("S4/twice", "achievement_unlocked", "Dreamer")
+    assert told["message"]
+    assert (told["read"], told["read_at"]) == (False, None)
+    assert told["created_at"] >= MONDAY
+    assert f"{told['id']}"
+
+
+def test_S4_44_an_unlock_is_told_with_name_icon_and_a_link_to_its_page(scene):
+    told = scene.row("select * from notification where user_id = 'S4/twice'")
+    assert (told["title"], told["metadata"]["icon"]) == ("Dreamer", "💭")
+    assert told["link"] == "/achievements/trackflow/dreamer"
+
+
+def test_S4_62_every_unlock_makes_one_notification(scene):
+    """And one delivery, of everybody in TrackFlow."""
+    rows = scene.rows(
+        "select award.id, count(told.id) as told, count(queued.notification_id) as queued "
+        "from user_achievement as award "
+        "left join notification as told on told.metadata ->> 'outcome_id' = award.id::text "
+        "left join notification_delivery as queued on queued.notification_id = told.id "
+        "where award.catalog = 'trackflow' group by award.id"
+    )
+    assert len(rows) > 200
+    assert {(row["told"], row["queued"]) for row in rows} == {(1, 1)}
+
+
+def test_S4_90_an_award_can_be_featured_by_who_holds_it(scene):
+    award = "select id, featured, is_public from user_award where user_id = 'S4/twice'"
+    before = scene.row(award)
+    with scene.connection.transaction(force_rollback=True):
+        choice = b"insert into award_visibility (outcome_id, featured) values (%s, true)"
+        scene.connection.execute(choice, [before["id"]])
+        chosen = scene.row(award)
+    assert (before["featured"], chosen["featured"], chosen["is_public"]) == (False, True, True)
+
+
 # --- levels, sets, seasons ---
 
 

@@ -21,6 +21,7 @@ from broker.connections import producer
 from broker.controls import read_controls
 from broker.positions import Positions, last_stable_offsets
 from broker.producing import Outgoing, Publisher
+from broker.topics import partition_counts
 from cli.catalog_files import CatalogFile
 from cli.comparison import compare
 from cli.settings import Settings
@@ -28,6 +29,7 @@ from cli.stack.pipeline import prepare
 from cli.visibility import wait_until_visible
 from projections.database import connect
 from replays.steps import ACTIVATE, BASE, CLOSE, DECIDE, DONE, END, FACTS, PREPARE
+from schemas.topics import Names
 from tests.integration.demos import Laurel, laurel, wait_until
 from tests.servers import Servers
 
@@ -72,12 +74,32 @@ achievements:
   - {key: first_play, name: First, when: plays >= 20}
 """
 
+DERIVING = """\
+catalog: toy
+version: {version}
+events:
+  played:
+    topic: {topic}
+    data: {{piece: string, partner: string?}}
+    derive: [{{type: accompanied, subject: data.partner, unless_self: true, data: {{piece: data.piece}}}}]
+  heard: {{topic: {topic}, data: {{piece: string}}}}
+metrics:
+  plays: {{count: played}}
+  pieces: {{distinct: played, by: data.piece}}
+  accompanied: {{count: accompanied}}
+"""
+GUEST = """\
+  - {key: guest, name: Guest, when: accompanied >= 10, points: 30}
+"""
+
 VERSIONS = {
     1: (BEGINNING, AWARDS),
     2: (BEGINNING, PARTNERS, AWARDS, DUO),
     3: (BEGINNING, PARTNERS, AWARDS, DUO, EXPLORER),
     4: (BEGINNING, PARTNERS, LISTENER, AWARDS, DUO, EXPLORER, LISTENED),
     5: (BEGINNING, HARDER),
+    6: (DERIVING, AWARDS, GUEST),
+    7: (DERIVING, HARDER, GUEST),
 }
 
 
@@ -194,6 +216,13 @@ class Deployment:
 
     def connection(self) -> Connection:
         return connect(self.settings.database)
+
+    def leftovers(self, shadow: str) -> list[str]:
+        """Topics and the schema of a namespace that is to be gone."""
+        names = Names(shadow, follows=self.settings.namespace)
+        counts = asyncio.run(partition_counts(self.settings.kafka, [spec.name for spec in names.specs()]))
+        schema = f"select nspname from pg_namespace where nspname = '{names.postgres_schema}'"
+        return [topic for topic, count in counts.items() if count] + [name for (name,) in self.rows(schema)]
 
     def statuses(self) -> dict[str, str]:
         return dict(self.rows("select id, status from replay"))

@@ -71,6 +71,18 @@ async def test_control_records_are_followed(servers: Servers, names: Names) -> N
         assert await records.controls() == {1: READY}
 
 
+async def test_states_are_read_as_committed_and_without_the_control_record(servers: Servers, names: Names) -> None:
+    await write(servers.kafka, names, [FILLING], users=3)
+    await write(servers.kafka, names, [READY], users=9, commit=False)
+    await write(servers.kafka, names, [READY], users=2)
+
+    log = SourceLog(servers.kafka, names)
+    rows = [row async for some in log.states(1) for row in some]
+
+    assert rows == [(f"user-{user}".encode(), b"state") for user in (0, 1, 2, 0, 1)]
+    assert [row async for some in log.states(0) for row in some] == [], "nobody is there"
+
+
 async def test_orders_arrive_in_their_partition_in_order_and_not_too_many_a_second(
     servers: Servers, names: Names
 ) -> None:

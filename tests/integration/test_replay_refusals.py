@@ -17,6 +17,8 @@ from broker.catalogs import read_records
 from broker.connections import admin
 from broker.positions import last_stable_offsets
 from broker.topics import places_of
+from replays.shadow import shadow_namespace
+from schemas.topics import Names
 from tests.commands import Laurel, Said, commands_in
 from tests.integration.replays import PARTITIONS, Deployment, catalog, deployed
 from tests.servers import Servers
@@ -85,16 +87,37 @@ def test_a_version_without_anything_new_is_published_not_replayed(deployment: De
     assert "laurel catalog publish" in said.err
 
 
-def test_what_would_have_to_be_folded_anew_is_refused_with_the_reason(deployment: Deployment, refused) -> None:
-    changed = catalog(2, deployment.topic).replace(
-        "piece: string, partner: string?", "piece: string, partner: string"
-    )
+def test_a_full_reprocessing_is_refused_without_room_or_beside_another(
+    deployment: Deployment, run: Laurel, refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No space, something in the place of its shadow, a replay under way; and no other may begin beside it."""
+    wanted = catalog(6, deployment.topic)
+    monkeypatch.setenv("LAUREL_REPLAY_SPACE_RESERVE", str(2**60))
+    said = refused(wanted)
+    assert (said.code, "there is no space for the shadow: its topics need about" in said.err) == (4, True), said.err
 
-    said = refused(changed)
+    monkeypatch.delenv("LAUREL_REPLAY_SPACE_RESERVE")
+    shadow = Names(shadow_namespace(deployment.settings.names, "mine"))
+    with deployment.connection() as connection:
+        connection.execute(f'create schema "{shadow.postgres_schema}"'.encode())
+    said = refused(wanted, "--id", "mine")
+    assert (said.code, f"schema {shadow.postgres_schema} already" in said.err) == (4, True), said.err
 
-    assert said.code == 4
-    assert "takes a full reprocessing, which this version of Laurel does not do" in said.err
-    assert "'played' refuses events that were taken before" in said.err
+    run("replay", "start", "--catalog", deployment.file(2), "--id", "another")
+    said = refused(wanted)
+    assert (said.code, "replay 'another' has not ended" in said.err) == (4, True), said.err
+
+
+def test_no_other_replay_is_started_beside_a_full_one(deployment: Deployment, run: Laurel, refused) -> None:
+    run("replay", "start", "--catalog", deployment.file(6), "--id", "whole")
+
+    said = refused(catalog(2, deployment.topic))
+
+    assert (said.code, "replay 'whole' has not ended" in said.err) == (4, True), said.err
+    promoted = run("replay", "promote", "whole")
+    assert (promoted.code, "is not level with what runs yet" in promoted.err) == (4, True), promoted.err
+    dropped = run("replay", "drop", "whole")
+    assert (dropped.code, "its shadow needed" in dropped.err) == (4, True), dropped.err
 
 
 def test_approximate_dates_are_refused(deployment: Deployment, refused) -> None:

@@ -256,12 +256,27 @@ def test_a_program_comes_back_from_its_bytes_as_it_was():
     assert msgspec.json.decode(msgspec.json.encode(ledger), type=Ledger) == ledger
 
 
+FROZEN = OLD.replace("every: day}", "every: day, freezes: paid}")
+
+
+def test_what_freezes_a_streak_used_is_kept_where_it_always_was():
+    """A version of before would go on without it, and leave it behind."""
+    program, ledger = compiled(FROZEN)
+    later, _ = compiled(FROZEN.replace("version: 1", "version: 2"), ledger)
+    of_before = msgspec.structs.replace(ledger, extras={"@replays": ledger.extras["@replays"]})
+    since, _ = compiled(FROZEN, of_before)
+
+    assert [each.used is not None for each in program.metrics] == [False, False, True]
+    assert [each.used for each in later.metrics] == [each.used for each in program.metrics]
+    assert [each.used for each in since.metrics] == [None, None, None]
+
+
 def test_a_program_of_before_the_whole_language_still_reads():
     """What old versions left out has its default."""
     program, ledger = compiled(OLD)
     later = {
         *("default_language", "category_titles", "tiers", "levels", "challenges", "repartition"),
-        *("origin", "first_day", "end_day", "every", "grace", "freezes", "edges", "amount", "level"),
+        *("origin", "first_day", "end_day", "every", "grace", "freezes", "edges", "used", "amount", "level"),
         *("is_public", "revocable", "xp", "tier", "rank", "conditions", "context", "on", "scope", "metadata"),
         *("window_", "scopes", "all_of", "translations", "extras"),
     }

@@ -62,6 +62,7 @@ def metric(storage: str) -> MetricSpec:
         grace=1 if storage == "streak bridged" else 0,
         freezes=[FREEZE] if storage == "streak bridged" else [],
         edges=len(SLOTS_OF_KIND[storage]) if kind == "streak" else None,
+        used=len(SLOTS_OF_KIND[storage]) + 1 if storage == "streak bridged" else None,
     )
 
 
@@ -72,8 +73,9 @@ def feeds_of(storage: str) -> dict[int, Feed]:
 
 
 def empty(storage: str) -> list[Any]:
-    edges = [b""] if metric(storage).edges is not None else []
-    return [DEFAULTS[default] for default in SLOTS_OF_KIND[storage]] + edges
+    edges: list[Any] = [b""] if metric(storage).edges is not None else []
+    used: list[Any] = [None] if metric(storage).used is not None else []
+    return [DEFAULTS[default] for default in SLOTS_OF_KIND[storage]] + edges + used
 
 
 def fold(storage: str, events: list[dict[str, Any]], thresholds: list[int] | None = None) -> list[Any]:
@@ -140,6 +142,23 @@ def test_folding_two_parts_and_merging_is_folding_the_whole(
     earlier, later = fold(storage, events[:cut]), fold(storage, events[cut:])
 
     assert comparable(storage, fold(storage, events)) == comparable(storage, merged(storage, earlier, later))
+
+
+@given(events=EVENTS, forgotten=st.integers(0, 25))
+def test_a_streak_is_the_same_where_nobody_kept_how_many_freezes_it_used(
+    events: list[dict[str, Any]], forgotten: int
+) -> None:
+    """As in programs of before, and in a state that does not say it."""
+    bridged = metric("streak bridged")
+    slots = empty("streak bridged")
+    for number, event in enumerate(events):
+        feed = FREEZE if event["sign"] < 0 else bridged.feeds[0]
+        by_a_program_of_before = replace(bridged, used=None)
+        told = by_a_program_of_before if number < forgotten else bridged
+        step = KINDS["streak bridged"].step(FeedContext(told, feed, EVENT, Thresholds({}), "UTC"))
+        step(slots, data_of(event), moment_of(event["at"]), envelope_of(event))
+
+    assert fold("streak bridged", events)[:-1] == slots[:-1]
 
 
 @pytest.mark.parametrize("storage", KINDS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import Any
@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 
 from processor.replay.job import LAG_MAX, Task, run
+from processor.replay.ports import Addressed
+from schemas.errors import LaurelError
 from schemas.outcomes import Outcome, RevokedOutcome
-from schemas.replays import Named
+from schemas.replays import End, Named
 from schemas.state import decode_control
 from simulation.loop import virtual_loop
 from tests.unit.random_logs import Said
-from tests.unit.replaying import Course, Partition, Versions, World, changes_to, task_of
+from tests.unit.replaying import Course, Died, Partition, Versions, World, changes_to, task_of
 
 FIRST = """
 catalog: songs
@@ -241,6 +243,28 @@ def test_nothing_is_taken_from_anybody_whose_past_is_gone() -> None:
 
     assert stage.play() == "done"
     assert [each for each in stage.partition.outcomes if isinstance(each, RevokedOutcome)] == []
+
+
+def test_a_job_that_finds_fewer_users_than_the_one_before_it_ends_and_says_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The first one died between its bases and the end; then retention took the records of ann."""
+    stage = Stage(with_texts(), [*alphas(3), *alphas(3, "bob")])
+    send = stage.world.send
+
+    async def die_at_the_end(partition: int, orders: Sequence[Addressed]) -> None:
+        if any(isinstance(order, End) for _, order in orders):
+            raise Died
+        await send(partition, orders)
+
+    monkeypatch.setattr(stage.world, "send", die_at_the_end)
+    with pytest.raises(Died):
+        stage.play()
+    monkeypatch.setattr(stage.world, "send", send)
+    stage.world.lost = 3
+
+    with pytest.raises(LaurelError, match="has the past of 2 users, and 1 were found"):
+        stage.play()
 
 
 @pytest.mark.parametrize("at_once", [1, 3])

@@ -3,7 +3,8 @@
 Here the answer is worked out anew from the sets of days, freezes and edge days (schemas/streaks.py), but for a day
 after the latest one, which makes the present chain longer or begins another, and for a freeze that no gap can use.
 
-Slots: older runs, first, last, longest, length of the present chain, freezes.
+Slots: older runs, first, last, longest, length of the present chain, freezes. Apart from them, how many freezes the
+chains have used: with it a gap behind the latest day is judged without the others.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from schemas.streaks import (
     length_of,
     lengths,
 )
-from schemas.zones import ZonesNearTheDateLine, day_start, local_minutes_ahead
+from schemas.zones import EPOCH_DAY, ZonesNearTheDateLine, day_start, local_minutes_ahead
 
 LONGEST, LENGTH, FREEZES = 3, 4, 5
 FREEZES_BYTES_MAX = FREEZES_MAX * FREEZE.size
@@ -45,8 +46,8 @@ def make_step(context: FeedContext) -> Step:
     slot, grace = metric.slot, metric.grace
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        own_zone = event.timezone or zone
-        day, last = day_of(at, own_zone), state[slot + 2]
+        own_zone, last = event.timezone or zone, state[slot + 2]
+        day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
         near = NEAR_THE_DATE_LINE[own_zone]
         if day == last and not near:
             return None
@@ -61,7 +62,7 @@ def make_step(context: FeedContext) -> Step:
             if metric.edges is not None and state[metric.edges]:
                 return reckon(state, metric, context.thresholds, own_zone)
             missed = day - last - 1
-            length = length if missed <= grace else length_behind(state, metric, missed)
+            length = length if missed <= grace else length_behind(state, metric, missed - grace, length)
         state[slot + 2], state[slot + LENGTH] = day, length
         if length <= state[slot + LONGEST]:
             return None
@@ -71,13 +72,34 @@ def make_step(context: FeedContext) -> Step:
     return step
 
 
-def length_behind(state: State, metric: MetricSpec, missed: int) -> int:
-    """The length of the latest chain, when the gap before its latest run is more than grace bridges alone."""
+def length_behind(state: State, metric: MetricSpec, needed: int, bridged: int) -> int:
+    """The length of the latest chain: `bridged`, if there are freezes enough for the gap before its latest run."""
     freezes = state[metric.slot + FREEZES]
-    if missed - metric.grace > len(freezes) // FREEZE.size:
+    if needed > len(freezes) // FREEZE.size:
         return 1
-    days = [day for (day,) in FREEZE.iter_unpack(freezes)]
-    return lengths(runs_of(state, metric), metric.grace, days, ())[1]
+    if metric.used is None or state[metric.used] is None:
+        return _reckon_latest(state, metric)
+    used = state[metric.used]
+    if needed > _dated_before(freezes, state[metric.slot + 1]) - used:
+        return 1
+    state[metric.used] = used + needed
+    return bridged
+
+
+def _reckon_latest(state: State, metric: MetricSpec) -> int:
+    """The length of the latest chain, of a state that does not say yet how many freezes are used."""
+    found = lengths(runs_of(state, metric), metric.grace, freezes_of(state, metric), ())
+    if metric.used is not None:
+        state[metric.used] = found.used
+    return found.last
+
+
+def _dated_before(freezes: bytes, day: int) -> int:
+    """How many freezes are dated before a day: almost always all of them are."""
+    count = len(freezes) // FREEZE.size
+    while count and FREEZE.unpack_from(freezes, (count - 1) * FREEZE.size)[0] >= day:
+        count -= 1
+    return count
 
 
 def _make_freeze_step(context: FeedContext) -> Step:
@@ -88,7 +110,7 @@ def _make_freeze_step(context: FeedContext) -> Step:
             keep_out("freezes")
             return None
         own_zone = event.timezone or context.zone
-        day = day_of(at, own_zone)
+        day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
         state[place] = _with_freeze(state[place], day)
         if state[latest_run] is None or day >= state[latest_run]:
             return None  # no gap lies behind it
@@ -150,12 +172,14 @@ def settle(state: State, metric: MetricSpec) -> None:
 
 def _reckoned(state: State, metric: MetricSpec) -> int:
     """Keep what follows from days, freezes and edge days. Returns the length of the longest chain."""
-    longest, length = lengths(*_known(state, metric))
-    if length:
-        state[metric.slot + LONGEST] = longest
+    found = lengths(*_known(state, metric))
+    if found.last:
+        state[metric.slot + LONGEST] = found.longest
         if storage_of(metric) == "streak bridged":
-            state[metric.slot + LENGTH] = length
-    return longest
+            state[metric.slot + LENGTH] = found.last
+        if metric.used is not None:
+            state[metric.used] = found.used
+    return found.longest
 
 
 def _known(state: State, metric: MetricSpec) -> tuple[Iterator[Run], int, list[int], set[int]]:

@@ -40,7 +40,7 @@ def make_step(context: FeedContext) -> Step:
         if at > state[time]:
             state[time] = at
         known = state[hashes]
-        if place_of(known, digest, ID_BYTES) >= 0:
+        if known.partition(digest)[1] and place_of(known, digest, ID_BYTES) >= 0:
             return None
         if len(known) >= HASHES_BYTES_MAX:
             keep_out("distinct values")
@@ -53,9 +53,10 @@ def make_step(context: FeedContext) -> Step:
 
 
 def make_counted_step(context: FeedContext) -> Step:
-    """The values may go again: each keeps its occurrences."""
+    """The values may go again: each keeps its occurrences. Most are met for the first time. Hot."""
     entries, size, time = range(context.metric.slot, context.metric.slot + 3)
     hash_of, reached, sign = value_hash(context), context.thresholds.reached, context.feed.sign
+    once, first = OCCURRENCES.pack(sign), int(sign > 0)
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         digest = hash_of(data)
@@ -63,7 +64,11 @@ def make_counted_step(context: FeedContext) -> Step:
             return None
         if at > state[time]:
             state[time] = at
-        state[entries], change = moved(state[entries], digest, sign)
+        known = state[entries]
+        if known.partition(digest)[1] or len(known) >= ENTRIES_BYTES_MAX:
+            state[entries], change = moved(known, digest, sign)
+        else:
+            state[entries], change = known + digest + once, first
         state[size] += change
         return [(reached[state[size]], state[time])] if change > 0 and state[size] in reached else None
 

@@ -8,6 +8,7 @@ Slots: older periods in order, the latest period, and its values as the kind wit
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from datetime import datetime
 from typing import NamedTuple
@@ -30,7 +31,7 @@ from schemas.state import (
     State,
     unpack_period_hashes,
 )
-from schemas.zones import EPOCH, microseconds, moment_of
+from schemas.zones import EPOCH, EPOCH_DAY, microseconds, moment_of
 
 HASHES_BYTES_MAX = PERIOD_DISTINCT_MAX * ID_BYTES
 SUMS_BYTES_MAX = (PERIODS_MAX - 1) * PERIOD_SUMS.size
@@ -73,7 +74,8 @@ def make_step(context: FeedContext) -> Step:  # noqa: C901
         if at > state[time]:
             state[time] = at
         after = state[plus] - state[minus]
-        if after <= before or not ordered:
+        next_one = bisect_right(ordered, before)
+        if next_one == len(ordered) or after < ordered[next_one]:
             return None
         return _crossed(context, period, max(0, before), max(0, after), state[time])
 
@@ -122,10 +124,14 @@ def _period_reader(context: FeedContext) -> Callable[[datetime, Attributes], int
     """The period of an event, by its local day."""
     every, zone = context.metric.every, context.zone
     assert every is not None
-    if every == "day":
-        return lambda at, event: day_of(at, event.timezone or zone)
     number = PERIOD_OF[every]
-    return lambda at, event: number(day_of(at, event.timezone or zone))
+
+    def period(at: datetime, event: Attributes) -> int:
+        own_zone = event.timezone or zone
+        day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
+        return day if every == "day" else number(day)
+
+    return period
 
 
 def has_room(periods: dict[int, Sums] | dict[int, Hashes], period: int) -> bool:

@@ -21,12 +21,11 @@ def make_step(context: FeedContext) -> Step:
         amount = fixed if field is None else getattr(data, field) or 0
         if amount <= 0:
             return None
-        before = value_of(state, slot)
-        give(state, slot, amount, at)
+        before, after = given(state, slot, amount, at)
         next_one = bisect_right(ordered, before)
-        if next_one == len(ordered) or state[slot] - state[slot + 1] < ordered[next_one]:
+        if next_one == len(ordered) or after < ordered[next_one]:
             return None
-        return between(before, value_of(state, slot), state[slot + 2])
+        return between(before, after, state[slot + 2])
 
     return step
 
@@ -36,11 +35,14 @@ def value_of(state: State, slot: int) -> int:
     return value if value > 0 else 0
 
 
-def give(state: State, slot: int, amount: int, at: datetime) -> None:
-    total = state[slot] + amount
-    state[slot] = total if total <= VALUE_MAX else saturated(total)
+def given(state: State, slot: int, amount: int, at: datetime) -> tuple[int, int]:
+    """Give XP. Returns the value before and after. Hot."""
+    plus, minus = state[slot], state[slot + 1]
+    total = plus + amount
+    state[slot] = total = total if total <= VALUE_MAX else saturated(total)
     if at > state[slot + 2]:
         state[slot + 2] = at
+    return max(0, plus - minus), max(0, total - minus)
 
 
 def take_back(state: State, slot: int, amount: int, at: datetime) -> None:
