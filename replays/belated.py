@@ -112,11 +112,12 @@ async def intend(bootstrap: str, names: Names, wish: Wish) -> Intent:
     records, controls = await read_records(bootstrap, names), await read_controls(bootstrap, names)
     versions = running_versions(records, controls.values())
     program = program_at(records, names, versions) if records else None
+    if program is not None:
+        refuse_topic(program, wish.topic)
     if program is None or not controls:
         raise Precondition(
             f"nothing was folded in namespace '{names.namespace}' yet, so there is nothing to fold again"
         )
-    refuse_topic(program, wish.topic)
     partitions = await partitions_of(bootstrap, names)
     await refuse_other_split(bootstrap, wish.topic, partitions)
     spans, lost = await spans_of(bootstrap, wish.topic, partitions, wish.since, wish.until)

@@ -5,7 +5,7 @@ No Kafka client, no clock, no randomness: what comes out is a function of what c
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC
 from functools import lru_cache, reduce
 from itertools import chain, groupby, islice
@@ -195,11 +195,14 @@ class PartitionEvaluator:
         return parts
 
     def _fold_large(self, topic: str, record: Record) -> Folded:
+        return self._tried(record, lambda trial: trial._fold(topic, [record]))
+
+    def _tried(self, record: Record, fold: Callable[[PartitionEvaluator], Folded]) -> Folded:
         """Apply a record, unless a state becomes too large by it: then nothing of it stays."""
         key: bytes = record.key  # type: ignore[assignment]  # a user's, or it would not be large
         trial = PartitionEvaluator(self._program, self._partition, self._partitions)
         trial.load([(key, self.get(key))])
-        folded = trial._fold(topic, [record])
+        folded = fold(trial)
         after, made = trial._users[key], trial.cut()
         if any(len(row) > STATE_BYTES_MAX for _, row in made.states if row is not None):
             return Folded(0, 0, 0, [(record, state_full(key))], 0, 0)
@@ -304,6 +307,13 @@ class PartitionEvaluator:
 
         Shapes: program is that which runs, but for metrics that have the record in them already.
         """
+        if record.key in self._large:
+            return self._tried(record, lambda trial: trial._fold_late(program, topic, record, books))
+        folded = self._fold_late(program, topic, record, books)
+        self._look_at([record])
+        return folded
+
+    def _fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded:
         reading = program.readers[topic].read(record) if topic in program.readers else None
         if reading is None:
             return Folded(0, 0, 1, [], 0, 0)

@@ -372,6 +372,8 @@ class Replays:
         books = program.fact_books(Occasion("replay", order.replay, note.notify == "all"))
         folded = self._states.fold_late(program, order.topic, record, books)
         self._unlocked += folded.unlocked
+        if folded.refused:
+            raise folded.refused[0][1]
         return "applied" if folded.applied else "duplicate" if folded.duplicate else "skipped"
 
     def _program_without(self, counted: frozenset[Named]) -> ReadyProgram:

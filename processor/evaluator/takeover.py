@@ -109,7 +109,7 @@ class Takeover:
         self.unlocked = 0
         self.has_lost = False
 
-    def replace(self, user: bytes, here: bytes | None, there: bytes | None) -> bytes | None:
+    def replace(self, user: bytes, here: bytes | None, there: bytes | None) -> None:
         """Work out a user's state from the one here and the shadow's."""
         mine, state = self._decoded(here), self._decoded(there)
         gains = self._join_slots(mine, state)
@@ -121,7 +121,6 @@ class Takeover:
         row = None if there is None and state == self._fresh else encode_state(state)
         if row != here:
             self.rows[user] = row
-        return row
 
     def _decoded(self, row: bytes | None) -> State:
         return self._fresh[:] if row is None else decode_state(row, self._fresh)

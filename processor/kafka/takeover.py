@@ -20,7 +20,7 @@ from schemas.topics import Names
 
 STALL_S_MAX = 60.0
 USERS_AT_ONCE = 200  # are replaced before anybody else has a turn
-BYTES_MAX = 1024 * 1024 * 1024  # of one partition's states in one transaction, which also stands in memory
+BYTES_MAX = 256 * 1024 * 1024  # of one transaction, which stands in memory and has the seconds of a checkpoint
 UNTOLD_NAMED = 3
 
 
@@ -73,6 +73,7 @@ class Reading:
                 for each in records:
                     made.hear(each.key, each.value or b"")
         self._refuse_untold(made)
+        self._refuse_too_much(made)
         return made
 
     async def _read(self, reader: Reader, topic: str) -> AsyncIterator[Sequence[Record]]:
@@ -105,18 +106,22 @@ class Reading:
                 self._rows.pop(record.key, None)
 
     async def _replace(self, takeover: Takeover) -> None:
-        evaluator, size = self._partition.evaluator, 0
+        evaluator = self._partition.evaluator
         for count, user in enumerate(dict.fromkeys([*evaluator.users(), *self._rows])):
-            row = takeover.replace(user, evaluator.get(user), self._rows.pop(user, None))
-            size += len(row or b"")
-            if size > BYTES_MAX:
-                raise LaurelError(
-                    f"the states of partition {self._partition.number} take more than {BYTES_MAX:,} bytes, too "
-                    "much for one transaction: a new namespace with more partitions can take them"
-                )
+            takeover.replace(user, evaluator.get(user), self._rows.pop(user, None))
             if count % USERS_AT_ONCE == 0:
                 self._go_on()
                 await asyncio.sleep(0)
+
+    def _refuse_too_much(self, takeover: Takeover) -> None:
+        """A checkpoint that runs out of its time would end every owner in turn, with the partition held."""
+        size = sum(len(row or b"") for row in takeover.rows.values())
+        size += sum(len(value) for _, value in takeover.outcomes)
+        if size > BYTES_MAX:
+            raise LaurelError(
+                f"promoting partition {self._partition.number} takes {size:,} bytes, and one transaction at most "
+                f"{BYTES_MAX:,}: start over in a namespace with more partitions"
+            )
 
     def _refuse_untold(self, takeover: Takeover) -> None:
         untold = [*takeover.untold]

@@ -12,9 +12,10 @@ import pytest
 from bench import reference
 from cli.comparison import compare
 from cli.visibility import wait_until_visible
-from tests.commands import Laurel, commands_in
+from tests.commands import Laurel, Said, commands_in
 from tests.integration.demos import wait_until
 from tests.integration.replays import KILLED, Deployment, Happenings, catalog, deployed
+from tests.integration.test_replay_refusals import truncate
 from tests.servers import Servers
 
 pytestmark = pytest.mark.server
@@ -96,6 +97,26 @@ def test_dead_letters_of_a_strict_version_count_once_when_a_milder_one_can_read_
     assert deployment.rows(TOLD.format(id)) == [(users, users)]
     again = run("replay", "start", *stretch, "--id", "again")
     assert (again.code, "no record that was" in again.err) == (4, True), again.err
+    asyncio.run(truncate(deployment, 10))
+    truncated = run("replay", "start", *stretch, "--id", "again")
+    assert (truncated.code, "Say --accept-truncated" in truncated.err) == (4, True), truncated.err
+
+
+def test_a_stretch_that_is_none_is_refused_with_what_to_do(deployment: Deployment, run: Laurel) -> None:
+    early, late = "2026-01-01T00:00:00Z", "2026-02-01T00:00:00+02:00"
+
+    unknown = refused(run, deployment.topic[:-1], early, late)
+    assert (unknown.code, f"did you mean '{deployment.topic}'" in unknown.err) == (4, True), unknown.err
+    unfolded = refused(run, deployment.topic, early, late)
+    assert (unfolded.code, "nothing was folded" in unfolded.err) == (4, True), unfolded.err
+    for since, until in [(late, early), ("2026-01-01T00:00:00", late), (early, "tomorrow")]:
+        assert refused(run, deployment.topic, since, until).code == 2
+    assert run("replay", "start", "--topic", deployment.topic).code == 2
+    assert run("replay", "plan").code == 2
+
+
+def refused(run: Laurel, topic: str, since: str, until: str) -> Said:
+    return run("replay", "start", "--topic", topic, "--from", since, "--until", until)
 
 
 def later(began: datetime) -> str:

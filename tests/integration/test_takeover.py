@@ -14,6 +14,7 @@ from broker.topics import create_topics, wanted_topics
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.programs import Programs
+from processor.kafka import takeover
 from processor.kafka.fetch import Chunk
 from processor.kafka.kafka_log import KafkaLog
 from processor.kafka.ownership import Ownership
@@ -212,6 +213,20 @@ async def test_a_shadow_that_still_writes_is_fenced_before_it_is_read(pair: Pair
         assert live.partition.replays.notes["r"].phase == "done"
         with pytest.raises(Exited, match="the checkpoint of partition 2 failed"):
             await shadow.commit()
+
+
+async def test_what_is_too_much_for_one_transaction_is_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(takeover, "BYTES_MAX", 1_000)
+    await folded(pair)
+    async with owner(pair, pair.live, runs=1) as live:
+        await live.play(plays())
+        await settle(live)
+
+        await live.obey(promotion(pair))
+
+        note = live.partition.replays.notes["r"]
+        assert note.phase == "settled"
+        assert "and one transaction at most 1,000" in (note.refused or "")
 
 
 async def test_a_shadow_that_is_not_there_is_a_refusal_and_a_release_lets_the_old_rules_go_on(pair: Pair) -> None:

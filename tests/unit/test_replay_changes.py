@@ -29,6 +29,7 @@ achievements:
 """
 
 
+LOGIN = "login: {topic: web, data: {device: string?}}"
 SHARED = "[{type: shared, subject: data.collaborator}]"
 
 
@@ -59,6 +60,25 @@ def test_texts_and_points_change_nothing() -> None:
 
     assert found.kind == "nothing"
     assert found.why == ["nothing new is counted or earned"]
+
+
+@pytest.mark.parametrize(
+    "milder", [("artist: string?, collaborator: string?", "artist: string?"), ("login: {topic: web}", LOGIN)]
+)
+def test_an_event_that_asks_for_less_is_published_and_counts_on_in_the_same_metrics(
+    milder: tuple[str, str],
+) -> None:
+    """What was refused before is for a replay of the stretch."""
+    found = to(second(milder))
+
+    assert (found.kind, found.filling, found.muted) == ("nothing", [], [])
+
+
+def test_a_field_that_may_be_missing_now_is_no_new_metric() -> None:
+    versions = Versions([second(("artist: string?", "artist: string")), second(("version: 2", "version: 3"))])
+    found = changes(versions.program({"songs": 2}), versions.program({"songs": 3}), Unfinished())
+
+    assert (found.kind, found.filling) == ("nothing", [])
 
 
 def test_a_new_achievement_on_what_is_counted_is_a_sweep_over_its_types() -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import pytest
+
+from processor.evaluator import partition
 from processor.evaluator.partition import Folded
 from schemas.outcomes import Outcome
 from schemas.records import PlainRecord
@@ -238,6 +241,22 @@ def test_where_a_type_begins_to_count_is_noted_for_ever() -> None:
     owned.restart()
 
     assert owned.replays.unread == {TOPIC: {"undone": 3}}
+
+
+def test_what_would_make_a_state_too_large_is_refused_and_nothing_of_it_stays(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    owned = refused_then()
+    owned.order(OPEN)
+    size = len(owned.evaluator.get(b"ann") or b"")
+    monkeypatch.setattr(partition, "LARGE_BYTES", size)
+    monkeypatch.setattr(partition, "STATE_BYTES_MAX", size + 100)
+
+    fates = [late(owned, offset, 1 + offset % 28, item=f"item {offset}") for offset in range(2, 12)]
+
+    assert [bad.cause for _, bad in fates[-1].refused] == ["state_full"]
+    assert len(owned.evaluator.get(b"ann") or b"") <= size + 100
+    assert owned.values()["done"] == 1 + sum(fate.applied for fate in fates)
 
 
 def test_an_order_for_another_partition_is_refused() -> None:
