@@ -68,7 +68,7 @@ class Sight(NamedTuple):
         """Whether the shadow has folded exactly what is folded live, and all that came of it."""
         here, there = self.shared(partition), self.folded(partition)
         stands = all(there[lane] == note.cut.get(lane, at) for lane, at in here.items())
-        return stands and self.underived(partition) == 0
+        return partition in self.shadow and stands and self.underived(partition) == 0
 
     def has_settled(self, partition: int, note: ReplayNote) -> bool:
         """Whether all that was derived live, so far, is folded."""

@@ -92,6 +92,9 @@ GUEST = """\
   - {key: guest, name: Guest, when: accompanied >= 10, points: 30}
 """
 
+EARNING = "xp: [{on: played, amount: 5}]\n"
+RICH = "  - {key: rich, name: Rich, when: xp >= 50}\n"
+
 VERSIONS = {
     1: (BEGINNING, AWARDS),
     2: (BEGINNING, PARTNERS, AWARDS, DUO),
@@ -100,6 +103,7 @@ VERSIONS = {
     5: (BEGINNING, HARDER),
     6: (DERIVING, AWARDS, GUEST),
     7: (DERIVING, HARDER, GUEST),
+    8: (BEGINNING, EARNING, AWARDS, RICH),
 }
 
 

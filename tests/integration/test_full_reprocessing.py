@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from replays.steps import DECIDE, HOLD, PROMOTE, SETTLE
 from tests.commands import Laurel, commands_in
 from tests.integration.demos import wait_until
-from tests.integration.replays import Deployment, deployed
+from tests.integration.replays import KILLED, Deployment, deployed
 from tests.servers import Servers
 
-MUST_START_AGAIN = 70
+FATAL = [(HOLD, 2), (SETTLE, 2), (DECIDE, 1), (PROMOTE, 2)]
+"""The steps of a promotion, each between the two partitions where it has two."""
 
 pytestmark = pytest.mark.server
 
@@ -59,25 +61,49 @@ def test_a_cancelled_full_reprocessing_leaves_nothing_behind(deployment: Deploym
 
 
 def test_what_is_promoted_is_what_a_fold_of_the_whole_log_gives(deployment: Deployment, run: Laurel) -> None:
-    """While events keep coming. The new version reads a topic more, for which a worker starts anew."""
-    worker = deployment.start("worker")
-    deployment.start("projector")
+    """While events keep coming; then the shadow is dropped, and every word of the operator is written down."""
+    for name in ("worker", "projector"):
+        deployment.start(name)
     deployment.publish(600)
     assert deployment.differences(1) == []
-    id = run("replay", "start", "--catalog", deployment.file(6), "--json").json["id"]
+    id = run("replay", "start", "--catalog", deployment.file(8), "--json").json["id"]
     with deployment.flowing():
         deployment.start("replayer")
         wait_until_level(deployment, run, id)
         assert run("replay", "promote", id, "--json").json == {"replay": id, "status": "promoting"}
-        assert worker.process.wait(60) == MUST_START_AGAIN
-        deployment.start("worker")
         deployment.wait_for_status(id, "done")
         assert run("replay", "promote", id, "--json").json["status"] == "done"
 
-    assert deployment.differences(6) == []
+    assert deployment.differences(8) == []
     given = deployment.rows("select distinct achievement from user_achievement where origin = 'replay'")
-    assert given == [("guest",)]
+    assert given == [("rich",)]
     dropped = run("replay", "drop", id, "--json").json
     assert deployment.leftovers(dropped["shadow"]) == []
     verbs = deployment.rows(f"select verb from replay_audit where replay_id = '{id}' order by id")
     assert verbs == [(verb,) for verb in ("start", "promote", "decide to promote", "finish", "drop")]
+
+
+@pytest.mark.faults
+def test_whoever_dies_while_it_is_promoted_it_ends_as_if_nobody_had(deployment: Deployment, run: Laurel) -> None:
+    """kill -9 of the job before its steps, with it the shadow's processes; each time the live ones die, too."""
+    pipeline = [deployment.start("worker"), deployment.start("projector")]
+    deployment.publish(600)
+    assert deployment.differences(1) == []
+    id = run("replay", "start", "--catalog", deployment.file(8), "--json").json["id"]
+    with deployment.flowing():
+        first = deployment.start("replayer")
+        wait_until_level(deployment, run, id)
+        first.process.send_signal(signal.SIGKILL)
+        run("replay", "promote", id)
+        for step, time in FATAL:
+            job = deployment.start("replayer", failpoint=f"replay.{step}=kill@{time}")
+            assert job.process.wait(120) == KILLED, (
+                f"step {step} @ {time}: {deployment.rows('select * from replay')}"
+            )
+            for process in pipeline:
+                process.process.send_signal(signal.SIGKILL)
+            pipeline = [deployment.start("worker"), deployment.start("projector")]
+        jobs = [deployment.start("replayer") for _ in range(2)]
+        deployment.wait_for_status(id, "done")
+        assert all(job.process.poll() is None for job in jobs)
+    assert deployment.differences(8) == []

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 
 from broker.catalogs import publish, read_records
-from broker.topics import create_topics, wanted_topics
+from broker.positions import Positions, group_positions
+from broker.topics import create_topics, places_of, wanted_topics
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.programs import Programs
@@ -28,7 +32,18 @@ from schemas.records import PlainRecord
 from schemas.replays import Hold, Promote, Release, ReplayOrder, Settle, encode_order
 from schemas.state import CONTROL_KEY
 from schemas.topics import Names, partition_of
-from tests.integration.processors import CATALOG, PARTITIONS, Event, Stage, records
+from tests.integration.processors import (
+    CATALOG,
+    PARTITIONS,
+    POLL_S,
+    WAIT_S,
+    Event,
+    Stage,
+    play,
+    records,
+    some_events,
+    workers_of,
+)
 from tests.servers import Servers
 from tests.transactions import decided
 
@@ -241,6 +256,33 @@ async def test_a_shadow_that_is_not_there_is_a_refusal_and_a_release_lets_the_ol
         await live.obey(Release(replay="r"))
         await live.play(plays()[40:60])
         assert live.partition.positions[pair.source] == 60
+
+
+async def test_a_shadows_worker_comes_as_far_as_live_and_never_further(pair: Pair, tmp_path: Path) -> None:
+    """It is there first, and waits."""
+    live, shadow = (Stage(pair.kafka, names, pair.source) for names in (pair.live, pair.shadow))
+    await play(live, some_events(2_000))
+    folders = [tmp_path / "live", tmp_path / "shadow"]
+    for folder in folders:
+        folder.mkdir()
+    with workers_of(shadow, folders[1]) as shadows, workers_of(live, folders[0]) as workers:
+        behind = shadows.start(LAUREL_FOLLOWS=pair.live.namespace)
+        await behind.wait_for(lambda: len(behind.owned) == PARTITIONS, "shadow that owns all")
+        assert set((await positions(shadow)).values()) == {0}
+        worker, deadline = workers.start(), time.monotonic() + WAIT_S
+        while min((reached := await positions(shadow)).values()) == 0 or reached != await positions(live):
+            ahead = await positions(live)
+            assert all(reached[place] <= ahead[place] for place in ahead)
+            worker.assert_running()
+            behind.assert_running()
+            assert time.monotonic() < deadline, f"the shadow is at {reached}, live at {ahead}"
+            await asyncio.sleep(POLL_S)
+
+
+async def positions(stage: Stage) -> Positions:
+    """Of the source."""
+    async with group_positions(stage.kafka, stage.names.processor) as group:
+        return await group.committed(await places_of(stage.kafka, [stage.source]))
 
 
 async def states(pair: Pair, names: Names) -> dict[bytes, bytes | None]:
