@@ -206,6 +206,7 @@ def test_an_award_that_was_lost_here_is_another_one_when_it_is_gained() -> None:
     (gained,) = [each for each in outcomes if isinstance(each, Outcome) and each.data.achievement == "keen"]
     assert (gained.subject, gained.data.n, gained.id) == ("bob", 1, unlocked_id("toy", "keen", "bob", n=1))
     assert held(live, "bob")["keen"] == ("2026-05-05", 1)
+    assert (held(live)["keen"], held(shadow)["keen"]) == (("2026-05-02", 0), ("2026-05-01", 0)), "own dates"
 
 
 def test_scopes_that_were_told_are_not_told_again_and_stay() -> None:
