@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aiokafka.protocol.api import Request, RequestStruct, Response
-from aiokafka.protocol.group import HeartbeatRequest
+from aiokafka.protocol.group import HeartbeatRequest, LeaveGroupRequest
 from aiokafka.protocol.types import Int16, Int32, Schema, String
 
 from schemas.errors import Precondition
@@ -63,6 +63,16 @@ def stay_static(client: Any, taken: Callable[[Precondition], None]) -> None:
         return response
 
     coordinator._send_req = send_as_static
+
+
+async def leave_group(coordinator: Any) -> None:
+    """Give the id up, so that the group divides everything again; the coordinator joins anew by itself.
+
+    A group gives a static member that comes back what it had, whatever it subscribes to now.
+    """
+    await coordinator._send_req(LeaveGroupRequest(coordinator.group_id, coordinator.member_id))
+    coordinator.reset_generation()
+    coordinator.request_rejoin()
 
 
 def _taken(instance: str) -> Precondition:

@@ -67,6 +67,10 @@ class Recovery(Service):  # type: ignore[misc]
         owned = {tp.partition for tp in assigned if tp.topic in self.tables.changelog_topics}
         opener = Opener(self.app, assigned)
         self.app.ownership.parking_lot.flow = consumer
+        if unread := self._unread(assigned):
+            log.info("the group knows this member by what it read before: it joins anew", unread=unread)
+            await consumer._thread.join_anew()
+            return
         if self._is_stale(generation) or not await self.app.ownership.acquire(owned, opener.open):
             return
         settle_memory()
@@ -76,6 +80,12 @@ class Recovery(Service):  # type: ignore[misc]
         self.tables.on_actives_ready()
         self.tables.on_standbys_ready()
         self.app.on_rebalance_end()
+
+    def _unread(self, assigned: Iterable[TP]) -> list[str]:
+        """Topics that a static member was not given: it came back within its session, and wants more than before."""
+        is_static = self.app.conf.consumer_group_instance_id is not None
+        given = {tp.topic for tp in assigned}
+        return sorted(set(self.app.sources) - given) if is_static and given else []
 
     def _is_stale(self, generation: int) -> bool:
         return generation != self.app.consumer_generation_id or self._wanted.is_set()

@@ -20,7 +20,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 
 from broker.coordination import heed_group_errors
-from broker.membership import stay_static
+from broker.membership import leave_group, stay_static
 from broker.parsing import tolerate_header_names
 from processor.kafka.exit import exit_now
 from processor.kafka.fetch import Chunk, fetch_chunks
@@ -99,6 +99,10 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
         """Where the committed records of these partitions end now."""
         ends: dict[TP, int] = await self.call_thread(self._consumer.end_offsets, as_partitions(places))
         return ends
+
+    async def join_anew(self) -> None:
+        """Leave the group in earnest, which a static member never does by itself, and join it as a new member."""
+        await self.call_thread(leave_group, self._consumer._coordinator)
 
     async def start_at(self, positions: Mapping[TP, int]) -> None:
         """Fetch these partitions from these positions."""

@@ -188,15 +188,17 @@ async def metric(stage: Stage, key: str) -> MetricSpec:
     return next(each for each in catalog.metrics if each.key == key)
 
 
+@pytest.mark.parametrize("member", [{}, {"LAUREL_MEMBER_ID": "a", "LAUREL_SESSION_TIMEOUT_S": "60"}])
 async def test_a_version_with_a_new_topic_ends_the_worker_with_a_word_and_the_next_one_reads_it(
-    servers: Servers, namespace: str, tmp_path: Path
+    servers: Servers, namespace: str, tmp_path: Path, member: dict[str, str]
 ) -> None:
+    """Also one that comes back as the member that it was, to which the group gives what it had."""
     stage = await set_up(servers.kafka, namespace)
     more = f"{stage.source}-more"
     wider = second(stage).replace("metrics:\n", f"  stopped: {{topic: {more}}}\nmetrics:\n", 1)
     await create_topics(stage.kafka, wanted_topics(stage.names, [more], PARTITIONS))
     with workers_of(stage, tmp_path) as workers:
-        worker = workers.start()
+        worker = workers.start(**member)
         await play(stage, some_events(100))
         await settled(stage, [worker])
 
@@ -204,6 +206,6 @@ async def test_a_version_with_a_new_topic_ends_the_worker_with_a_word_and_the_ne
         assert await worker.ended() == 70
         assert f"reads {more} as this process does not: a restart will" in worker.log
 
-        workers.start()
+        workers.start(**member)
         found = await until(stage, lambda control: control.catalogs == {"toy": 2}, "second version")
     assert all(more in control.positions for control in found.values())
