@@ -82,7 +82,7 @@ class Recovery(Service):  # type: ignore[misc]
         self.app.on_rebalance_end()
 
     def _unread(self, assigned: Iterable[TP]) -> list[str]:
-        """Topics that a static member was not given: it came back within its session, and wants more than before."""
+        """Topics that a static member was not given: it came back within its session and wants more than then."""
         is_static = self.app.conf.consumer_group_instance_id is not None
         given = {tp.topic for tp in assigned}
         return sorted(set(self.app.sources) - given) if is_static and given else []
