@@ -21,6 +21,7 @@ the shadow stands at the same positions, promote puts its states in the place of
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Literal
 
 import msgspec
@@ -120,15 +121,24 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     crossings: list[Crossing]
 
 
+def judged_by(facts: Iterable[Fact]) -> frozenset[Named]:
+    """Awards that these facts give by themselves."""
+    crossings = (each for fact in facts for each in fact.crossings)
+    return frozenset((each.catalog, each.achievement) for each in crossings if isinstance(each, ByEvent))
+
+
 class Facts(msgspec.Struct, frozen=True, kw_only=True, tag="facts"):
     """What a user crossed before activate, in the order of the log; empty for one who has a value and no crossing.
 
     From here on the user's metrics of this replay are shown. What the user holds already is not given again. Behind
     the last one comes what live events have crossed meanwhile, which waited for it.
+
+    Shapes: judged are all awards that a `ByEvent` of the user's facts gives, those of later lists too.
     """
 
     replay: str
     facts: list[Fact] = []
+    judged: list[Named] = []
     last: bool = False
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,7 +15,7 @@ from processor.evaluator.settlement import Books
 from processor.evaluator.telling import Cause
 from schemas.outcomes import CatalogReason, Reason
 from schemas.program import AtLeast
-from schemas.replays import ByEvent, Crossing, InPeriod, LostScope, Threshold
+from schemas.replays import ByEvent, Crossing, InPeriod, LostScope, Named, Threshold
 from schemas.state import AWARDS, State, awarded_at, with_loss, without_award
 from schemas.zones import moment_of
 
@@ -33,11 +33,23 @@ class FactBooks(Books):
 
 class FactSettlement(DeferringSettlement):
     """One record's of the past. What it crossed counts, whatever the metric came to since; but what can be lost is
-    given only if it stands now. What is held already stays as it is. The deferrals are those of other replays."""
+    given only if it stands now. What is held already stays as it is. The deferrals are those of other replays.
 
-    def __init__(self, books: FactBooks, state: State, cause: Cause, deferrals: Sequence[Deferral] = ()) -> None:
+    Shapes: judged are awards that one of the user's records is known to have given. No other record gives them,
+    whatever is held by now.
+    """
+
+    def __init__(
+        self,
+        books: FactBooks,
+        state: State,
+        cause: Cause,
+        deferrals: Sequence[Deferral] = (),
+        judged: Collection[Named] = (),
+    ) -> None:
         super().__init__(books, state, cause, deferrals)
         self._boards = books.boards
+        self._judged = {board.entry(reference) for name, reference in judged if (board := books.boards.get(name))}
         self._values: dict[tuple[Board, str], int] = {}
 
     def settle_past(self, crossings: Iterable[Crossing]) -> None:
@@ -105,6 +117,8 @@ class FactSettlement(DeferringSettlement):
             self._take_award(DirectAward(entry, crossing.scope), moment_of(crossing.crossed_at))
 
     def _earned_now_at(self, entry: Entry, crossed_at: int) -> int | None:
+        if entry in self._judged:
+            return None
         if not entry.simple or entry.spec.revocable != "no":
             return super()._earned_now_at(entry, crossed_at)
         return crossed_at if awarded_at(self._state[AWARDS], entry.spec.number) is None else None

@@ -7,7 +7,7 @@ commits with the states, in the control record.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from types import MappingProxyType
@@ -52,6 +52,7 @@ from schemas.replays import (
     Revoke,
     Settle,
     decode_order,
+    judged_by,
 )
 from schemas.state import Control, State
 
@@ -470,20 +471,26 @@ class Replays:
             return "skipped"
         order: Facts = given.order
         facts = [(fact, self._cause(fact, given.user)) for fact in order.facts]  # all can be read, or none counts
-        self._settle_facts(given.user, order.replay, self._books(order.replay, note), facts)
+        judged = judged_by(order.facts).union(order.judged)
+        self._settle_facts(given.user, order.replay, self._books(order.replay, note), facts, judged)
         if order.last:
             self._settle_deferred(given.user, order.replay)
         return "applied"
 
     def _settle_facts(
-        self, user: bytes, replay: str, books: FactBooks, facts: Iterable[tuple[Fact, Cause]]
+        self,
+        user: bytes,
+        replay: str,
+        books: FactBooks,
+        facts: Iterable[tuple[Fact, Cause]],
+        judged: Collection[Named],
     ) -> None:
         """As if by these records, in their order; but what waits for another replay's facts still does."""
         state = self._states.user(user)
         others = [each for each in self._program.deferrals if each.replay != replay]
         for fact, cause in facts:
             waiting = [each for each in others if each.takes(state, cause)]
-            settlement = FactSettlement(books, state, cause, waiting)
+            settlement = FactSettlement(books, state, cause, waiting, judged)
             settlement.settle_past(fact.crossings)
             self._tell(user, settlement)
 
@@ -492,7 +499,8 @@ class Replays:
         for deferral in self._program.deferrals:
             if deferral.replay == replay:
                 found = deferral.release(self._states.user(user), self._program.current_marks)
-                self._settle_facts(user, replay, self._program.fact_books(LIVE), self._readable(found, user))
+                facts, books = self._readable(found, user), self._program.fact_books(LIVE)
+                self._settle_facts(user, replay, books, facts, judged_by(found))
 
     def _settle_all_deferred(self, replay: str) -> None:
         for deferral in self._program.deferrals:

@@ -14,6 +14,8 @@ from contextlib import AsyncExitStack, aclosing
 from itertools import islice
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from processor.replay.excerpt import Aim
 from processor.replay.interleaving import interleaved
 from processor.replay.past import Past, Told
@@ -186,14 +188,16 @@ class Job:
         await self._fold(aside, note.active_at, "active")
         lists_left = aside.found.lists.copy()
         for found in aside.found:
-            await self._send(partition, self._facts(found, lists_left))
+            await self._send(partition, self._facts(found, lists_left, aside.found.judged))
         unsaid = (user for user, _ in aside.past.bases() if user not in lists_left)
         await self._send(partition, (Addressed(user, Facts(replay=task.replay, last=True)) for user in unsaid))
         await self._revoke(aside.past, partition)
         await self._send(partition, [Addressed(None, Done(replay=task.replay))])
         del self._folds[partition]
 
-    def _facts(self, found: Iterable[Told], lists_left: Counter[bytes]) -> Iterable[Addressed]:
+    def _facts(
+        self, found: Iterable[Told], lists_left: Counter[bytes], judged: Mapping[bytes, Iterable[Named]]
+    ) -> Iterable[Addressed]:
         """Shapes: lists_left, of each user the lists that are not sent yet, this one among them."""
         by_user: dict[bytes, list[Fact]] = {}
         for user, fact in found:
@@ -201,9 +205,10 @@ class Job:
         lists_left.subtract(by_user.keys())
         for user, facts in by_user.items():
             *before, last = _fitting(facts)
+            known = Facts(replay=self._task.replay, judged=sorted(judged.get(user, ())))
             for some in before:
-                yield Addressed(user, Facts(replay=self._task.replay, facts=some))
-            yield Addressed(user, Facts(replay=self._task.replay, facts=last, last=not lists_left[user]))
+                yield Addressed(user, replace(known, facts=some))
+            yield Addressed(user, replace(known, facts=last, last=not lists_left[user]))
 
     async def _revoke(self, past: Past, partition: int) -> None:
         """By the states as they are now: the owner takes what is held still. Where the log has lost its beginning

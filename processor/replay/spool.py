@@ -10,6 +10,7 @@ from tempfile import SpooledTemporaryFile
 import msgspec
 
 from processor.replay.past import Told
+from schemas.replays import Named, judged_by
 
 MEMORY_BYTES = 4 * 1024 * 1024
 LENGTH = Struct(">Q")
@@ -21,18 +22,27 @@ decode = msgspec.msgpack.Decoder(list[Told]).decode
 class Spool:
     """Lists of what users crossed, in the order in which they were appended; read once, when all are in it.
 
-    Shapes: `lists`, in how many a user is.
+    Shapes: `lists`, in how many a user is; `judged`, what of a user's facts gives awards by itself.
     """
 
     def __init__(self) -> None:
         self._file = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - open as long as the fold goes on
         self.lists = Counter[bytes]()
+        self.judged: dict[bytes, frozenset[Named]] = {}
+        self._alike: dict[frozenset[Named], frozenset[Named]] = {}  # many users have the same
 
     def append(self, found: Sequence[Told]) -> None:
         if found:
             packed = encode(found)
             self._file.write(LENGTH.pack(len(packed)) + packed)
             self.lists.update({user for user, _ in found})
+            self._judge(found)
+
+    def _judge(self, found: Sequence[Told]) -> None:
+        for user, fact in found:
+            if awards := judged_by([fact]):
+                known = self.judged.get(user, frozenset()) | awards
+                self.judged[user] = self._alike.setdefault(known, known)
 
     def __iter__(self) -> Iterator[list[Told]]:
         self._file.seek(0)

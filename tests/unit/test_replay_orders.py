@@ -594,6 +594,19 @@ def test_a_verdict_of_the_fold_from_zero_gives_an_award_whatever_the_values_are_
     assert awarded_at(owned.state("bo")[AWARDS], number_of(owned, "pair")) == micros(1)
 
 
+def test_an_award_whose_verdict_is_still_to_come_is_given_by_no_record_before_it() -> None:
+    """What it hangs on may be held by now, and was not then."""
+    owned = activated()
+
+    owned.order(Facts(replay="r", facts=FACTS.facts, judged=[("toy", "pair")]), "ann")
+    assert "+pair" not in told(owned.commit())
+    verdict = ByEvent(catalog="toy", achievement="pair", scope="", crossed_at=micros(3))
+    owned.order(Facts(replay="r", facts=[fact(2, 3, verdict)], judged=[("toy", "pair")]), "ann")
+
+    assert told(owned.commit()) == ["+pair"]
+    assert awarded_at(owned.state("ann")[AWARDS], number_of(owned, "pair")) == micros(3)
+
+
 def number_of(owned: Owned, reference: str) -> int:
     specs = owned.program.catalogs[0].achievements
     return next(spec.number for spec in specs if spec.reference == reference)
