@@ -79,8 +79,8 @@ def lanes_of(fast: bool, args: list[str]) -> dict[str, list[str]]:
     if fast or args:
         return {"pytest": [*(["-m", "not server and not simulation"] if fast else []), *args]}
     return {
-        "tests of faults and without servers": ["-m", "faults or not server"],
-        "tests with servers": ["-m", "server and not faults"],
+        "tests of faults, of benchmarks and without servers": ["-m", "faults or benchmark or not server"],
+        "tests with servers": ["-m", "server and not faults and not benchmark"],
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -100,9 +99,9 @@ class Lane:
 
     async def _read(self) -> tuple[list[Batch], Any]:
         batches = await self._subscription.gather(self._window_s, self._projection.records_max)
-        began = time.monotonic()
+        began = asyncio.get_running_loop().time()
         rows = await self._projection.decode(batches)
-        self._decoded_s = time.monotonic() - began
+        self._decoded_s = asyncio.get_running_loop().time() - began
         return batches, rows
 
     @property
@@ -123,7 +122,7 @@ class Lane:
             if not self._subscription.settled:
                 return  # a rebalance came first
             reach("projection.1")
-            began = time.monotonic()
+            began = asyncio.get_running_loop().time()
             with BATCH_SECONDS.labels(self._projection.name).time():
                 async with session.transaction():  # 2; 5 where it ends
                     reach("projection.2")
@@ -132,7 +131,7 @@ class Lane:
                     notifications = await session.write(rows)  # 4
                     reach("projection.4")
             reach("projection.5")
-            self._written_s = time.monotonic() - began
+            self._written_s = asyncio.get_running_loop().time() - began
         self._failures = 0
         self._count(batches, notifications)
 

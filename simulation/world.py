@@ -16,7 +16,7 @@ from processor.kafka.batches import Place
 from projections.projection import Projection
 from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
-from replays.steps import REVOKE
+from replays.steps import HOLD, REVOKE
 from schemas.program import CatalogRecord
 from schemas.records import Record
 from schemas.state import Control
@@ -43,7 +43,9 @@ BEFORE_WRITING = (
     *("checkpoint.1", "checkpoint.2", "checkpoint.5", "checkpoint.6"),
     *("projection.1", "projection.1", "projection.1", "projection.1", "projection.2"),
 )
-ORDERS = [f"replay.{step}" for step in failpoints.POINTS["replay"] if step != REVOKE]  # no policy takes awards here
+ORDERS = [  # no policy takes awards here, and no shadow is promoted
+    f"replay.{step}" for step in failpoints.POINTS["replay"] if step != REVOKE and step < HOLD
+]
 STEPS = [f"{name}.{step}" for name in ("checkpoint", "projection") for step in failpoints.POINTS[name]]
 
 

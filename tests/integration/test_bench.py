@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.demos import laurel
 
-pytestmark = pytest.mark.server
+pytestmark = [pytest.mark.server, pytest.mark.benchmark]
 
 MARKED = "# Figures\n<!-- laurel bench {0}: begin -->\nold\n<!-- laurel bench {0}: end -->\nbehind\n"
 
