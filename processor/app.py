@@ -53,6 +53,7 @@ class AchievementsApp(faust.App):  # type: ignore[misc]
         names = Names(settings.namespace, follows=settings.follows)
         self.settings, self.partitions = settings, plan.partitions
         self.sources = [*plan.program.sources, names.replay_assignments]
+        self.copartitioned = frozenset(self.sources) - plan.program.repartitioned
         self.telemetry = Telemetry(Profile(settings.profile))
         self.ownership = Ownership(
             KafkaLog(settings.kafka),

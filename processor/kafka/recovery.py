@@ -6,7 +6,7 @@ Overridden: tables/manager.py TableManager.recovery and on_start; tables/recover
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import structlog
@@ -67,7 +67,8 @@ class Recovery(Service):  # type: ignore[misc]
         owned = {tp.partition for tp in assigned if tp.topic in self.tables.changelog_topics}
         opener = Opener(self.app, assigned)
         self.app.ownership.parking_lot.flow = consumer
-        if unread := self._unread(assigned):
+        is_static = self.app.conf.consumer_group_instance_id is not None
+        if is_static and (unread := not_given(self.app.copartitioned, assigned)):
             log.info("the group knows this member by what it read before: it joins anew", unread=unread)
             await consumer._thread.join_anew()
             return
@@ -80,12 +81,6 @@ class Recovery(Service):  # type: ignore[misc]
         self.tables.on_actives_ready()
         self.tables.on_standbys_ready()
         self.app.on_rebalance_end()
-
-    def _unread(self, assigned: Iterable[TP]) -> list[str]:
-        """Topics that a static member was not given: it came back within its session and wants more than then."""
-        is_static = self.app.conf.consumer_group_instance_id is not None
-        given = {tp.topic for tp in assigned}
-        return sorted(set(self.app.sources) - given) if is_static and given else []
 
     def _is_stale(self, generation: int) -> bool:
         return generation != self.app.consumer_generation_id or self._wanted.is_set()
@@ -110,6 +105,15 @@ class Recovery(Service):  # type: ignore[misc]
             lane, number = lane_of(place.topic, place.partition, self.app.partitions)
             if (partition := self.app.ownership.partitions.get(number)) is not None:
                 partition.stable_ends[lane] = max(end, partition.stable_ends.get(lane, 0))
+
+
+def not_given(copartitioned: Collection[str], assigned: Collection[TP]) -> list[str]:
+    """Topics of which a member has no partition, though whoever has one of the others has the same of these.
+
+    The group knew it by what it read before: it came back within its session. Of a repartitioned topic there may be
+    fewer partitions than members, and none of it says nothing.
+    """
+    return sorted({*copartitioned} - {place.topic for place in assigned}) if assigned else []
 
 
 class Opener:
