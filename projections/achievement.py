@@ -50,8 +50,8 @@ class Published(NamedTuple):
 
 class AchievementProjection:
     name = "achievement"
-    window_s = 0.0
-    share, records_max = 1.0, 20_000
+    window_s = window_s_max = 0.0
+    records_max, fetch_bytes_min = 20_000, 1
 
     def __init__(self, names: Names) -> None:
         self.topic = names.catalogs

@@ -20,7 +20,6 @@ from projections.telemetry import BATCH_SECONDS, LAG, NOTIFICATIONS, RECORDS, lo
 RETRY_BASE_S = 0.1
 RETRY_CAP_S = 5.0
 REPORT_EVERY_S = 1.0
-WINDOW_S_MAX = 10.0
 
 Connect = Callable[[], Awaitable[Session]]
 
@@ -56,7 +55,7 @@ class Lane:
         self._ahead: asyncio.Task[tuple[list[Batch], Any]] | None = None
         self._log = log.bind(projection=projection.name)
         self._failures = 0
-        self._decoded_s = self._written_s = 0.0  # how long the last batch took
+        self._written_s = 0.0  # how long the last batch took
         self._positions: dict[int, int] = {}  # as committed in Postgres
         self._unreported: dict[int, int] = {}
         self._shown: set[int] = set()
@@ -99,16 +98,12 @@ class Lane:
 
     async def _read(self) -> tuple[list[Batch], Any]:
         batches = await self._subscription.gather(self._window_s, self._projection.records_max)
-        began = asyncio.get_running_loop().time()
-        rows = await self._projection.decode(batches)
-        self._decoded_s = asyncio.get_running_loop().time() - began
-        return batches, rows
+        return batches, await self._projection.decode(batches)
 
     @property
     def _window_s(self) -> float:
-        """So long that the work of the last batch, done as often, is no more than the projection's share."""
-        rest_s = (self._decoded_s + self._written_s) * (1 / self._projection.share - 1)
-        return max(self._projection.window_s, min(rest_s, WINDOW_S_MAX))
+        """About as long as the batch before is being written, within the projection's bounds."""
+        return max(self._projection.window_s, min(self._written_s, self._projection.window_s_max))
 
     async def _drop_ahead(self) -> None:
         """Forget what was read in advance: it will be read again, by us or by whoever has the partitions then."""

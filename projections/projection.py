@@ -13,8 +13,9 @@ from broker.reading import Batch
 class Projection(Protocol):
     """One read model, written from one topic.
 
-    Units: window_s, how long records are gathered before they are written, from the first one on; longer where the
-    projection would be at work for more than its share of the time. records_max, about, of one transaction.
+    Units: window_s, how long records are gathered before they are written, from the first one on; up to
+    window_s_max while Postgres is busy for that long with those before. records_max, about, of one transaction.
+    fetch_bytes_min, what the broker gathers first, for a quarter of a second; 1: it gives what it has.
     """
 
     @property
@@ -24,9 +25,11 @@ class Projection(Protocol):
     @property
     def window_s(self) -> float: ...
     @property
-    def share(self) -> float: ...
+    def window_s_max(self) -> float: ...
     @property
     def records_max(self) -> int: ...
+    @property
+    def fetch_bytes_min(self) -> int: ...
 
     async def prepare(self, connection: AsyncConnection) -> None:
         """Make the temporary tables of a new session."""

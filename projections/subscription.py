@@ -24,6 +24,7 @@ from schemas.records import Record
 IDLE_POLL_S = 0.1
 RECORDS_MAX = 5_000  # of one poll
 HEARTBEAT_MS = 500  # also how soon a member learns that another one joins
+FETCH_WAIT_MS = 250
 COMMIT_SECONDS_MAX = 2.0
 STOP_SECONDS_MAX = 5.0
 
@@ -163,8 +164,13 @@ def merge(gathered: dict[int, Batch], moved: Iterable[Batch]) -> None:
 
 
 @asynccontextmanager
-async def subscribe(settings: ProjectorSettings, topic: str) -> AsyncIterator[Subscription]:
-    """Join the group. Raises: Precondition when no broker answers, or another process has taken our id in it."""
+async def subscribe(
+    settings: ProjectorSettings, topic: str, fetch_bytes_min: int = 1
+) -> AsyncIterator[Subscription]:
+    """Join the group; a fetch waits for so many bytes, but not for long.
+
+    Raises: Precondition when no broker answers, or another process has taken our id in it.
+    """
     tolerate_header_names()
     client = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
@@ -172,6 +178,8 @@ async def subscribe(settings: ProjectorSettings, topic: str) -> AsyncIterator[Su
         group_instance_id=settings.member_id and f"{settings.member_id}.{topic}",  # one consumer a topic
         enable_auto_commit=False,
         isolation_level="read_committed",
+        fetch_min_bytes=fetch_bytes_min,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
         auto_offset_reset="none",
         session_timeout_ms=round(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=HEARTBEAT_MS,

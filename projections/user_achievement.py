@@ -90,8 +90,8 @@ class OutcomeRows:
 
 class UserAchievementProjection:
     name = "user_achievement"
-    window_s = 0.03  # an unlock should be seen at once, but eight partitions need not make eight transactions
-    share, records_max = 1.0, 20_000
+    window_s = window_s_max = 0.03  # an unlock should be seen at once; but not by a transaction of each partition
+    records_max, fetch_bytes_min = 20_000, 1
 
     def __init__(self, names: Names, replay_notices_per_s: float = NOTICES_PER_S) -> None:
         self.topic = names.outcomes

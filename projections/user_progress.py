@@ -7,25 +7,25 @@ metric moves on a new day, which is seldom: a row that has these days already is
 
 from __future__ import annotations
 
-import asyncio
 from bisect import bisect_left
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
-from operator import add, attrgetter
+from operator import attrgetter
 from struct import Struct
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import msgspec
 from psycopg import AsyncConnection, AsyncCursor
 
 from broker.reading import Batch
-from projections.columns import HEADER, NULL, TRAILER, append_moment, encode_json, jsonb, moment_at, nullable, text
+from projections.columns import NULL, append_moment, copied, encode_json, jsonb, moment_at, nullable, text
 from projections.decoding import undecodable
 from projections.pace import Pace, follow
 from projections.progress_view import ReadControls, Stage, View, Views, read_views, write_views
 from projections.projection import place
 from projections.shown import Moves, Shown
 from projections.statements import statements
+from projections.turns import Turns
 from schemas.errors import LaurelError, Precondition
 from schemas.program import CatalogProgram, CatalogRecord
 from schemas.records import Record
@@ -34,10 +34,10 @@ from schemas.topics import Names
 
 SQL = statements("user_progress.sql")
 
-USERS_PER_TURN, USERS_PER_QUERY = 200, 1_000
+USERS_PER_TURN, ROWS_PER_TURN = 100, 1_000
+SHARE = 0.2  # of the time: a busy machine has the awards to tell first
 REMEMBERED_MAX = 100_000  # users whose row is known to have the paces of certain days
 
-EachT = TypeVar("EachT")
 ReadCatalogs = Callable[[], Awaitable[Sequence[CatalogRecord]]]
 
 offset_of = attrgetter("offset")
@@ -175,14 +175,15 @@ def hidden_of(view: View, catalog: str) -> set[str]:
 
 class UserProgressProjection:
     name = "user_progress"
-    window_s = 0.25  # the longer, the fewer rows: only the last state of a user is written
-    share, records_max = 0.2, 100_000  # a busy machine has the awards to tell first
+    window_s, window_s_max = 0.25, 10.0  # the longer, the fewer rows: only the last state of a user is written
+    records_max, fetch_bytes_min = 150_000, 1 << 20
 
     def __init__(self, names: Names, read_catalogs: ReadCatalogs, read_controls: ReadControls) -> None:
         self.topic = names.changelog
         self._known = KnownCatalogs(read_catalogs)
         self._views = Views(read_controls)
         self._days: dict[str, int] = {}  # user -> hash of the days of the paces in the row
+        self._turns = Turns(SHARE)
 
     async def prepare(self, connection: AsyncConnection) -> None:
         self._days.clear()  # the last transaction of the session before may not have been committed
@@ -195,9 +196,10 @@ class UserProgressProjection:
         await self._views.resume(partitions, kept)
 
     async def decode(self, batches: Sequence[Batch]) -> ProgressRows:
+        self._turns.hurried = sum(len(batch.records) for batch in batches) >= self.records_max
         followed = [Followed(batch, self._views.follow(batch)) for batch in batches]
         rows, erased = [], []
-        async for turn in in_turns([*last_records(followed)]):
+        async for turn in self._turns.of([*last_records(followed)], USERS_PER_TURN):
             latest = [latest_state(record, batch) for record, batch in turn]
             await self._known.learn({each.view for each in latest})
             rows += [await self._row(each) for each in latest if each.record.value is not None]
@@ -223,33 +225,23 @@ class UserProgressProjection:
         return 0
 
     async def _write_rows(self, cursor: AsyncCursor, rows: Sequence[Progress]) -> None:
-        moved = {row.user: row.days for row in rows if self._days.get(row.user) != row.days}
-        past = await read_past(cursor, list(moved)) if moved else {}
-        async with cursor.copy(SQL["copy_incoming"]) as copy:
-            await copy.write(HEADER)
-            async for turn in in_turns(rows):
-                paces = (paces_of_row(row, past.get(row.user, NO_PAST), moved) for row in turn)
-                await copy.write(b"".join(map(add, map(start_of_row, turn), paces)))
-            await copy.write(TRAILER)
-        await cursor.execute(SQL["upsert_progress"], prepare=False)
+        async for turn in self._turns.of(rows, ROWS_PER_TURN):
+            moved = {row.user: row.days for row in turn if self._days.get(row.user) != row.days}
+            past = await read_past(cursor, list(moved)) if moved else {}
+            async with cursor.copy(SQL["copy_incoming"]) as copy:
+                await copy.write(copied([start_of_row(row) + paces_of_row(row, past, moved) for row in turn]))
+            await cursor.execute(SQL["upsert_progress"], prepare=False)
+            self._remember(moved)
+
+    def _remember(self, moved: Mapping[str, int]) -> None:
         if len(self._days) + len(moved) > REMEMBERED_MAX:
             self._days.clear()
         self._days.update(moved)
 
 
-async def in_turns(users: Sequence[EachT], size: int = USERS_PER_TURN) -> AsyncIterator[Sequence[EachT]]:
-    """A few at a time, and the other projections of this process between them."""
-    for start in range(0, len(users), size):
-        yield users[start : start + size]
-        await asyncio.sleep(0)
-
-
 async def read_past(cursor: AsyncCursor, users: list[str]) -> dict[str, Past]:
-    past: dict[str, Past] = {}
-    async for turn in in_turns(users, USERS_PER_QUERY):
-        await cursor.execute(SQL["read_past"], {"users": turn}, prepare=False)
-        past |= {user: decode_past(written) for user, written in await cursor.fetchall()}
-    return past
+    await cursor.execute(SQL["read_past"], {"users": users}, prepare=False)
+    return {user: decode_past(written) for user, written in await cursor.fetchall()}
 
 
 def start_of_row(row: Progress) -> bytes:
@@ -266,10 +258,11 @@ def start_of_row(row: Progress) -> bytes:
     )
 
 
-def paces_of_row(row: Progress, past: Past, moved: Mapping[str, int]) -> bytes:
+def paces_of_row(row: Progress, written: Mapping[str, Past], moved: Mapping[str, int]) -> bytes:
     """The columns pace and known_since: null where they stay as they are."""
     if row.user not in moved:
         return NULL + NULL
+    past = written.get(row.user, NO_PAST)
     paces = {
         catalog: follow(past.paces.get(catalog, {}), values_of(past, catalog), moves.moved)
         for catalog, moves in row.moves.items()

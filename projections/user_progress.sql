@@ -21,10 +21,11 @@ from user_progress
 where user_id = any(%(users)s);
 
 -- name: upsert_progress
--- A pace that stays as it is comes as null.
+-- A pace that stays as it is comes as null. What was incoming is gone then: the next turn comes into an empty table.
+with incoming as (delete from incoming_progress returning *)
 insert into user_progress (user_id, metrics, streaks, zone, updated_at, windows, pace, known_since)
 select user_id, metrics, streaks, zone, updated_at, windows, coalesce(pace, '{}'), coalesce(known_since, '{}')
-from incoming_progress
+from incoming
 on conflict (user_id) do update set
     metrics = excluded.metrics,
     streaks = excluded.streaks,
