@@ -51,7 +51,7 @@ class Published(NamedTuple):
 class AchievementProjection:
     name = "achievement"
     window_s = window_s_max = 0.0
-    records_max, fetch_bytes_min = 20_000, 1
+    records_max, fetch_bytes_min, condenses = 20_000, 1, False
 
     def __init__(self, names: Names) -> None:
         self.topic = names.catalogs

@@ -15,7 +15,8 @@ class Projection(Protocol):
 
     Units: window_s, how long records are gathered before they are written, from the first one on; up to
     window_s_max while Postgres is busy for that long with those before. records_max, about, of one transaction.
-    fetch_bytes_min, what the broker gathers first, for a quarter of a second; 1: it gives what it has.
+    condenses, whether of a key's records in a batch only the last is wanted. fetch_bytes_min, what the broker
+    gathers first, for a quarter of a second; 1: it gives what it has.
     """
 
     @property
@@ -28,6 +29,8 @@ class Projection(Protocol):
     def window_s_max(self) -> float: ...
     @property
     def records_max(self) -> int: ...
+    @property
+    def condenses(self) -> bool: ...
     @property
     def fetch_bytes_min(self) -> int: ...
 

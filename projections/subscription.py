@@ -17,9 +17,11 @@ from broker.membership import stay_static
 from broker.parsing import keep_as_parsed, tolerate_header_names
 from broker.reading import Batch
 from projections.decoding import RESTART
+from projections.projection import Projection
 from projections.settings import ProjectorSettings
 from schemas.errors import LaurelError, Precondition
 from schemas.records import Record
+from schemas.state import CONTROL_KEY
 
 IDLE_POLL_S = 0.1
 RECORDS_MAX = 5_000  # of one poll
@@ -39,11 +41,12 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
     """The partitions of one topic that this process reads.
 
     `busy` is held while a batch is being written: a rebalance waits for it, so that the next owner begins
-    behind it.
+    behind it. With `condenses`, of a key that comes several times in what is gathered only the last record is kept.
     """
 
-    def __init__(self, client: AIOKafkaConsumer, topic: str) -> None:
+    def __init__(self, client: AIOKafkaConsumer, topic: str, condenses: bool = False) -> None:
         self.topic = topic
+        self._condenses = condenses
         self.busy = asyncio.Lock()
         self.positions: dict[int, int] = {}
         self._client = client
@@ -100,11 +103,18 @@ class Subscription(ConsumerRebalanceListener):  # type: ignore[misc]
             merge(gathered, await self._poll(wait_s))
             if not self.settled:
                 return []
-            if not gathered or sum(len(batch.records) for batch in gathered.values()) >= records_max:
+            if not gathered or self._is_full(gathered, records_max):
                 break
             ends_at = ends_at or clock() + window_s
             wait_s = ends_at - clock()
-        return list(gathered.values())
+        return [condensed(batch) if self._condenses else batch for batch in gathered.values()]
+
+    def _is_full(self, gathered: dict[int, Batch], records_max: int) -> bool:
+        """Whether there are so many records; where it helps to condense them, half as many are enough."""
+        if count_of(gathered) < records_max or not self._condenses:
+            return count_of(gathered) >= records_max
+        gathered.update({partition: condensed(batch) for partition, batch in gathered.items()})
+        return count_of(gathered) > records_max // 2
 
     async def _poll(self, wait_s: float) -> list[Batch]:
         """One batch for each partition whose position moved, with or without records."""
@@ -163,10 +173,20 @@ def merge(gathered: dict[int, Batch], moved: Iterable[Batch]) -> None:
         gathered[batch.partition] = batch
 
 
+def count_of(gathered: Mapping[int, Batch]) -> int:
+    return sum(len(batch.records) for batch in gathered.values())
+
+
+def condensed(batch: Batch) -> Batch:
+    """Without what later records supersede. Control records stay: each says how those behind it are seen."""
+    last = {record.key: record for record in batch.records}
+    return batch._replace(
+        records=[record for record in batch.records if record.key == CONTROL_KEY or last[record.key] is record]
+    )
+
+
 @asynccontextmanager
-async def subscribe(
-    settings: ProjectorSettings, topic: str, fetch_bytes_min: int = 1
-) -> AsyncIterator[Subscription]:
+async def subscribe(settings: ProjectorSettings, projection: Projection) -> AsyncIterator[Subscription]:
     """Join the group; a fetch waits for so many bytes, but not for long.
 
     Raises: Precondition when no broker answers, or another process has taken our id in it.
@@ -175,16 +195,16 @@ async def subscribe(
     client = AIOKafkaConsumer(
         bootstrap_servers=settings.kafka,
         group_id=settings.names.projector,
-        group_instance_id=settings.member_id and f"{settings.member_id}.{topic}",  # one consumer a topic
+        group_instance_id=settings.member_id and f"{settings.member_id}.{projection.topic}",  # one consumer a topic
         enable_auto_commit=False,
         isolation_level="read_committed",
-        fetch_min_bytes=fetch_bytes_min,
+        fetch_min_bytes=projection.fetch_bytes_min,
         fetch_max_wait_ms=FETCH_WAIT_MS,
         auto_offset_reset="none",
         session_timeout_ms=round(settings.session_timeout_s * 1000),
         heartbeat_interval_ms=HEARTBEAT_MS,
     )
-    subscription = Subscription(client, topic)
+    subscription = Subscription(client, projection.topic, projection.condenses)
     try:
         await client.start()
         if settings.member_id is not None:

@@ -91,7 +91,7 @@ class OutcomeRows:
 class UserAchievementProjection:
     name = "user_achievement"
     window_s = window_s_max = 0.03  # an unlock should be seen at once; but not by a transaction of each partition
-    records_max, fetch_bytes_min = 20_000, 1
+    records_max, fetch_bytes_min, condenses = 20_000, 1, False
 
     def __init__(self, names: Names, replay_notices_per_s: float = NOTICES_PER_S) -> None:
         self.topic = names.outcomes

@@ -36,6 +36,7 @@ SQL = statements("user_progress.sql")
 
 USERS_PER_TURN, ROWS_PER_TURN = 100, 1_000
 SHARE = 0.2  # of the time: a busy machine has the awards to tell first
+BACKLOG_USERS = 75_000  # so many at once are a backlog, in which rests would not help anybody
 REMEMBERED_MAX = 100_000  # users whose row is known to have the paces of certain days
 
 ReadCatalogs = Callable[[], Awaitable[Sequence[CatalogRecord]]]
@@ -175,8 +176,8 @@ def hidden_of(view: View, catalog: str) -> set[str]:
 
 class UserProgressProjection:
     name = "user_progress"
-    window_s, window_s_max = 0.25, 10.0  # the longer, the fewer rows: only the last state of a user is written
-    records_max, fetch_bytes_min = 150_000, 1 << 20
+    window_s, window_s_max = 0.25, 30.0  # the longer, the fewer rows: only the last state of a user is written
+    records_max, fetch_bytes_min, condenses = 2 * BACKLOG_USERS, 1 << 20, True
 
     def __init__(self, names: Names, read_catalogs: ReadCatalogs, read_controls: ReadControls) -> None:
         self.topic = names.changelog
@@ -196,7 +197,7 @@ class UserProgressProjection:
         await self._views.resume(partitions, kept)
 
     async def decode(self, batches: Sequence[Batch]) -> ProgressRows:
-        self._turns.hurried = sum(len(batch.records) for batch in batches) >= self.records_max
+        self._turns.hurried = sum(len(batch.records) for batch in batches) >= BACKLOG_USERS
         followed = [Followed(batch, self._views.follow(batch)) for batch in batches]
         rows, erased = [], []
         async for turn in self._turns.of([*last_records(followed)], USERS_PER_TURN):

@@ -136,7 +136,7 @@ def projections(settings: ProjectorSettings) -> list[Projection]:
 
 async def keep_current(settings: ProjectorSettings, projection: Projection, stopping: asyncio.Event) -> None:
     connect = partial(connect_async, settings, f"{settings.namespace} {projection.name}")
-    async with subscribe(settings, projection.topic, projection.fetch_bytes_min) as subscription:
+    async with subscribe(settings, projection) as subscription:
         await Lane(projection, subscription, partial(open_session, connect, projection)).run(stopping)
 
 

@@ -118,7 +118,7 @@ class Projector:
     def _lane(self, projection: Projection) -> Lane:
         member = Member(self._groups[projection.topic], self.process)
         consumer = MemoryConsumer(self._broker, self._loop, self._line, member, self._chance)
-        subscription = Subscription(consumer, projection.topic)
+        subscription = Subscription(consumer, projection.topic, projection.condenses)
         self._members.append(member)
         asyncio.create_task(self.process.guard(consumer.belong()))  # noqa: RUF006 - the process holds its tasks
 
