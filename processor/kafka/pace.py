@@ -10,7 +10,7 @@ from processor.kafka.partition import OwnedPartition
 
 SLICE_S = 0.012  # a longer slice starves the event loop, and with it the transactions
 SLICE_RECORDS_MIN, SLICE_RECORDS_MAX = 64, 4_096
-COMMITTING_SHARE = 0.2  # of the time; a busy machine gets fewer transactions, not a queue of them
+COMMITTING_SHARE = 0.3  # of the time; a busy machine gets fewer transactions, not a queue of them
 STRETCH_MAX = 2  # beyond it people would notice
 DURATION_WEIGHT = 0.1  # of the latest checkpoint, in the mean of all
 HEAD_LAG = 1_000  # records; a partition that is no further behind is at the head of its log
@@ -34,7 +34,8 @@ class Pace(NamedTuple):
 
 def interval_of(pace: Pace, duration_s: float) -> float:
     """Seconds between checkpoints of a partition at the head of its log, when one takes so long."""
-    stretched = pace.head_s * ceil(duration_s / COMMITTING_SHARE / pace.head_s)
+    step_s = pace.head_s / 2
+    stretched = step_s * ceil(duration_s / COMMITTING_SHARE / step_s)
     return max(pace.head_s, min(stretched, pace.head_s * STRETCH_MAX))
 
 
