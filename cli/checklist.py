@@ -138,7 +138,8 @@ def page(told: list[Requirement]) -> str:
         "What the five products ask for, and the test that holds it, from Kafka to what is told. Written by "
         "`laurel checklist --write docs/checklist.md`; `laurel checklist` says how the tests ended.",
         "",
-        f"{held} of {len(told)} have a test of their own.",
+        f"{held} of {len(told)} have a test of their own. The others ask for an HTTP API, pages and components, "
+        "messages other than awards, boards, feeds and profiles, which are not there yet.",
     ]
     for product, title in PRODUCTS.items():
         lines += ["", f"## {product}: {title}", "", "| id | asks for | test |", "|---|---|---|"]

@@ -64,6 +64,10 @@ class Sight(NamedTuple):
         positions = self.shadow.get(partition, NOTHING).positions
         return max(0, self.shadow_ends[partition] - positions.get(self.shadow_names.derived, 0))
 
+    def runs(self, replay: Replay, partition: int) -> bool:
+        """Whether the shadow has come to what is to be promoted: a way back begins with what ran before it."""
+        return self.shadow.get(partition, NOTHING).catalogs == replay.versions
+
     def is_at_cut(self, partition: int, note: ReplayNote) -> bool:
         """Whether the shadow has folded exactly what is folded live, and all that came of it."""
         here, there = self.shared(partition), self.folded(partition)
@@ -85,7 +89,7 @@ def reports(replay: Replay, sight: Sight, before: Sight | None, seconds: float) 
         note = sight.note(replay, partition)
         phase = note.phase if note is not None and note.phase != "released" else None
         behind = of - at + sight.underived(partition) + sight.unshown[partition]
-        level = LEVEL if is_level(behind, rate) else FOLDING
+        level = LEVEL if is_level(behind, rate) and sight.runs(replay, partition) else FOLDING
         yield Report(partition, phase or level, at, of, 0, rate)
 
 

@@ -102,18 +102,18 @@ async def partitions_of(bootstrap: str, names: Names) -> int:
 
 def refuse(intent: Intent, accept_truncated: bool, policy: Policy) -> None:
     """Raises: Precondition when this cannot be started, or not without the operator's word."""
-    found, catalog = intent.changes, intent.catalog
-    named = f"version {catalog.version} of catalog '{catalog.catalog}'"
+    found = intent.changes
     if found.kind == "full":
-        refuse_full(intent, named)
+        refuse_full(intent)
     if found.kind == "nothing" and (policy == "keep" or not (found.removed or found.harder)):
         raise Precondition(
-            f"{named} has nothing to replay, {'; '.join(found.why)}: publish it with `laurel catalog publish`"
+            f"{named(intent)} has nothing to replay, {'; '.join(found.why)}: publish it with `laurel catalog "
+            "publish`"
         )
     for (_, name), holder in found.conflicts.items():
         raise Precondition(
-            f"{named} waits for '{name}', which belongs to replay '{holder}' until that one has ended: wait for it "
-            f"(`laurel replay status {holder} --watch`), or cancel it (`laurel replay cancel {holder}`)"
+            f"{named(intent)} waits for '{name}', which belongs to replay '{holder}' until that one has ended: "
+            f"wait for it (`laurel replay status {holder} --watch`), or cancel it (`laurel replay cancel {holder}`)"
         )
     if intent.lost and not accept_truncated:
         others = f", and {len(intent.lost) - 1} more partitions likewise" if len(intent.lost) > 1 else ""
@@ -122,13 +122,22 @@ def refuse(intent: Intent, accept_truncated: bool, policy: Policy) -> None:
         )
 
 
-def refuse_full(intent: Intent, named: str) -> None:
+def named(intent: Intent) -> str:
+    return f"version {intent.catalog.version} of catalog '{intent.catalog.catalog}'"
+
+
+def refuse_full(intent: Intent) -> None:
     """Raises: Precondition when not even folding everything anew makes up for it."""
     if intent.changes.wanted:
         raise Precondition(f"the past of this cannot be looked at alone: {'; '.join(intent.changes.why)}")
+    refuse_unread(intent)
+
+
+def refuse_unread(intent: Intent) -> None:
+    """Raises: Precondition when the new version leaves a topic that runs."""
     unread = sorted({*all_topics(intent.running)} - {*all_topics(intent.new)})
     if unread:
         raise Precondition(
-            f"{named} does not read {', '.join(unread)} any more, and a full reprocessing comes to where the "
-            "present version stands in every topic: go on declaring one of its events"
+            f"{named(intent)} does not read {', '.join(unread)} any more, and a full reprocessing comes to where "
+            "the present version stands in every topic: go on declaring one of its events"
         )

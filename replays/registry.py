@@ -91,6 +91,17 @@ class Replay(Undertaking):
     def has_ended(self) -> bool:
         return self.status in ("done", "cancelled", "failed")
 
+    @property
+    def versions(self) -> dict[str, int]:
+        """What runs behind it."""
+        return {**self.from_versions, self.catalog: self.version}
+
+    @property
+    def back_of(self) -> str | None:
+        """The promoted replay whose way back it is."""
+        found: str | None = self.plan.get("back_of")
+        return found
+
 
 COLUMNS = [field.name for field in fields(Replay)]
 
@@ -248,6 +259,11 @@ class Registry:
             )
         return await self._ordered("promote", id)
 
+    async def promote_when_level(self, replay: Replay) -> None:
+        """Of one that leads back, which was ordered with it; unless somebody has paused or cancelled it."""
+        if await self._is_level(replay):
+            await self._change("promote", replay.id)
+
     async def _is_level(self, replay: Replay) -> bool:
         progress = await self.progress(replay.id)
         return len(progress) == replay.partitions and all(each.phase == LEVEL for each in progress)
@@ -261,8 +277,16 @@ class Registry:
         await self._change("decide to promote", id)
         return await self.status(id)
 
+    async def refuse_shared(self, id: str) -> None:
+        """Raises: Precondition while another one is at work in its shadow: a way back."""
+        for (other,) in await self._rows("sharing", {"id": id}):
+            raise Precondition(
+                f"the shadow of replay '{id}' is that of replay '{other}', which has not ended: wait for it "
+                f"(`laurel replay status {other} --watch`)"
+            )
+
     async def drop(self, id: str) -> Replay:
-        """Note that its shadow is gone."""
+        """Note that its shadow is gone, and with it that of its way back."""
         async with self._connection.transaction():
             if await self._rows("drop", {"id": id}):
                 await self._note("drop", await self.get(id), {})

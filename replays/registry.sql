@@ -32,7 +32,14 @@ select partition, min(next_position) from {schema}.projection_position where top
 select source, file from replay where id = %(id)s;
 
 -- name: drop
-update replay set dropped_at = now() where id = %(id)s and dropped_at is null returning id;
+update replay set dropped_at = now()
+where shadow = (select shadow from replay where id = %(id)s) and dropped_at is null
+returning id;
+
+-- name: sharing
+-- Those in the same shadow that have not ended.
+select other.id from replay join replay as other using (shadow)
+where replay.id = %(id)s and other.id <> %(id)s and other.status not in ('done', 'cancelled');
 
 -- name: take
 -- The one arbiter: of two replays that want the same, one gets it. Waits for whoever is about to.

@@ -121,6 +121,8 @@ class Vigil:
         if self._replay.status == "promoting":
             self._refuse_waiting()
             await self._promote(sight)
+        elif self._replay.back_of is not None and not self._replay.attempt:
+            await self._registry.promote_when_level(self._replay)
 
     async def _promote(self, sight: Sight) -> None:
         """The next of: hold, settle, let the shadow come to the cut, decide."""
@@ -133,7 +135,7 @@ class Vigil:
             await self._owners.tell({number: hold for number in notes if number not in standing})
         elif unsettled := [number for number, note in standing.items() if not sight.has_settled(number, note)]:
             await self._owners.tell({number: self._settle(sight.live_ends[number]) for number in unsettled})
-        elif all(sight.is_at_cut(number, note) for number, note in standing.items()):
+        elif all(sight.is_at_cut(each, note) and sight.runs(replay, each) for each, note in standing.items()):
             await self._decide()
 
     def _settle(self, end: int) -> Settle:
@@ -209,7 +211,7 @@ def promotion_of(replay: Replay) -> Promote:
         replay=replay.id,
         attempt=replay.attempt,
         shadow=replay.shadow,
-        catalogs={**replay.from_versions, replay.catalog: replay.version},
+        catalogs=replay.versions,
         policy=replay.policy,
         notify=replay.notify,
     )

@@ -113,7 +113,7 @@ async def refuse_other_partitions(settings: ReplaySettings, replay: Replay) -> N
 
 def task_of(replay: Replay, records: Sequence[CatalogRecord], names: Names) -> Task:
     """What the row says, in the words of the job: the same in every process."""
-    catalogs = {**replay.from_versions, replay.catalog: replay.version}
+    catalogs = replay.versions
     plan = {name: [(catalog, key) for catalog, key in replay.plan.get(name, ())] for name in NAMED_IN_PLAN}
     return Task(
         replay=replay.id,

@@ -128,6 +128,7 @@ async def drop(settings: ReplaySettings, id: str) -> Replay:
                 f"replay '{id}' is {replay.status}, and its shadow needed: `laurel replay cancel {id}` takes both "
                 "away"
             )
+        await registry.refuse_shared(id)
         if replay.dropped_at is None:
             await remove(settings, replay)
         return await registry.drop(id)

@@ -130,8 +130,12 @@ def registration_of(id: str, intent: Intent, wish: Wish, names: Names) -> Regist
     told = registration_of_part(id, intent, wish)
     if intent.changes.kind != "full":
         return told
+    return as_full(told, wish.text, wish.file_name, shadow_namespace(names, id))
+
+
+def as_full(told: Registration, text: str, file_name: str, shadow: str | None) -> Registration:
     alone = replace(told, kind="full", muted=(), filling=(), retired=())
-    return replace(alone, shadow=shadow_namespace(names, id), source=wish.text, file=wish.file_name)
+    return replace(alone, shadow=shadow, source=text, file=file_name)
 
 
 def registration_of_part(id: str, intent: Intent, wish: Wish) -> Registration:

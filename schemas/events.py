@@ -29,7 +29,7 @@ INTEGER_MAX = 2**53
 FUTURE_MS_MAX = 48 * 3600 * 1000
 DERIVED_SOURCE = "laurel/"
 BINARY_PREFIX = "ce_"
-FIRST_PRINTABLE = ord(" ")  # Laurel's own keys begin below it
+FIRST_PRINTABLE = " "  # Laurel's own keys begin below it
 TIMESTAMP_MS_MAX = 250_000_000_000_000  # the year 9892: no datetime is far behind it
 EXACT = Context(traps=[Inexact, InvalidOperation, Overflow])
 OFFSET = re.compile(r"(?:[Zz]|[+-]\d\d:\d\d)$")
@@ -324,7 +324,7 @@ def _unknown_schemaversion(envelope: Envelope, kind: EventKind) -> BadRecord:
 
 def is_user(name: str) -> bool:
     """Whether a name may be a subject: one that the reader would take, and that is not blank."""
-    return bool(name.strip()) and ord(name[0]) >= FIRST_PRINTABLE and len(name) <= USER_LENGTH_MAX
+    return name >= FIRST_PRINTABLE and len(name) <= USER_LENGTH_MAX and bool(name.strip())
 
 
 def is_binary(record: Record) -> bool:
@@ -375,7 +375,7 @@ def _cause_of(error: Exception) -> Cause:
 
 def check_user(key: bytes) -> None:
     """Raises: BadRecord for a key that could be taken for one of Laurel's own."""
-    if key[0] < FIRST_PRINTABLE:
+    if key[0] < ord(FIRST_PRINTABLE):
         raise BadRecord("bad_envelope", f"subject {key.decode()!r} begins with a control character: send a user id")
 
 

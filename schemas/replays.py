@@ -16,7 +16,8 @@ activate nothing is muted any more: the facts are the crossings of before, as a 
 
 A shadow, a namespace of its own, has folded the whole log by the new versions, never past what is committed here.
 With hold the sources and the commands stand still; what was derived of them is folded up to where settle says. When
-the shadow stands at the same positions, promote puts its states in the place of those here, in one checkpoint.
+the shadow stands at the same positions, promote puts its states in the place of those here, in one checkpoint, and
+those of here in the shadow: it can go on from them, for a way back.
 """
 
 from __future__ import annotations
@@ -258,7 +259,8 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     Of a full one that is held, cut is how far each lane of the sources is folded and no further, also that of the
     derived topic once it is settled; refused says why the last promote could not be. One that is promoted and done
     keeps its cut: the states hold what `catalogs` made of all below it. So does one that has filled something, with
-    what it filled. late maps a source topic to the last offset that was folded late.
+    what it filled. late maps a source topic to the last offset that was folded late. told is there in a shadow that
+    keeps the states of before the promotion: where what it tells from there on begins in its outcomes.
     """
 
     phase: Phase
@@ -275,6 +277,7 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     promoted: bool = False
     catalogs: dict[str, int] = {}
     late: dict[str, int] = {}
+    told: int | None = None
 
 
 encode_order = msgspec.msgpack.Encoder().encode

@@ -67,6 +67,7 @@ ID_BYTES = 8
 ENTRY = struct.Struct(">Qi")  # hash, signed occurrences
 AWARD = struct.Struct(">IIq")  # award or condition number, times revoked, microseconds since 1970
 AWARD_NUMBER = struct.Struct(">I")
+AWARD_BYTES = AWARD.size
 LOST = -(2**63)  # stands for the time of an award that was revoked
 FREEZE = struct.Struct(">i")  # a day
 CLAIM = struct.Struct(">iI")  # a day, the number of the challenge
@@ -208,9 +209,11 @@ def with_loss(awards: bytes, number: int) -> bytes:
 def _place_of(awards: bytes, number: int) -> int | None:
     wanted = AWARD_NUMBER.pack(number)
     place = awards.find(wanted)
-    while place >= 0 and place % AWARD.size:
+    while place % AWARD_BYTES:
+        if place < 0:
+            return None
         place = awards.find(wanted, place + 1)
-    return place if place >= 0 else None
+    return place
 
 
 def runs_of(state: State, metric: MetricSpec) -> Iterator[Run]:
@@ -275,7 +278,7 @@ def time_of(state: State, metric: MetricSpec) -> datetime | None:
 
 def _difference(state: State, slot: int) -> int | None:
     difference: int = state[slot] - state[slot + 1]
-    return max(0, difference)
+    return difference if difference > 0 else 0
 
 
 def _sums_each(state: State, slot: int) -> Iterator[tuple[int, int]]:

@@ -45,6 +45,11 @@ def told_of(connection: Connection, replay: Replay, count: int) -> Diff:
     """Of a full one that is not promoted the shadow is compared. Raises: Precondition when it is gone."""
     if replay.kind != "full" or replay.status in ("activating", "done"):
         return compare(connection, replay, count)
+    if replay.back_of is not None:
+        raise Precondition(
+            f"replay '{replay.id}' takes back what replay '{replay.back_of}' gave, and has no read models of its "
+            f"own before it is done: `laurel replay diff {replay.back_of}`"
+        )
     if replay.status == "cancelled":
         raise Precondition(
             f"replay '{replay.id}' was cancelled, and its shadow is gone: there is nothing to compare"

@@ -14,26 +14,47 @@ from cli.replay.options import IdArgument, JsonOption
 from cli.replay.start import carry_out, replay_settings
 from cli.settings import Settings
 from replays.registry import Replay, registry_of
+from replays.returning import Return, turn_back
 from replays.settings import ReplaySettings
 from replays.shadow import drop as drop_shadow
+from schemas.replays import Notify, Policy
 
 WaitOption = Annotated[bool, typer.Option("--wait", help="Until it is done, and help with it.")]
+BackOption = Annotated[bool, typer.Option("--back", help="Undo the promotion: the old rules, up to now.")]
+NotifyOption = Annotated[Notify | None, typer.Option(help="With --back, as with `start`. Default: digest.")]
+PolicyOption = Annotated[
+    Policy | None,
+    typer.Option(help="With --back, for awards of the rules that go: as with `start`. Default: keep."),
+]
 
 
-def promote(id: IdArgument, wait: WaitOption = False, as_json: JsonOption = False) -> None:
+def promote(
+    id: IdArgument,
+    back: BackOption = False,
+    notify: NotifyOption = None,
+    policy: PolicyOption = None,
+    wait: WaitOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Let what a full reprocessing has folded take the place of what runs: when it is level, and looked at.
 
     Live events wait for it, for seconds; nothing of them is lost. What users gain is awarded with the day they
     earned it and announced as --notify of `start` says; what they hold keeps its date. Until it is decided it can
     be cancelled. The same once more changes nothing. 4 says what must be done first.
+
+    --back takes one that is done back: the states of before, which its shadow has kept, are folded on by the old
+    rules to where live is, and promoted as soon as they are there. It is a replay of its own, ID-back.
     """
     arm_from_environment()
+    if not back and (notify or policy):
+        raise typer.BadParameter("--notify and --policy go with --back; else they are those of `start`")
     settings = replay_settings(Settings())
-    replay = run(_promoted(settings, id))
+    wish = Return(id, notify or "digest", policy or "keep")
+    replay = run(turn_back(settings, wish) if back else _promoted(settings, id))
     if not wait:
         tell(replay, as_json)
         return
-    standing = carry_out(settings, id)
+    standing = carry_out(settings, replay.id)
     if as_json:
         print_json(standing.told())
     raise typer.Exit(run(exit_code(Settings(), standing.replay)))
@@ -56,6 +77,8 @@ def drop(id: IdArgument, as_json: JsonOption = False) -> None:
 def tell(replay: Replay, as_json: bool) -> None:
     if as_json:
         print_json({"replay": replay.id, "status": replay.status})
+    elif replay.back_of is not None:
+        print(f"replay '{replay.id}' leads back: it is {replay.status}. A `laurel replayer` carries it out")
     elif replay.status == "done":
         print(f"replay '{replay.id}' is promoted: `laurel replay drop {replay.id}` takes its shadow away")
     else:

@@ -94,7 +94,8 @@ def _lines(standing: Standing) -> list[str]:
 def _what(replay: Replay) -> str:
     if replay.shadow is not None:
         gone = f", gone since {replay.dropped_at:%Y-%m-%d %H:%M} UTC" if replay.dropped_at else ""
-        return f"everything folded anew in namespace '{replay.shadow}'{gone}"
+        what = f"the way back of '{replay.back_of}'" if replay.back_of else "everything folded anew"
+        return f"{what} in namespace '{replay.shadow}'{gone}"
     return f"new metrics {_names(replay.filling)}; new awards {_names(replay.muted)}"
 
 
@@ -105,9 +106,13 @@ def _next_step(standing: Standing) -> list[str]:
         return []
     if standing.is_level:
         given_up = [f"not promoted: {replay.failure}"] if replay.failure else []
-        return [*given_up, f"ready: `laurel replay diff {id}`, then `laurel replay promote {id}`"]
+        look = "" if replay.back_of else f"`laurel replay diff {id}`, then "
+        return [*given_up, f"ready: {look}`laurel replay promote {id}`"]
     if replay.status == "done" and replay.dropped_at is None:
-        return [f"its shadow is there still: `laurel replay drop {id}` takes it away"]
+        return [
+            f"its shadow has kept what was before: `laurel replay promote {id} --back` leads back to it, "
+            f"`laurel replay drop {id}` takes it away"
+        ]
     return []
 
 

@@ -21,7 +21,7 @@ from processor.evaluator.metrics.each import Instance
 from processor.evaluator.outcomes import UnlockTemplate
 from processor.evaluator.rules import Rules
 from processor.evaluator.scoped import DirectAward
-from processor.evaluator.settlement import Books, Crossings, Settlement
+from processor.evaluator.settlement import Books, Crossings, Settled, Settlement
 from processor.evaluator.telling import Cause
 from schemas.program import DEFERRED_SLOT, REPLAYS_SLOT, MetricSpec, Program
 from schemas.replays import ByEvent, Crossing, Fact, InPeriod, Named, Threshold
@@ -167,9 +167,6 @@ class DeferringSettlement(Settlement):
         for deferral, verdict in self._verdicts:
             deferral.keep(self._state, self._cause, [verdict])
 
-    def _win_alone(self, crossed: Any, at: datetime) -> bool:
-        return not self._deferrals and super()._win_alone(crossed, at)
-
     def _remember(self, number: int, moment: int) -> None:
         if not any(number in each.numbers for each in self._deferrals):
             super()._remember(number, moment)
@@ -212,7 +209,7 @@ class DeferringBooks(Books):
         super().__init__(rules, offers, templates)
         self._deferrals = deferrals
 
-    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
+    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settled:
         waiting = [each for each in self._deferrals if each.takes(state, cause)]
         if not waiting:
             return super().settle(state, crossings, cause)

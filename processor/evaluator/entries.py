@@ -64,7 +64,14 @@ class Entry:
 
     def may_hold(self, awards: bytes) -> bool:
         """Whether nothing is plainly missing. Almost always something is, and to see that is cheap."""
-        return all(awards.find(need) >= 0 for need in self.needs)
+        return min(map(awards.find, self.needs), default=0) >= 0
+
+    def is_held(self, awards: bytes) -> bool:
+        return awards.find(self.mark) >= 0 and awarded_at(awards, self.spec.number) is not None
+
+    def was_earned(self, awards: bytes) -> bool:
+        """Whether it is held, or was lost since."""
+        return awards.find(self.mark) >= 0 and award_of(awards, self.spec.number) is not None
 
     def __lt__(self, other: Entry) -> bool:
         return self.place < other.place
@@ -233,7 +240,7 @@ def decide(state: State, crossings: list[tuple[Waiting, datetime]]) -> Won:
         entry = waiting.only
         if entry is None:
             involved.append((waiting, microseconds(moment)))
-        elif state[AWARDS].find(entry.mark) < 0 or award_of(state[AWARDS], entry.spec.number) is None:
+        elif state[AWARDS].find(entry.mark) < 0 or not entry.was_earned(state[AWARDS]):
             state[AWARDS] += award_entry(entry.spec.number, microseconds(moment))
             won.append((entry, moment))
     return won + cascade(state, involved) if involved else won
@@ -260,7 +267,6 @@ def cascade(state: State, crossings: list[tuple[Waiting, int]]) -> Won:
 
 
 def _earned_at(entry: Entry, state: State, crossed_at: int) -> int | None:
-    awards = state[AWARDS]
-    if awards.find(entry.mark) >= 0 and award_of(awards, entry.spec.number) is not None:
+    if entry.was_earned(state[AWARDS]):
         return None  # or it was lost, when the catalogs still took awards back
     return crossed_at if entry.simple else entry.holds_since(state)

@@ -196,7 +196,7 @@ class Derivation:
     """A rule that gives another user an event out of this one."""
 
     def __init__(self, catalog: str, rule: DeriveSpec, parent: EventSpec) -> None:
-        self._rule = rule
+        self._type, self._unless_self = rule.type, rule.unless_self
         example = DerivedEvent("1.0", "", DERIVED_SOURCE + catalog, rule.type, "", EPOCH, {})
         self._form = Form(example, DERIVED_GAPS)
         self._zoned = Form(replace(example, timezone="UTC"), (*DERIVED_GAPS, "timezone"))
@@ -208,10 +208,10 @@ class Derivation:
         subject = self._subject(event, data)
         if type(subject) is not str or not is_user(subject):
             return None
-        if self._rule.unless_self and subject == event.subject:
+        if self._unless_self and subject == event.subject:
             return None
         said = {name: read(event, data) for name, read in self._data}
-        identity = derived_id(event.source, event.id, self._rule.type, subject)
+        identity = derived_id(event.source, event.id, self._type, subject)
         if event.timezone is None:
             return subject.encode(), self._form.filled(identity, subject, event.time, said)
         return subject.encode(), self._zoned.filled(identity, subject, event.time, said, event.timezone)

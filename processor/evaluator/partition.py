@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import UTC
 from functools import lru_cache, reduce
 from itertools import chain, groupby, islice
-from operator import add
+from operator import add, attrgetter
 from typing import Any, NamedTuple
 
 import msgspec
@@ -33,10 +33,12 @@ from schemas.zones import EPOCH, find_zone
 SOURCES_CACHED = 4096
 DECODED_MAX = 12_500  # states of a partition; about 2 KB each
 WINDOW_BYTES = WINDOW_IDS * ID_BYTES
+BEHIND_THE_OLDEST = slice(ID_BYTES, None)
 LARGE_BYTES = STATE_BYTES_MAX // 2  # of a state; from here on each record of the user is weighed
 PIECE_RECORDS = 512  # between two looks at who has a large state
 LOOKED_AT_EVERY = 128  # records; to weigh a state costs a third of folding one
 Rows = list[tuple[bytes, bytes]]
+timestamp_of = attrgetter("timestamp")
 NOT_PLAIN = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError, BadRecord)
 
 
@@ -229,7 +231,8 @@ class PartitionEvaluator:
         decode, read = reader.decode, reader.read
         mark, books = self._program.marks[topic], self._program.books
         users, dirty = self._users, self._dirty
-        latest = latest_time(min((record.timestamp for record in records), default=0))
+        latest = latest_time(min(map(timestamp_of, records), default=0))
+        behind_the_oldest = BEHIND_THE_OLDEST
         state: State
         source, seed = "", 0
         applied = duplicate = skipped = derived_skipped = unlocked = 0
@@ -282,7 +285,7 @@ class PartitionEvaluator:
                 continue
             applied += 1
             state[mark] = offset
-            state[window_slot] = window[ID_BYTES:] + digest if len(window) == WINDOW_BYTES else window + digest
+            state[window_slot] = (window[behind_the_oldest] if len(window) == WINDOW_BYTES else window) + digest
             if zone is not None:
                 state[ZONE] = zone
             dirty[key] = state
@@ -291,8 +294,9 @@ class PartitionEvaluator:
                 if crossings is not None and books is not None:
                     cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment, record)
                     settled = books.settle(state, crossings, cause)
-                    self._outcomes.write([(key, outcome) for outcome in settled.outcomes])
-                    unlocked += settled.unlocked
+                    if settled.outcomes:
+                        self._outcomes.write([(key, outcome) for outcome in settled.outcomes])
+                        unlocked += settled.unlocked
                 elif crossings is not None:
                     for entry, earned_at in decide(state, crossings):
                         progress = entry.progress_of(state)
@@ -354,10 +358,14 @@ class PartitionEvaluator:
 
     def _derive(self, derivations: list[Derivation], event: Attributes, data: Any) -> int:
         """Returns how many rules had nobody to give an event to."""
-        made = [rule.derive(event, data) for rule in derivations]
-        found = [row for row in made if row is not None]
-        self._derived += found
-        return len(made) - len(found)
+        skipped = 0
+        for rule in derivations:
+            row = rule.derive(event, data)
+            if row is None:
+                skipped += 1
+            else:
+                self._derived.append(row)
+        return skipped
 
 
 def together(parts: Iterable[Folded]) -> Folded:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
+from itertools import groupby
 from typing import Any, NamedTuple
 
 from processor.evaluator.claims import ClaimStep
@@ -21,8 +22,6 @@ from schemas.program import CatalogProgram, EventSpec, Feed, MetricSpec, Program
 from schemas.replays import Named
 from schemas.state import State, storage_of
 
-Where = Callable[[Any, Attributes], bool]
-
 COMPARE: dict[str, Callable[[Any, Any], bool]] = {
     "eq": operator.eq,
     "gte": operator.ge,
@@ -34,38 +33,58 @@ COMPARE: dict[str, Callable[[Any, Any], bool]] = {
 
 
 class Move(NamedTuple):
-    """One metric that an event moves, if `where` (when there is one) holds."""
+    """One metric that an event moves, if all tests hold."""
 
-    where: Where | None
+    tests: list[Test]
     step: Step
 
 
 class Plan(NamedTuple):
-    """What an event of one type does. `window` is the slot of its last ids."""
+    """What an event of one type does."""
 
-    window: int
+    event: EventSpec
     moves: list[Move]
     derivations: list[Derivation]
 
     def step(self) -> Step | None:
         """All moves in one step; nothing when the type only counts as seen."""
-        steps = [move.step if move.where is None else tested(move.where, move.step) for move in self.moves]
-        if len(steps) < 2:
-            return steps[0] if steps else None
-        return together(steps)
+        alike = groupby(self.moves, lambda move: move.tests)  # so that what is asked twice is tested once
+        steps = [tested(self.event, tests, together([move.step for move in moves])) for tests, moves in alike]
+        return together(steps) if steps else None
 
 
-def tested(where: Where, move: Step) -> Step:
-    """The step, where the test holds."""
+def tested(event: EventSpec, tests: list[Test], move: Step) -> Step:
+    """The step, where all tests hold; a field that is absent or null passes none."""
+    for test in tests:
+        move = _tested(attribute_of(event, test.field), test, move)
+    return move
+
+
+def _tested(field: str, test: Test, move: Step) -> Step:
+    if test.op == "not":
+        return _of_others(field, move)
+    compare, wanted = COMPARE[test.op], test.value
 
     def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
-        return move(state, data, at, event) if where(data, event) else None
+        value = getattr(data, field)
+        return move(state, data, at, event) if value is not None and compare(value, wanted) else None
+
+    return step
+
+
+def _of_others(field: str, move: Step) -> Step:
+    """The step, where a field names somebody else than the subject."""
+
+    def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
+        return move(state, data, at, event) if getattr(data, field) not in (None, event.subject) else None
 
     return step
 
 
 def together(steps: list[Step]) -> Step:
     """One step after the other."""
+    if len(steps) == 1:
+        return steps[0]
 
     def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
         crossings: Crossed | None = None
@@ -93,7 +112,7 @@ class Plans:
             self.boards[catalog.catalog] = Board(catalog, len(self.templates), withheld)
             self._add(catalog, self.boards[catalog.catalog], program)
         for key in self._specs.keys() - self.by_event.keys():  # the command, of no catalog
-            self.by_event[key] = Plan(self._specs[key].window, [Move(None, ClaimStep(self._specs[key]))], [])
+            self.by_event[key] = Plan(self._specs[key], [Move([], ClaimStep(self._specs[key]))], [])
 
     def _add(self, catalog: CatalogProgram, board: Board, program: Program) -> None:
         self.templates += [UnlockTemplate(catalog, entry.spec) for entry in board.entries]
@@ -101,8 +120,8 @@ class Plans:
         direct = [(entry, feed) for entry in board.entries for feed in entry.spec.on]
         for spec in catalog.events:
             key = event_key(catalog, spec, program)
-            plan = self.by_event.setdefault(key, Plan(spec.window, [], []))
             united = self._specs[key]
+            plan = self.by_event.setdefault(key, Plan(united, [], []))
             plan.moves.extend(self._moves(catalog, spec.type, united, board, fragile))
             plan.moves.extend(_awards(spec.type, united, direct))
             plan.derivations.extend(Derivation(catalog.catalog, rule, united) for rule in spec.derive)
@@ -122,7 +141,7 @@ class Plans:
                 if feed.type == event_type:
                     step = _step(catalog, metric, feed, event, board, fragile.get(metric.key))
                     moved = step if filling is None else filled(step, filling)
-                    yield Move(where_of(event, feed.where), moved)
+                    yield Move(feed.where, moved)
 
 
 def _step(
@@ -141,28 +160,4 @@ def _step(
 
 def _awards(event_type: str, event: EventSpec, direct: list[tuple[Entry, Feed]]) -> list[Move]:
     """The awards that an event of this type is."""
-    return [
-        Move(where_of(event, feed.where), award_step(entry, event))
-        for entry, feed in direct
-        if feed.type == event_type
-    ]
-
-
-def where_of(event: EventSpec, tests: list[Test]) -> Where | None:
-    """All tests hold; a field that is absent or null passes none."""
-    checks = [_check(attribute_of(event, test.field), test) for test in tests]
-    if len(checks) < 2:
-        return checks[0] if checks else None
-    return lambda data, event: all(check(data, event) for check in checks)
-
-
-def _check(field: str, test: Test) -> Where:
-    if test.op == "not":
-        return lambda data, event: getattr(data, field) not in (None, event.subject)
-    compare, wanted = COMPARE[test.op], test.value
-
-    def check(data: Any, event: Attributes) -> bool:
-        value = getattr(data, field)
-        return value is not None and compare(value, wanted)
-
-    return check
+    return [Move(feed.where, award_step(entry, event)) for entry, feed in direct if feed.type == event_type]

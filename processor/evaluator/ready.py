@@ -85,7 +85,7 @@ def _runs(reader: EventReader, plans: Plans, topic: str) -> dict[Any, Run]:
     runs: dict[Any, Run] = {}
     for key, kind in zip(reader.keys, reader.kinds, strict=True):
         plan = plans.by_event[topic, *key]
-        runs[kind.whole] = runs[kind.place] = (plan.window, plan.step(), plan.derivations, kind.scale)
+        runs[kind.whole] = runs[kind.place] = (plan.event.window, plan.step(), plan.derivations, kind.scale)
     return runs
 
 

@@ -25,7 +25,7 @@ from processor.evaluator.partition import Folded, Rows
 from processor.evaluator.programs import Programs, Versions
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.settlement import Books
-from processor.evaluator.takeover import Takeover
+from processor.evaluator.takeover import Kept, Takeover
 from processor.evaluator.telling import Cause
 from schemas.errors import BadCatalog, BadRecord, LaurelError
 from schemas.events import append_moment
@@ -123,6 +123,7 @@ class Replays:
         self._without: tuple[Any, ReadyProgram] | None = None
         self._unlocked = 0
         self.prepared: Takeover | str | None = None  # of the promote that comes next, or why there is none
+        self.kept: Kept | None = None  # of a promotion that the next checkpoint commits
 
     def restore(
         self,
@@ -406,7 +407,8 @@ class Replays:
         self._refuse_unequal(versions, program, positions, shadow)
         self._refuse_unread(order.replay, positions)
         derived = positions.get(self.derived, 0)
-        return Takeover(order, self._program, program, versions, derived, partial(self._order_cause, order, record))
+        cause_of = partial(self._order_cause, order, record)
+        return Takeover(order, shadow, self._program, program, versions, derived, cause_of)
 
     def _refuse_unequal(
         self, versions: Versions, program: ReadyProgram, positions: Mapping[str, int], shadow: Control
@@ -445,9 +447,10 @@ class Replays:
         return "applied"
 
     def _take_over(self, order: Promote, takeover: Takeover) -> None:
-        """The shadow has counted all that other replays had left half done."""
+        """The states of here go to the shadow, with what is noted of them."""
         cut = self.notes.pop(order.replay).cut
-        whole = {name: replace(note, muted=[], filling=[]) for name, note in self.notes.items()}
+        self.kept = takeover.kept(self.catalogs, self.notes, self.unread)
+        whole = {name: replace(note, **takeover.withheld_there(name)) for name, note in self.notes.items()}
         done = ReplayNote(
             phase="done",
             cut=cut,

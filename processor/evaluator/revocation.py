@@ -54,9 +54,12 @@ def watched(step: Step, metric: MetricSpec, feed: Feed, candidates: list[Falling
     if not candidates or not may_go_back(metric, feed):
         return step
     read, slot = value_reader(metric), metric.slot
+    lowest = min(each.at for each in candidates)
 
     def watch(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
         before = read(state, slot) or 0
+        if before < lowest:
+            return step(state, data, at, event)
         crossed = step(state, data, at, event)
         after = read(state, slot) or 0
         lost = broken(candidates, before, after) if after < before else []

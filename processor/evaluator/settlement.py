@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from heapq import heapify, heappop, heappush
-from typing import Any
+from typing import Any, NamedTuple, Protocol
 
 from processor.evaluator.claims import Claim, Offer, judge
 from processor.evaluator.entries import Board, Entry, Waiting
@@ -30,7 +30,6 @@ from schemas.state import (
     State,
     award_entry,
     award_of,
-    awarded_at,
     value_reader,
     with_award,
     without_award,
@@ -53,22 +52,16 @@ class Settlement:
         self.unlocked = 0
 
     def settle(self, crossings: Crossings) -> None:
-        if len(crossings) == 1 and self._win_alone(*crossings[0]):
-            return
         for crossed, at in crossings:
             TAKEN[type(crossed)](self, crossed, at)
         self._conclude()
 
-    def _win_alone(self, crossed: Any, at: datetime) -> bool:
-        """The usual record crosses one threshold, and one achievement that nobody had waits for that alone."""
-        entry, state = crossed.only if type(crossed) is Waiting else None, self._state
-        if entry is None or not entry.is_told_alike or award_of(state[AWARDS], entry.spec.number) is not None:
-            return False
-        state[AWARDS] += award_entry(entry.spec.number, microseconds(at))
-        self._told(self._books.plain_unlock(entry, self._cause, at, entry.progress_of(state)))
-        self._give_xp(entry.board, entry.spec.xp, at)
+    def go_on(self, unlocked: bytes, crossings: Crossings) -> None:
+        """Settle what an award has crossed by its XP."""
+        self._told(unlocked)
+        for waiting, at in crossings:
+            self._take_threshold(waiting, at)
         self._conclude()
-        return True
 
     def _conclude(self) -> None:
         if self._falls:
@@ -127,7 +120,7 @@ class Settlement:
     def _let_fall(self) -> None:
         while self._falls:
             _, entry = heappop(self._falls)
-            if awarded_at(self._state[AWARDS], entry.spec.number) is None:
+            if not entry.is_held(self._state[AWARDS]):
                 continue
             if not is_for_good(entry) and (self._lost_requirement(entry) or not self._holds(entry)):
                 self._revoke(entry, self._reasons(entry, self._chains.get(entry.board, {})))
@@ -197,7 +190,7 @@ class Settlement:
 
     def _earned_at(self, entry: Entry, crossed_at: int) -> int | None:
         state = self._state
-        if awarded_at(state[AWARDS], entry.spec.number) is not None:
+        if entry.is_held(state[AWARDS]):
             return None
         if not entry.simple:
             return entry.holds_since(state)
@@ -231,7 +224,10 @@ class Settlement:
         state, spec = self._state, entry.spec
         ended = award_of(state[AWARDS], spec.number)
         n = 0 if ended is None else ended.revoked
-        state[AWARDS] = with_award(state[AWARDS], spec.number, at)
+        if ended is None:
+            state[AWARDS] += award_entry(spec.number, at)
+        else:
+            state[AWARDS] = with_award(state[AWARDS], spec.number, at)
         earned_at, progress = moment_of(at), self._progress(entry)
         if n or spec.on or spec.context:
             self._told(self._rules(entry).teller(entry).unlocked(self._cause, earned_at, progress, "", n))
@@ -310,6 +306,25 @@ TAKEN: dict[type, Callable[[Settlement, Any, datetime], None]] = {
 }
 
 
+class Settled(Protocol):
+    """What became of a record. Shapes: unlocked counts the unlocks among the outcomes."""
+
+    @property
+    def outcomes(self) -> Sequence[bytes]: ...
+    @property
+    def unlocked(self) -> int: ...
+
+
+class PlainlySettled(NamedTuple):
+    """What became of a usual one."""
+
+    outcomes: Sequence[bytes]
+    unlocked: int
+
+
+NOTHING = PlainlySettled((), 0)
+
+
 class Books:
     """All that settlements look up: made once for a program, and used by all of its partitions."""
 
@@ -319,9 +334,36 @@ class Books:
         self.rules, self.offers, self._templates = rules, offers, templates
         self._evidence: dict[tuple[str, int], list[bytes]] = {}
 
-    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
+    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settled:
+        plainly = self._settle_plainly(state, *crossings[0], cause) if len(crossings) == 1 else None
+        if plainly is not None:
+            return plainly
         settlement = Settlement(self, state, cause)
         settlement.settle(crossings)
+        return settlement
+
+    def _settle_plainly(self, state: State, crossed: Any, at: datetime, cause: Cause) -> Settled | None:
+        """The usual record crosses one threshold, for which one plain achievement waits, or none any more. Hot."""
+        if type(crossed) is not Waiting:
+            return None
+        entry = crossed.only
+        if entry is None:
+            return NOTHING if _comes_to_nothing(state, crossed, at) else None
+        if not entry.is_told_alike or entry.was_earned(state[AWARDS]):
+            return None
+        return self._win(state, entry, at, cause)
+
+    def _win(self, state: State, entry: Entry, at: datetime, cause: Cause) -> Settled:
+        """Give an award that was never given."""
+        spec = entry.spec
+        state[AWARDS] += award_entry(spec.number, microseconds(at))
+        unlocked = self.plain_unlock(entry, cause, at, entry.progress_of(state))
+        experience = self.rules[entry.board].experience if spec.xp else None
+        crossings = () if experience is None else experience.give(state, spec.xp, at)
+        if not crossings:
+            return PlainlySettled((unlocked,), 1)
+        settlement = Settlement(self, state, cause)
+        settlement.go_on(unlocked, crossings)
         return settlement
 
     def plain_unlock(self, entry: Entry, cause: Cause, earned_at: datetime, progress: int | None) -> bytes:
@@ -332,3 +374,13 @@ class Books:
         subject, template = cause.event.subject, self._templates[entry.place]
         won = subject.encode(), subject, entry.place, earned_at, progress, cause.offset, cause.event.id
         return template.render(won, self._evidence[place])
+
+
+def _comes_to_nothing(state: State, waiting: Waiting, at: datetime) -> bool:
+    """Whether all that waits for a threshold is held, or lacks something else. The crossing is remembered."""
+    if waiting.level is not None:
+        return False
+    if waiting.number is not None:
+        state[AWARDS] = with_award(state[AWARDS], waiting.number, microseconds(at))
+    awards = state[AWARDS]
+    return all(entry.is_held(awards) or not entry.may_hold(awards) for entry in waiting.entries)

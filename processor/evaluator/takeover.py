@@ -32,7 +32,7 @@ from schemas.outcomes import (
     unlocked_id,
 )
 from schemas.program import DERIVED_MARK, Ledger
-from schemas.replays import Promote
+from schemas.replays import Promote, ReplayNote
 from schemas.state import (
     AWARD,
     AWARDS,
@@ -40,10 +40,12 @@ from schemas.state import (
     ID_BYTES,
     LOST,
     AwardEntry,
+    Control,
     State,
     decode_state,
     encode_state,
 )
+from schemas.topics import Names
 from schemas.zones import EPOCH_DAY, moment_of
 
 Gain = tuple[str, Any]
@@ -83,16 +85,30 @@ def _extras(ledger: Ledger, kind: str) -> dict[str, int]:
     return {each.removeprefix(kind): slot for each, slot in ledger.extras.items() if each.startswith(kind)}
 
 
-class Takeover:
-    """One partition's. First every user is replaced, then every outcome of the shadow heard, in its order.
+class Kept(NamedTuple):
+    """What a partition of a shadow holds once it is promoted: the states of here, to go on from for a way back.
 
-    Shapes: rows are the states that change, None for who has none any more; versions is what runs from here on,
-    derived how far the derived topic of here is read, `cause_of` what stands behind what a user is told of it.
+    Shapes: rows are those that differ from what it held, None for who had no state here.
+    """
+
+    shadow: str
+    rows: Mapping[bytes, bytes | None]
+    control: Control
+
+
+class Takeover:
+    """One partition's. First every user is replaced, then every outcome of the shadow heard, in its order; of a
+    shadow that went on from states of here, then those of here.
+
+    Shapes: rows are the states that change, None for who has none any more; shadow is its control record, versions
+    what runs from here on, derived how far the derived topic of here is read, told where the outcomes of the shadow
+    end; `cause_of` is what stands behind what a user is told of it.
     """
 
     def __init__(
         self,
         order: Promote,
+        shadow: Control,
         old: ReadyProgram,
         new: ReadyProgram,
         versions: Mapping[str, int],
@@ -100,11 +116,15 @@ class Takeover:
         cause_of: Callable[[bytes], Cause],
     ) -> None:
         self._order, self.versions, self._derived, self._cause_of = order, versions, derived, cause_of
+        self._shadow, self._shadow_derived = shadow, shadow.positions.get(Names(order.shadow).derived, 0)
         self._occasion = Occasion("replay", order.replay, order.notify == "all")
         self._before, self._books = old.fact_books(self._occasion), new.fact_books(self._occasion)
         self._fresh, self._told = new.fresh, told_in(new.program.ledger)
+        self._width = len(old.fresh)
         self._gained: dict[bytes, dict[Gain, int]] = {}
         self.rows: dict[bytes, bytes | None] = {}
+        self._kept: dict[bytes, bytes | None] = {}
+        self.told = 0
         self.outcomes: list[tuple[bytes, bytes]] = []
         self.unlocked = 0
         self.has_lost = False
@@ -113,11 +133,12 @@ class Takeover:
         """Work out a user's state from the one here and the shadow's."""
         mine, state = self._decoded(here), self._decoded(there)
         gains = self._join_slots(mine, state)
-        kept = self._join_awards(user, mine, state, gains)
-        self._lower_mark(state)
+        held = self._join_awards(user, mine, state, gains)
+        self._set_mark(state, self._derived)
         if gains:
             self._gained[user] = gains
-        self._keep_xp(user, state, kept)
+        self._keep_xp(user, state, held)
+        self._keep(user, here, mine, there)
         row = None if there is None and state == self._fresh else encode_state(state)
         if row != here:
             self.rows[user] = row
@@ -125,11 +146,37 @@ class Takeover:
     def _decoded(self, row: bytes | None) -> State:
         return self._fresh[:] if row is None else decode_state(row, self._fresh)
 
-    def _lower_mark(self, state: State) -> None:
-        """The derived topic of here is another than the shadow's, and all of it up to the cut has been counted."""
+    def _set_mark(self, state: State, position: int) -> bool:
+        """The derived topic of here is another than the shadow's, and all of both up to the cut is counted."""
         mark = self._told.derived
-        if mark is not None and state[mark] >= 0:
-            state[mark] = self._derived - 1
+        if mark is None or state[mark] < 0:
+            return False
+        state[mark] = position - 1
+        return True
+
+    def _keep(self, user: bytes, here: bytes | None, mine: State, there: bytes | None) -> None:
+        """Only rows without a mark of the derived topic are for the shadow what they are here."""
+        moved = here is not None and self._set_mark(mine, self._shadow_derived)
+        kept = encode_state(mine[: self._width]) if moved else here
+        if kept != there:
+            self._kept[user] = kept
+
+    def kept(self, ran: Mapping[str, int], notes: Mapping[str, ReplayNote], unread: Mapping[str, Any]) -> Kept:
+        """Shapes: ran, notes and unread as the control record of here had them."""
+        noted = {**notes, self._order.replay: ReplayNote(phase="done", told=self.told)}
+        control = replace(self._shadow, catalogs=dict(ran), replays=noted, unread=dict(unread))
+        return Kept(self._order.shadow, self._kept, control)
+
+    def withheld_there(self, name: str) -> dict[str, Any]:
+        """What a cancelled replay of before had left half done in the states of the shadow: as a rule nothing."""
+        note = self._shadow.replays.get(name)
+        return {"muted": [] if note is None else note.muted, "filling": [] if note is None else note.filling}
+
+    @property
+    def size(self) -> int:
+        """Units: bytes, of all that is to be written."""
+        rows = sum(len(row or b"") for kept in (self.rows, self._kept) for row in kept.values())
+        return rows + sum(len(value) for _, value in self.outcomes)
 
     # --- what was told ---
 
@@ -228,8 +275,13 @@ class Takeover:
         return replace(outcome, id=identity, data=replace(data, n=n))
 
     @property
+    def goes_on_from(self) -> int | None:
+        """Of a shadow that went on from states of here: where what it has told since begins."""
+        return next((note.told for note in self._shadow.replays.values() if note.told is not None), None)
+
+    @property
     def untold(self) -> Iterator[tuple[bytes, Gain]]:
-        """What the shadow's states hold, and none of its outcomes says."""
+        """What the shadow's states hold, and no outcome says that was heard."""
         return ((user, gain) for user, gains in self._gained.items() for gain in gains)
 
 

@@ -11,6 +11,7 @@ from itertools import chain
 
 from broker.failpoints import reach
 from processor.evaluator.copies import Copy
+from processor.evaluator.takeover import Kept
 from processor.kafka.batches import Place, Row
 from processor.kafka.dead_letters import dead_letter
 from processor.kafka.partition import OwnedPartition, Snapshot
@@ -38,7 +39,7 @@ class Checkpoints:
         1. Cut a snapshot of dirty states, outcomes, refusals and positions. Folding goes on from here.
         2. Begin a transaction.
         3. Send the control record, and one changelog record per dirty user.
-        4. Send outcomes, derived events, copies and dead letters.
+        4. Send outcomes, derived events, copies and dead letters; with a promotion, what its shadow is to keep.
         5. Wait until the broker has acknowledged all of them.
         6. Send the positions of all source topics of the partition.
         7. Commit.
@@ -100,6 +101,8 @@ class Checkpoints:
             (names.outcomes, number): snapshot.cut.outcomes,
             (names.dead_letters, number): map(dead_letter, snapshot.refusals),
         }
+        if snapshot.kept is not None:
+            rows[Names(snapshot.kept.shadow).changelog, number] = _kept(snapshot.kept)
         return rows | self._derived(chain(snapshot.cut.derived, snapshot.cut.copies))
 
     def _derived(self, events: Iterable[tuple[bytes, bytes] | Copy]) -> dict[Place, Iterable[Row]]:
@@ -113,3 +116,8 @@ class Checkpoints:
 def _changelog(snapshot: Snapshot) -> Iterable[Row]:
     """The control record comes first, so that it tells readers what the states behind it were made by."""
     return chain([(CONTROL_KEY, encode_control(snapshot.control))], snapshot.cut.states)
+
+
+def _kept(kept: Kept) -> Iterable[Row]:
+    """What a shadow that is promoted goes on from, in its own changelog."""
+    return chain([(CONTROL_KEY, encode_control(kept.control))], kept.rows.items())

@@ -63,7 +63,7 @@ class Ownership:
         self._count, self._pace, self._telemetry = partitions, pace, telemetry
         self._leave = leave
         self._checkpoints = Checkpoints(names, partitions, telemetry)
-        self._takeovers = Takeovers(log)
+        self._takeovers = Takeovers(log, names)
         self.parking_lot = ParkingLot(log, names.control)
         self._gate = asyncio.Lock()  # a producer that is stopped while it starts would spin for ever
         self._abandoned = False

@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 from broker.parking import Parking
 from processor.evaluator.partition import Cut, Folded
 from processor.evaluator.replays import Replays, States
+from processor.evaluator.takeover import Kept
 from processor.kafka.fetch import Chunk
 from processor.kafka.log import Writer
 from schemas.errors import BadRecord, LaurelError
@@ -58,6 +59,7 @@ class Snapshot(NamedTuple):
     tally: Tally
     unlocked: int
     derived_skipped: int
+    kept: Kept | None
 
 
 class Raised(Exception):  # noqa: N818 - what happened
@@ -252,7 +254,9 @@ class OwnedPartition:
             self._tally,
             self._unlocked,
             self._derived_skipped,
+            self.replays.kept,
         )
+        self.replays.kept = None
         self._forget_pending()
         return made
 

@@ -31,8 +31,8 @@ class Abandoned(Exception):  # noqa: N818 - what happened
 class Takeovers:
     """What the promotions of this process's partitions are prepared with."""
 
-    def __init__(self, log: Log) -> None:
-        self._log = log
+    def __init__(self, log: Log, names: Names) -> None:
+        self._log, self._names = log, names
 
     async def prepare(self, partition: OwnedPartition, record: Record) -> None:
         """Before an order is folded that promotes a shadow: all that is to be read of it.
@@ -45,7 +45,7 @@ class Takeovers:
         if order is None:
             return
         try:
-            replays.prepared = await Reading(self._log, partition, order).takeover(record)
+            replays.prepared = await Reading(self._log, self._names, partition, order).takeover(record)
         except (LaurelError, KafkaError, TimeoutError, msgspec.MsgspecError) as refused:
             replays.prepared = str(refused) or repr(refused)
 
@@ -53,10 +53,10 @@ class Takeovers:
 class Reading:
     """Of one partition of a shadow."""
 
-    def __init__(self, log: Log, partition: OwnedPartition, order: Promote) -> None:
-        self._log, self._partition, self._order = log, partition, order
+    def __init__(self, log: Log, here: Names, partition: OwnedPartition, order: Promote) -> None:
+        self._log, self._here, self._partition, self._order = log, here, partition, order
         self._names, self._writer = Names(order.shadow), partition.writer
-        self._control = Control()
+        self._control, self._end = Control(), 0
         self._rows: dict[bytes, bytes] = {}
 
     async def takeover(self, record: Record) -> Takeover:
@@ -69,18 +69,31 @@ class Reading:
                 self._load(records)
             made = partition.replays.takeover(self._order, record, partition.places(), self._control)
             await self._replace(made)
-            async for records in self._read(reader, names.outcomes):
-                for each in records:
-                    made.hear(each.key, each.value or b"")
+            await self._hear(reader, made)
         self._refuse_untold(made)
         self._refuse_too_much(made)
         return made
 
-    async def _read(self, reader: Reader, topic: str) -> AsyncIterator[Sequence[Record]]:
-        """A partition of a topic from its beginning to where it ends now: it is fenced, so that is its end."""
+    async def _hear(self, reader: Reader, made: Takeover) -> None:
+        """The shadow first: of what both have told it is the shadow's word that its states are of."""
+        goes_on_from = made.goes_on_from
+        made.told = await self._hear_all(reader, made, self._names.outcomes, goes_on_from or 0)
+        if goes_on_from is not None and any(made.untold):
+            await self._hear_all(reader, made, self._here.outcomes, 0)
+
+    async def _hear_all(self, reader: Reader, made: Takeover, topic: str, start: int) -> int:
+        """Returns where it ends."""
+        async for records in self._read(reader, topic, start):
+            for each in records:
+                made.hear(each.key, each.value or b"")
+        return self._end
+
+    async def _read(self, reader: Reader, topic: str, start: int = 0) -> AsyncIterator[Sequence[Record]]:
+        """A partition of a topic from here to where it ends now: who writes it is fenced, or waits for us."""
         place: Place = (topic, self._partition.number)
         clock = asyncio.get_running_loop().time
-        position, end = (await reader.bounds([place]))[place]
+        begin, end = (await reader.bounds([place]))[place]
+        position, self._end = max(begin, start), end
         moved_at = clock()
         while position < end:
             self._go_on()
@@ -115,8 +128,7 @@ class Reading:
 
     def _refuse_too_much(self, takeover: Takeover) -> None:
         """A checkpoint that runs out of its time would end every owner in turn, with the partition held."""
-        size = sum(len(row or b"") for row in takeover.rows.values())
-        size += sum(len(value) for _, value in takeover.outcomes)
+        size = takeover.size
         if size > BYTES_MAX:
             raise LaurelError(
                 f"promoting partition {self._partition.number} takes {size:,} bytes, and one transaction at most "

@@ -12,7 +12,7 @@ from processor.evaluator.metrics.each import Instance
 from processor.evaluator.metrics.kind import Thresholds
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.scoped import DirectAward, is_free, scopes_slot
-from processor.evaluator.settlement import Books, Crossings, Settlement
+from processor.evaluator.settlement import NOTHING, Books, Crossings, Settled
 from processor.evaluator.telling import Cause
 from processor.replay.excerpt import Aim, Excerpt
 from schemas.periods import period_name
@@ -75,18 +75,17 @@ class Recorder(Books):
         notes, self.notes = self.notes, []
         return notes
 
-    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
+    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settled:
         """What a record crossed; of the settlement nothing is left to be told."""
         crossings = list(crossings)
         found = [each for crossed, at in crossings for each in self._crossed(state, crossed, at, cause)]
         before, experience = state[AWARDS], self._xp_values(state)
-        settled = super().settle(state, crossings, cause)
+        super().settle(state, crossings, cause)
         found += self._crossed_by_awards(state, experience)
         found += self._given(before, state[AWARDS])
         if found:
             self.notes.append(Note(cause.event.subject.encode(), cause.offset, found))
-        settled.outcomes, settled.unlocked = [], 0
-        return settled
+        return NOTHING
 
     def plain_unlock(self, entry: Entry, cause: Cause, earned_at: datetime, progress: int | None) -> bytes:
         """Nobody reads it."""

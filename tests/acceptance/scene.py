@@ -30,6 +30,7 @@ from progress.overview import Overview, overview
 from progress.queries import read_person, read_programs
 from progress.standing import Standing
 from projections.database import connect
+from schemas.state import CONTROL_KEY
 from tests.acceptance.pipeline import PARTITIONS, STILL_S_MAX, WAIT_S, Projector, silent
 from tests.integration.processors import REPOSITORY, Stage, records, workers_of
 from tests.servers import Servers
@@ -146,7 +147,7 @@ def play(servers: Servers, namespace: str, folder: Path, modules: Iterable[Modul
         try:
             asyncio.run(_publish_all(settings, played))
         finally:
-            projector.kill()
+            projector.stop()
     return settings
 
 
@@ -207,6 +208,16 @@ class Logged(NamedTuple):
 
     place: tuple[int, int]
     value: dict[str, Any]
+
+
+def states_of(scene: Scene) -> dict[str, list[bytes]]:
+    """Every state that was written of a user, in order."""
+    stage = Stage(scene.settings.kafka, scene.settings.names, "")
+    states: dict[str, list[bytes]] = {}
+    for _, record in asyncio.run(records(stage, scene.settings.names.changelog)):
+        if record.key != CONTROL_KEY:
+            states.setdefault((record.key or b"").decode(), []).append(record.value or b"")
+    return states
 
 
 async def logged(settings: Settings, topic: str) -> list[Logged]:

@@ -78,9 +78,11 @@ def day(request: pytest.FixtureRequest, scene: Scene, tmp_path_factory: pytest.T
         second, third = (written(scene, folder / name, text) for name, text in FILES.items())
         plan = said("replay", "plan", "--catalog", f"{second}", "--json")
         (folder / "plan.json").write_text(json.dumps(plan))
-        options = ["--catalog", f"{second}", "--plan", f"{folder / 'plan.json'}", "--wait", "--json"]
+        options = ["--catalog", f"{second}", "--plan", f"{folder / 'plan.json'}", "--json"]
         started = said("replay", "start", *options)
-        wait_until(lambda: told(scene) == ["P/five", "P/four"], "everybody has a message")
+        with laurel_process(["replayer"], env, tmp_path_factory.mktemp("replayer")):
+            wait_until(lambda: told(scene) == ["P/five", "P/four"], "everybody has a message")
+            wait_until(lambda: status(scene, started["id"]) == "done", "the replay is done")
         diff = said("replay", "diff", started["id"], "--json")
         said("catalog", "publish", f"{third}", "--json")
         wait_until(lambda: versions_run(scene) == {3}, "the third version runs")
@@ -103,6 +105,10 @@ def told(scene: Scene) -> list[str]:
     """Whom a message tells what was gained."""
     rows = scene.rows("select user_id from notification where type = 'replay_completed' order by user_id")
     return [row["user_id"] for row in rows if row["user_id"].startswith("P/")]
+
+
+def status(scene: Scene, id: str) -> str:
+    return str(scene.row("select status from replay where id = %(id)s", id=id)["status"])
 
 
 def versions_run(scene: Scene) -> set[int]:
@@ -176,6 +182,14 @@ def test_S1_62_nobody_gets_an_award_twice_and_one_message_tells_all_that_was_gai
         "P/two": 10 + 5,
         "P/one": 10,
     }
+
+
+def test_S1_66_what_is_large_is_done_in_the_background(scene, day):
+    """The command was back before anything was done, and a process of its own did it."""
+    assert day.started["status"] == "running"
+    verbs = scene.rows("select verb from replay_audit where replay_id = %(id)s order by id", id=day.started["id"])
+    assert [row["verb"] for row in verbs][-1] == "finish"
+    assert status(scene, day.started["id"]) == "done"
 
 
 def test_what_a_plan_says_is_what_happens(scene, day):

@@ -3,12 +3,24 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 import msgspec
+import psycopg
 import pytest
+from psycopg.sql import SQL, Identifier
+from pydantic import SecretStr
 
-from tests.acceptance.scene import EVENING, MONDAY, Scene, Step, days, some
+from cli.settings import Settings
+from cli.visibility import wait_until_visible
+from progress.queries import AWARDS, CHALLENGES, LEVELS, PROGRESS
+from tests.acceptance.pipeline import Projector, silent
+from tests.acceptance.scene import EVENING, MONDAY, Scene, Step, days, logged, some, states_of, topic_of
 
 pytestmark = pytest.mark.server
 
@@ -30,6 +42,12 @@ FIRST_OF_EACH = [
     Step("lesson_completed", {"lesson_id": "l1", "track": "python"}, MONDAY + HOUR),
     Step("exercise_solved", {"exercise_id": "e1", "track": "python"}, MONDAY + 2 * HOUR),
     Step("project_submitted", {"project_id": "p1"}, MONDAY + 3 * HOUR),
+]
+LONG_AGO = datetime.fromisoformat("2019-05-06T09:00:00+00:00")
+BROUGHT = [  # out of another system, years later
+    Step("lesson_completed", {"lesson_id": "l1"}, LONG_AGO),
+    Step("exercise_solved", {"exercise_id": "e1"}, LONG_AGO + HOUR),
+    Step("project_submitted", {"project_id": "p1"}, LONG_AGO + timedelta(40)),
 ]
 STORIES = {
     CATALOG: {
@@ -64,8 +82,13 @@ STORIES = {
         ],
         "S0/steady": days(4, "lesson_completed", lesson_id="l1"),
         "S0/visitor": days(2, "login"),
+        "S0/brought": BROUGHT,
+        "S0/both": FIRST_OF_EACH,
     },
-    "platform": {"S0/pace": some(6, "community_help", kind="comment")},
+    "platform": {
+        "S0/pace": some(6, "community_help", kind="comment"),
+        "S0/both": [*some(5, "project_created", "project_id"), Step("quiz_completed", {"quiz_id": "q"})],
+    },
 }  # fmt: skip
 AFTERWARDS = {
     "platform": {"S0/pace": [Step("community_help", {"kind": "upvote"}, MONDAY + timedelta(1))] * 6},
@@ -222,6 +245,96 @@ def test_S0_14_badges_are_combined(scene):
     assert "off_the_ground" not in held(scene, "S0/almost")
 
 
+def test_S0_15_a_user_is_one_short_record_and_one_row_however_many_badges_there_are(scene):
+    """What nobody has begun is stored nowhere, so all of it is a few bytes for each that can be earned."""
+    achievements = len(scene.rows("select 1 from achievement"))
+    assert achievements > 130
+    assert len(states_of(scene)["S0/start"][-1]) < 8 * achievements
+    assert len(scene.rows("select 1 from user_progress where user_id = 'S0/start'")) == 1
+    assert len(scene.rows("select 1 from user_achievement where user_id = 'S0/start'")) == 5
+
+
+def test_S0_16_progress_is_read_from_what_is_kept_ready(scene, laurel, monkeypatch):
+    """Without the log: nothing is folded for somebody who looks."""
+    monkeypatch.setenv("LAUREL_KAFKA", "127.0.0.1:1")
+    (told,) = laurel("progress", "S0/start", "--catalog", CATALOG, "--json").json["catalogs"]
+    assert told["badge_stats"]["total_earned"] == 5
+
+
+def test_S0_17_what_another_system_knew_comes_in_with_its_own_dates(scene, laurel, tmp_path):
+    """As a file of events, which can be checked before it is published."""
+    file = tmp_path / "brought.jsonl"
+    events = asyncio.run(logged(scene.settings, topic_of(scene.settings.namespace, CATALOG)))
+    lines = [json.dumps(each.value) for each in events if each.value["subject"] == "S0/brought"]
+    file.write_text("\n".join(lines))
+    checked = laurel("events", "check", f"{file}", "--catalog", CATALOG, "--json").json
+    assert (checked["applied"], checked["refused"]) == (3, 0)
+
+    dates = {key: award["earned_at"] for key, award in scene.awards(CATALOG, "S0/brought").items()}
+    assert dates == {
+        "first_lesson": LONG_AGO,
+        "first_solution": LONG_AGO + HOUR,
+        "first_project": LONG_AGO + timedelta(40),
+    }
+
+
+def test_S0_18_the_read_models_are_recovered_from_the_log(scene, laurel, monkeypatch, tmp_path):
+    """Into a database with nothing in it, by a projector: awards, progress, levels, challenges and messages."""
+    with empty_database(scene.settings) as settings:
+        monkeypatch.setenv("LAUREL_POSTGRES", settings.postgres.get_secret_value())
+        assert laurel("db", "upgrade").code == 0
+        projector = Projector(settings, settings.postgres.get_secret_value(), tmp_path / "projector.log")
+        try:
+            asyncio.run(wait_until_visible(settings, {}, silent))
+        finally:
+            projector.stop()
+        recovered = Scene(settings)
+        try:
+            for table, query in KEPT.items():
+                assert recovered.rows(query) == scene.rows(query), table
+        finally:
+            recovered.connection.close()
+
+
+# past is a catalog that got metrics afterwards: who had no event since is not shown them before a rebuild
+KEPT = {
+    "user_achievement": "select * from user_achievement order by id",
+    "user_progress": "select user_id, zone, metrics - 'past', streaks, windows from user_progress order by user_id",
+    "user_level_reached": "select * from user_level_reached order by id",
+    "user_challenge": "select * from user_challenge order by id",
+    "notification": "select id, user_id, type, title from notification order by id",
+}
+
+
+@contextmanager
+def empty_database(settings: Settings) -> Iterator[Settings]:
+    """On the same server, for the same namespace."""
+    there, name = settings.postgres.get_secret_value(), f"{settings.namespace}_recovered"
+    with psycopg.connect(there, autocommit=True) as connection:
+        connection.execute(SQL("create database {}").format(Identifier(name)))
+        try:
+            postgres = urlsplit(there)._replace(path=f"/{name}").geturl()
+            yield settings.model_copy(update={"postgres": SecretStr(postgres)})
+        finally:
+            connection.execute(SQL("drop database {} with (force)").format(Identifier(name)))
+
+
+def test_S0_19_badges_stand_beside_the_achievements_of_another_catalog(scene, laurel):
+    """The same person, each catalog with its own awards and points, told together."""
+    told = laurel("progress", "S0/both", "--json").json["catalogs"]
+    earned = {
+        each["catalog"]: [one["key"] for one in each["achievements"] if one["earned"]]
+        for each in told
+        if each["catalog"] in (CATALOG, "platform")
+    }
+    assert earned == {
+        CATALOG: ["hello", "first_lesson", "first_solution", "first_project", "off_the_ground"],
+        "platform": ["first_project", "5_projects"],
+    }
+    profile = scene.rows("select catalog, points from user_profile where user_id = 'S0/both' and points > 0")
+    assert {row["catalog"]: row["points"] for row in profile} == {"platform": 2 * 10, CATALOG: 3 * 10 + 2 * 25}
+
+
 def test_S0_20_progress_is_told_in_the_context_of_the_moment(scene):
     """A run of days is worth nothing once it is over. At six times of help a day, 13 more take three days."""
     assert percent(scene, "S0/short of days", "problem_solver", 1) == 83
@@ -237,6 +350,34 @@ def test_S0_21_progress_follows_the_events_and_nobody_has_to_ask_for_it(scene):
     row = scene.row("select metrics, updated_at from user_progress where user_id = 'S0/pace'")
     assert row["metrics"]["platform"]["helpful_actions"] == 12
     assert row["updated_at"] >= MONDAY
+
+
+@pytest.mark.parametrize(
+    "query", [PROGRESS, AWARDS, LEVELS, CHALLENGES], ids=["progress", "awards", "levels", "days"]
+)
+def test_S0_22_a_user_is_found_by_index_among_any_number(scene, query):
+    named = {"user": "S0/start", "catalog": CATALOG}
+    with scene.connection.transaction():
+        scene.connection.execute("set local enable_seqscan = off")  # of a small table, reading all is quicker
+        plan = "\n".join(row["QUERY PLAN"] for row in scene.rows(f"explain {query.decode()}", **named))
+    assert "Index" in plan
+    assert "Seq Scan on user_" not in plan
+
+
+def test_S0_23_what_was_to_be_delivered_is_there(scene, laurel):
+    """The tracking, a catalog of badges, a way to migrate, and a test of everything asked for before it."""
+    assert laurel("progress", "S0/start", "--catalog", CATALOG, "--json").code == 0
+    assert len(scene.rows("select distinct key from achievement where catalog = 'badges'")) > 10
+    assert {each["state"] for each in laurel("db", "status", "--json").json["migrations"]} == {"applied"}
+    tested = {name.split("_")[2] for name in globals() if name.startswith("test_S0_")}
+    assert {str(number) for number in range(1, 23)} <= tested
+
+
+def test_S0_24_each_badge_is_either_earned_or_on_its_way_and_told_whole(scene):
+    told = scene.told(CATALOG, "S0/start")
+    assert told.badges.keys() == {"hello", "first_lesson", "first_solution", "first_project", "off_the_ground"}
+    assert {each.key for each in told.achievements} == told.badges.keys() | told.badge_progress.keys()
+    assert told.badge_stats.total_earned == len(told.badges)
 
 
 def test_S0_26_every_condition_is_checked_by_itself(scene):

@@ -21,6 +21,7 @@ from tests.acceptance.scene import (
     days,
     logged,
     some,
+    states_of,
     topic_of,
 )
 
@@ -166,6 +167,7 @@ STORIES = {
         "S1/dated": [Step("quiz_completed", {"quiz_id": f"{n}"}, MONDAY + n * HOUR) for n in range(11)],
         "S1/late": [*some(9, "quiz_completed", "quiz_id"), *days(3, "login"), *LAST_DAYS],
         "S1/nowhere": [Step("login", zone="Europe/Atlantis"), Step("login", zone="Europe/Paris")],
+        "S1/busy": [*some(60, "project_created", "project_id"), *some(60, "quiz_completed", "quiz_id")],
         "S1/history": [Step("login"), Step("project_created", {"project_id": "p"}, MONDAY + HOUR)],
     },
     "gauge": {
@@ -452,6 +454,14 @@ def test_S1_64_a_zone_that_does_not_exist_is_a_dead_letter(scene):
     assert scene.metrics(CATALOG, "S1/nowhere")["logins"] == 1
     letters = [each.value for each in asyncio.run(logged(scene.settings, scene.settings.names.dead_letters))]
     assert [each["id"] for each in letters if each["subject"] == "S1/nowhere"] == ["STORIES/S1/nowhere/0"]
+
+
+def test_S1_65_definitions_are_kept_compiled_and_a_batch_of_events_is_one_write_of_a_users_progress(scene):
+    """Of 120 events at most every tenth: the others came with those before them."""
+    kept = scene.rows("select catalog, program ->> 'catalog' as compiled from catalog order by catalog")
+    assert [row["compiled"] for row in kept] == [row["catalog"] for row in kept] == [*scene.programs]
+    assert scene.metrics(CATALOG, "S1/busy")["project_count"] == 60
+    assert len(states_of(scene)["S1/busy"]) <= 12
 
 
 def test_S1_67_an_award_its_notification_and_its_delivery_are_there_together_once(scene):

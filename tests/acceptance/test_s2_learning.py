@@ -3,10 +3,14 @@
 
 from __future__ import annotations
 
+import secrets
 from datetime import timedelta
 
 import pytest
+from psycopg.sql import SQL, Identifier
 
+from cli.settings import Settings
+from projections.database import connect
 from tests.acceptance.scene import MONDAY, Step, days
 
 pytestmark = pytest.mark.server
@@ -40,6 +44,12 @@ STORIES = {
             Step("unit_completed", {"unit_id": "u1"}, MONDAY + HOUR),
             Step("course_completed", {"course_id": "c1"}, MONDAY + 2 * HOUR),
             scored("a1", 100, 3),
+        ],
+        "S2/bare": [
+            Step("module_completed", {"module_id": "m1"}),
+            Step("unit_completed", {"unit_id": "u1"}),
+            Step("course_completed", {"course_id": "c1"}),
+            Step("assessment_scored", {"assessment_id": "a1", "percent": 95}),
         ],
     }
 }
@@ -91,6 +101,24 @@ def test_S2_7_the_type_codes(scene):
     ]
 
 
+def test_S2_8_a_migration_makes_the_tables(laurel, monkeypatch):
+    """In a schema that has nothing; what `db status` says follows."""
+    monkeypatch.setenv("LAUREL_NAMESPACE", f"migrated-{secrets.token_hex(4)}")
+    assert laurel("db", "status").code == 4
+    assert laurel("db", "upgrade").code == 0
+    assert laurel("db", "status").code == 0
+    names = Settings().names
+    with connect(Settings().database) as connection:
+        columns = connection.execute(COLUMNS, [names.postgres_schema]).fetchall()
+        connection.execute(SQL("drop schema {} cascade").format(Identifier(names.postgres_schema)))
+    assert {"user_id", "achievement", "earned_at", "metadata"} <= {name for (name,) in columns}
+
+
+COLUMNS = b"""
+select column_name from information_schema.columns where table_schema = %s and table_name = 'user_achievement'
+"""
+
+
 def test_S2_9_a_module_is_awarded_once_and_a_blank_one_never(scene):
     awards = scene.awards(CATALOG, "S2/modules")
     assert awards.keys() == {"module_complete:m1", "module_complete:m2"}
@@ -127,6 +155,24 @@ def test_S2_20_every_award_is_notified_once(scene):
 def test_S2_21_with_a_message_that_celebrates(scene):
     row = scene.row("select message from notification where user_id = 'S2/course'")
     assert row["message"] == "Course complete, throw your hat in the air! Python"
+
+
+def test_S2_24_from_the_event_to_all_that_is_told_of_it(scene, laurel):
+    """What each part shows of a course, together: award, message, delivery, progress, history, explanation."""
+    award = scene.awards(CATALOG, "S2/course")["course_complete:c1"]
+    told = scene.row("select id, metadata from notification where user_id = 'S2/course'")
+    assert told["metadata"]["outcome_id"] == f"{award['id']}"
+    assert scene.row("select 1 as it from notification_delivery where notification_id = %(id)s", id=told["id"])
+    assert scene.progress(CATALOG, "S2/course", "course_complete")["times"] == 1
+    (line,) = laurel("history", "S2/course", "--catalog", CATALOG, "--json").json["history"][CATALOG]
+    assert line["key"] == "course_complete"
+    explained = laurel("explain", "S2/course", "course_complete", "--catalog", CATALOG, "--json").json
+    assert explained["awards"][0]["evidence"]["event_id"] == award["evidence_event_id"] == "STORIES/S2/course/0"
+
+
+def test_S2_26_all_that_is_needed_of_others_is_that_they_tell_what_was_completed(scene):
+    """By its id alone, without a title and without an attempt."""
+    assert scene.awards(CATALOG, "S2/bare").keys() == scene.awards(CATALOG, "S2/all").keys()
 
 
 def test_S2_23_detection_of_days_in_a_row(scene):

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
+from progress.overview import Overview
 from tests.acceptance.scene import CLAIM, MONDAY, Step, days, some
 
 pytestmark = pytest.mark.server
@@ -104,6 +106,25 @@ def test_S3_3_three_challenges_a_day_with_type_description_and_reward(scene):
     assert all((each.type, each.description) for each in offered)
     assert all(each.day == NOW.date() and each.completed and each.claimed for each in offered)
     assert not any(each.completed or each.claimed for each in scene.told(CATALOG, "S3/idle", NOW).challenges)
+
+
+def test_S3_4_profile_badges_and_challenges_have_a_schema(laurel):
+    """What is told of somebody fits it to the letter."""
+    (told,) = laurel("progress", "S3/busy", "--catalog", CATALOG, "--json").json["catalogs"]
+    assert msgspec.convert(told, Overview).level.total == told["level"]["total"]
+    schema = msgspec.json.schema(Overview, schema_hook=lambda kind: {"title": "any value"})["$defs"]
+    assert {"level", "total", "into_level", "to_next"} <= schema["Level"]["properties"].keys()
+    assert {"earned", "earned_date", "xp_earned"} <= schema["EarnedRecord"]["properties"].keys()
+    assert {"type", "description", "xp", "completed", "claimed"} <= schema["Challenge"]["properties"].keys()
+
+
+def test_S3_5_a_database_is_made_anew_by_the_migrations_that_made_this_one(scene, laurel, monkeypatch):
+    """Level, streak and challenges are in it."""
+    here = [each["name"] for each in laurel("db", "status", "--json").json["migrations"]]
+    monkeypatch.setenv("LAUREL_NAMESPACE", "anew")
+    assert laurel("db", "upgrade", "--dry-run", "--json").json["pending"] == here
+    for table in ("user_level_reached", "user_progress", "user_challenge"):
+        assert scene.rows(f"select count(*) from {table}") != [{"count": 0}]
 
 
 def test_S3_7_a_claim_is_verified_and_gives_its_xp_once(scene):

@@ -257,6 +257,7 @@ UNDO = {
         Step("login", at=MONDAY + timedelta(9)),
     ],
     "S4/song created": [song("song_created", status="planned")],
+    "S4/comes back": released(9),
     "S4/twice": [Step("song_planned", {"song_id": "a"}, id="twice")] * 2,
 }
 STORIES = {
@@ -273,6 +274,9 @@ STORIES = {
         "S4/spring": played("2025-05-31", "2025-06-01", "2025-08-31", "2025-09-01"),
     },
 }
+
+
+AFTERWARDS = {CATALOG: {"S4/comes back": [song("song_released", from_status="none")]}}
 
 
 # --- the catalog: each at its threshold, and not one below ---
@@ -352,6 +356,13 @@ def test_S4_5_rarity_rises_with_what_it_takes(scene):
 
 
 # --- what triggers them ---
+
+
+def test_S4_6_each_action_is_checked_by_the_numbers_that_are_kept(scene):
+    """The tenth release, when the nine before it were folded and written: it alone gives the award."""
+    award = scene.awards(CATALOG, "S4/comes back")["published_artist"]
+    assert award["evidence_event_id"] == "AFTERWARDS/S4/comes back/0"
+    assert award["progress_at_unlock"] == scene.metrics(CATALOG, "S4/comes back")["released"] == 10
 
 
 def test_S4_11_a_song_that_is_created_counts(scene):

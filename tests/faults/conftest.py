@@ -11,6 +11,8 @@ import pytest
 from cli.faults.catalogue import fault_named
 from cli.faults.ground import Ground
 from tests.faults.scenes import Scenes
+from tests.integration.conftest import deployment as deployment
+from tests.integration.conftest import run as run
 from tests.servers import Servers
 
 HERE = Path(__file__).parent

@@ -4,31 +4,18 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
 from cli.faults.catalogue import await_broker
 from cli.faults.ground import Ground, await_end, signal_child
 from projections.decoding import RESTART
-from tests.commands import Laurel, commands_in
-from tests.integration.replays import Deployment, deployed
-from tests.servers import Servers
+from tests.commands import Laurel
+from tests.integration.replays import Deployment
 
 pytestmark = [pytest.mark.server, pytest.mark.faults]
 
 END_SESSIONS = "select pg_terminate_backend(pid) from pg_stat_activity where application_name = '{} replay'"
-
-
-@pytest.fixture
-def deployment(servers: Servers, namespace: str, tmp_path: Path):
-    with deployed(servers, namespace, tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def run(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Laurel:
-    return commands_in(deployment.environment, monkeypatch, capsys)
 
 
 def ends_and_another_goes_on(deployment: Deployment, run: Laurel, go_away: Callable[[], object]) -> None:

@@ -6,31 +6,18 @@ What is shown in the end is what the plain reference makes of the whole log unde
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 
 import pytest
 
 from replays.steps import DECIDE, HOLD, PROMOTE, SETTLE
-from tests.commands import Laurel, commands_in
+from tests.commands import Laurel
 from tests.integration.demos import wait_until
-from tests.integration.replays import KILLED, Deployment, deployed
-from tests.servers import Servers
+from tests.integration.replays import KILLED, Deployment
 
 FATAL = [(HOLD, 2), (SETTLE, 2), (DECIDE, 1), (PROMOTE, 2)]
 """The steps of a promotion, each between the two partitions where it has two."""
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def deployment(servers: Servers, namespace: str, tmp_path: Path):
-    with deployed(servers, namespace, tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def run(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Laurel:
-    return commands_in(deployment.environment, monkeypatch, capsys)
 
 
 def wait_until_level(deployment: Deployment, run: Laurel, id: str) -> None:
@@ -60,7 +47,9 @@ def test_a_cancelled_full_reprocessing_leaves_nothing_behind(deployment: Deploym
     assert deployment.differences(1) == []
 
 
-def test_what_is_promoted_is_what_a_fold_of_the_whole_log_gives(deployment: Deployment, run: Laurel) -> None:
+def test_what_is_promoted_is_what_a_fold_of_the_whole_log_gives_and_there_is_a_way_back(
+    deployment: Deployment, run: Laurel
+) -> None:
     """While events keep coming; then the shadow is dropped, and every word of the operator is written down."""
     for name in ("worker", "projector"):
         deployment.start(name)
@@ -77,6 +66,15 @@ def test_what_is_promoted_is_what_a_fold_of_the_whole_log_gives(deployment: Depl
     assert deployment.differences(8) == []
     given = deployment.rows("select distinct achievement from user_achievement where origin = 'replay'")
     assert given == [("rich",)]
+
+    with deployment.flowing():
+        back = run("replay", "promote", id, "--back", "--policy", "revoke", "--json").json
+        assert back == {"replay": f"{id}-back", "status": "running"}
+        assert run("replay", "promote", id, "--back", "--json").json["replay"] == back["replay"]
+        used = run("replay", "drop", id)
+        assert (used.code, "which has not ended" in used.err) == (4, True), used.err
+        deployment.wait_for_status(back["replay"], "done")
+    assert deployment.differences(1) == []
     dropped = run("replay", "drop", id, "--json").json
     assert deployment.leftovers(dropped["shadow"]) == []
     verbs = deployment.rows(f"select verb from replay_audit where replay_id = '{id}' order by id")

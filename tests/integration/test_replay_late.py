@@ -12,11 +12,10 @@ import pytest
 from bench import reference
 from cli.comparison import compare
 from cli.visibility import wait_until_visible
-from tests.commands import Laurel, Said, commands_in
+from tests.commands import Laurel, Said
 from tests.integration.demos import wait_until
-from tests.integration.replays import KILLED, Deployment, Happenings, catalog, deployed
+from tests.integration.replays import KILLED, Deployment, Happenings, catalog
 from tests.integration.test_replay_refusals import truncate
-from tests.servers import Servers
 
 pytestmark = pytest.mark.server
 
@@ -26,17 +25,6 @@ MANY = """\
 """
 TOLD = "select count(*), count(distinct user_id) from notification where metadata ->> 'replay_id' = '{}'"
 GAINED = "select count(*), count(distinct user_id) from user_achievement where replay_id = '{}'"
-
-
-@pytest.fixture
-def deployment(servers: Servers, namespace: str, tmp_path: Path):
-    with deployed(servers, namespace, tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def run(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Laurel:
-    return commands_in(deployment.environment, monkeypatch, capsys)
 
 
 def version(deployment: Deployment, number: int) -> str:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 
 import pytest
 
 from replays.steps import DECIDE
-from tests.commands import Laurel, commands_in
-from tests.integration.replays import KILLED, Deployment, deployed
-from tests.servers import Servers
+from tests.commands import Laurel
+from tests.integration.replays import KILLED, Deployment
 
 pytestmark = pytest.mark.server
 
@@ -21,17 +19,6 @@ select count(*) from notification as told
 join user_achievement as award on award.id::text = told.metadata ->> 'outcome_id' and award.origin = 'replay'
 """
 SHOWING = "select count(*) from user_progress where metrics -> 'toy' ? 'partners' or streaks -> 'toy' ? 'days'"
-
-
-@pytest.fixture
-def deployment(servers: Servers, namespace: str, tmp_path: Path):
-    with deployed(servers, namespace, tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def run(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Laurel:
-    return commands_in(deployment.environment, monkeypatch, capsys)
 
 
 def replayed(deployment: Deployment, version: int, notify: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,22 +18,10 @@ from broker.positions import last_stable_offsets
 from broker.topics import places_of
 from replays.shadow import shadow_namespace
 from schemas.topics import Names
-from tests.commands import Laurel, Said, commands_in
-from tests.integration.replays import PARTITIONS, Deployment, catalog, deployed
-from tests.servers import Servers
+from tests.commands import Laurel, Said
+from tests.integration.replays import PARTITIONS, Deployment, catalog
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def deployment(servers: Servers, namespace: str, tmp_path: Path) -> Iterator[Deployment]:
-    with deployed(servers, namespace, tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def run(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Laurel:
-    return commands_in(deployment.environment, monkeypatch, capsys)
 
 
 async def written(deployment: Deployment) -> tuple[Any, ...]:

@@ -7,27 +7,14 @@ dates, points, metrics.
 from __future__ import annotations
 
 import signal
-from pathlib import Path
 
 import pytest
 
-from tests.commands import Laurel, commands_in
+from tests.commands import Laurel
 from tests.integration.demos import wait_until
-from tests.integration.replays import FATAL, KILLED, PARTITIONS, Deployment, deployed
-from tests.servers import Servers
+from tests.integration.replays import FATAL, KILLED, PARTITIONS, Deployment
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-def deployment(servers: Servers, namespace: str, tmp_path: Path):
-    with deployed(servers, namespace, tmp_path) as found:
-        yield found
-
-
-@pytest.fixture
-def run(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Laurel:
-    return commands_in(deployment.environment, monkeypatch, capsys)
 
 
 def test_replays_among_live_events_give_what_a_fold_of_the_whole_log_gives(

@@ -189,8 +189,10 @@ async def failing(*_: Any, **__: Any) -> None:
 async def test_a_promotion_that_dies_before_its_commit_changes_nothing_and_the_next_owner_does_it_again(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then states and awards are those of the shadow, each told once and with the shadow's evidence."""
+    """Then states and awards are those of the shadow, each told once and with the shadow's evidence; and the shadow
+    has those of before."""
     await folded(pair)
+    expected = await states(pair, pair.shadow)
     async with owner(pair, pair.live, runs=1) as first:
         await first.play(plays())
         await settle(first)
@@ -199,14 +201,17 @@ async def test_a_promotion_that_dies_before_its_commit_changes_nothing_and_the_n
         with pytest.raises(Exited, match="the checkpoint of partition 2 failed"):
             await first.commit()
     async with owner(pair, pair.live, runs=1) as second:
+        assert await states(pair, pair.shadow) == expected
+        before = await states(pair, pair.live)
         assert second.partition.replays.notes["r"].phase == "settled"
         assert second.partition.replays.catalogs == {"toy": 1}
 
         await second.obey(promotion(pair))
         await second.commit()
 
-        expected = await states(pair, pair.shadow)
-        assert await states(pair, pair.live) == expected
+        await decided(pair.kafka, [pair.shadow.changelog])
+        assert await states(pair, pair.live) == expected != before
+        assert await states(pair, pair.shadow) == before
         told, theirs = await outcomes(pair, pair.live), await outcomes(pair, pair.shadow)
     gained = [each for each in told if isinstance(each, Outcome) and each.data.origin == "replay"]
     assert len(gained) == 20

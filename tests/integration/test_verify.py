@@ -23,16 +23,10 @@ pytestmark = pytest.mark.server
 
 
 @pytest.fixture
-def deployment(servers: Servers, namespace: str, tmp_path: Path):
-    with deployed(servers, namespace, tmp_path) as found:
-        for name in ("worker", "projector"):
-            found.start(name)
-        yield found
-
-
-@pytest.fixture
-def run(deployment: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Laurel:
-    return commands_in(deployment.environment, monkeypatch, capsys)
+def deployment(deployment: Deployment) -> Deployment:
+    for name in ("worker", "projector"):
+        deployment.start(name)
+    return deployment
 
 
 def test_events_that_flow_raise_no_false_alarm_and_a_real_difference_is_found(

@@ -10,7 +10,7 @@ import pytest
 from schemas.errors import LaurelError
 from schemas.outcomes import Outcome, RevokedOutcome, encode_outcome, unlocked_id
 from schemas.records import PlainRecord
-from schemas.replays import Hold, Notify, Policy, Promote, Release, Settle, encode_order
+from schemas.replays import Hold, Notify, Policy, Promote, Publish, Release, Settle, encode_order
 from schemas.state import AWARDS, LOST, Control, award_of, decode_control, encode_control
 from tests.unit.owned_partition import APPENDED, TOPIC, Owned
 from tests.unit.written_program import milliseconds
@@ -58,8 +58,11 @@ MORE: list[Said] = [
 ]
 
 
+OLD_AGAIN = OLD.replace("version: 1", "version: 3")
+
+
 def told(*log: Said, runs: int = 1) -> Owned:
-    owned = Owned(OLD, NEW, runs=runs)
+    owned = Owned(OLD, NEW, OLD_AGAIN, runs=runs)
     say(owned, *log)
     return owned
 
@@ -70,17 +73,27 @@ def say(owned: Owned, *log: Said) -> None:
     owned.commit()
 
 
-def settle(live: Owned) -> None:
-    live.order(Hold(replay="r"))
-    live.order(Settle(replay="r", derived=0))
+def settle(live: Owned, replay: str = "r") -> None:
+    live.order(Hold(replay=replay))
+    live.order(Settle(replay=replay, derived=0))
 
 
-def promote(live: Owned, shadow: Owned, policy: Policy = "keep", notify: Notify = "digest") -> None:
+def promote(
+    live: Owned,
+    shadow: Owned,
+    policy: Policy = "keep",
+    notify: Notify = "digest",
+    *,
+    replay: str = "r",
+    version: int = 2,
+) -> None:
     """All of it, as the owner does it, but for the checkpoint."""
-    order = Promote(replay="r", shadow="s", catalogs={"toy": 2}, policy=policy, notify=notify)
+    order = Promote(replay=replay, shadow="s", catalogs={"toy": version}, policy=policy, notify=notify)
     record = PlainRecord(live.orders, milliseconds(APPENDED), None, encode_order(order))
     assert live.replays.promotion(record) == order
-    control = Control(catalogs=shadow.replays.catalogs, positions={TOPIC: shadow.offset})
+    control = Control(
+        catalogs=shadow.replays.catalogs, positions={TOPIC: shadow.offset}, replays=shadow.replays.notes
+    )
     try:
         takeover = live.replays.takeover(order, record, {TOPIC: live.offset}, control)
     except LaurelError as refused:
@@ -88,8 +101,11 @@ def promote(live: Owned, shadow: Owned, policy: Policy = "keep", notify: Notify 
     else:
         for user in dict.fromkeys([*live.evaluator.users(), *shadow.evaluator.users()]):
             takeover.replace(user, live.evaluator.get(user), shadow.evaluator.get(user))
-        for outcome in shadow.outcomes:
+        since = takeover.goes_on_from
+        heard = [*shadow.outcomes[since or 0 :], *(live.outcomes if since is not None else ())]
+        for outcome in heard:
             takeover.hear(outcome.subject.encode(), encode_outcome(outcome))
+        takeover.told = len(shadow.outcomes)
         assert [*takeover.untold] == []
         live.replays.prepared = takeover
     live.order(order)
@@ -100,6 +116,15 @@ def promoted(live: Owned, shadow: Owned, policy: Policy = "keep", notify: Notify
     settle(live)
     promote(live, shadow, policy, notify)
     return live.commit()
+
+
+def go_on(shadow: Owned, live: Owned) -> None:
+    """From the states of before the promotion."""
+    kept = live.replays.kept
+    assert kept is not None
+    assert (kept.shadow, kept.control.catalogs) == ("s", {"toy": 1})
+    shadow._changelog.update(kept.rows)
+    shadow._start(decode_control(encode_control(kept.control)))
 
 
 def held(owned: Owned, user: str = "ann") -> dict[str, tuple[str, int]]:
@@ -315,3 +340,61 @@ def test_an_owner_that_dies_behind_the_checkpoint_goes_on_by_the_new_rules() -> 
     say(live, *MORE)
     say(shadow, *MORE)
     assert live.values("bob") == shadow.values("bob")
+
+
+@pytest.mark.parametrize("policy", ["keep", "revoke"])
+def test_the_states_of_before_go_on_in_the_shadow_as_if_nothing_had_been_promoted(policy: Policy) -> None:
+    calm, live, shadow = told(*LOG), told(*LOG), told(*LOG, MORE[2], runs=2)
+    shadow.offset = live.offset
+    promoted(live, shadow, policy)
+
+    go_on(shadow, live)
+    assert shadow.evaluator.get(b"eve") is None, "she was known to the shadow alone"
+    say(shadow, *MORE)
+    say(calm, *MORE)
+
+    for user in ("ann", "bob", "eve"):
+        assert shadow.evaluator.get(user.encode()) == calm.evaluator.get(user.encode())
+
+
+def test_the_way_back_leads_to_what_would_be_without_the_promotion() -> None:
+    """By hand: `three` was taken from ann with the promotion; she gets it back with the day of her third song."""
+    calm, live, shadow = told(*LOG), told(*LOG), told(*LOG, runs=2)
+    promoted(live, shadow, "revoke")
+    assert "three" not in held(live)
+    go_on(shadow, live)
+    for each in (calm, live, shadow):
+        say(each, *MORE[:1], *MORE[2:])
+    shadow.order(Publish(catalogs={"toy": 3}))
+    settle(live, "back")
+
+    promote(live, shadow, "revoke", notify="all", replay="back", version=3)
+
+    outcomes = live.commit()
+    (first,) = [each for each in calm.outcomes if isinstance(each, Outcome) and each.data.achievement == "three"]
+    (again,) = [each for each in outcomes if isinstance(each, Outcome)]
+    assert (again.subject, again.data.evidence, again.data.earned_at) == (
+        "ann",
+        first.data.evidence,
+        first.data.earned_at,
+    )
+    assert (again.data.n, again.id) == (1, unlocked_id("toy", "three", "ann", n=1)), "the first was taken back"
+    assert (live.phase("back"), live.replays.catalogs) == ("done", {"toy": 3})
+    for user in ("ann", "bob", "eve"):
+        assert live.values(user) == calm.values(user)
+        assert {*held(live, user)} == {*held(calm, user)}
+
+
+def test_a_way_back_that_takes_nothing_leaves_what_was_gained_meanwhile() -> None:
+    """By hand: bob's `two` is of the new rules, which count what he has sung twice."""
+    live, shadow = told(*LOG), told(*LOG, runs=2)
+    promoted(live, shadow)
+    go_on(shadow, live)
+    shadow.order(Publish(catalogs={"toy": 3}))
+    settle(live, "back")
+
+    promote(live, shadow, replay="back", version=3)
+
+    assert [each.type for each in live.commit()] == ["replay_completed"]
+    assert held(live, "bob")["two"] == ("2026-05-06", 0)
+    assert live.values("bob")["xp"] == 10 + 10, "by `one`, and by what he keeps"

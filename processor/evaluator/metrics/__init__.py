@@ -23,7 +23,7 @@ KINDS: dict[str, Kind] = {
     "streak": streak.KIND,
     "streak bridged": bridged.KIND,
     "xp": xp.KIND,
-    "count each": each.SUMS,
+    "count each": each.COUNTS,
     "sum each": each.SUMS,
     "distinct each": each.DISTINCT,
 }

@@ -35,7 +35,8 @@ from schemas.streaks import (
 from schemas.zones import EPOCH_DAY, ZonesNearTheDateLine, day_start, local_minutes_ahead
 
 LONGEST, LENGTH, FREEZES = 3, 4, 5
-FREEZES_BYTES_MAX = FREEZES_MAX * FREEZE.size
+FREEZE_BYTES = FREEZE.size
+FREEZES_BYTES_MAX = FREEZES_MAX * FREEZE_BYTES
 NEAR_THE_DATE_LINE = ZonesNearTheDateLine(EDGE_WEST, EDGE_EAST)
 
 
@@ -79,8 +80,11 @@ def length_behind(state: State, metric: MetricSpec, needed: int, bridged: int) -
         return 1
     if metric.used is None or state[metric.used] is None:
         return _reckon_latest(state, metric)
-    used = state[metric.used]
-    if needed > _dated_before(freezes, state[metric.slot + 1]) - used:
+    used, gap_end = state[metric.used], state[metric.slot + 1]
+    dated_before = len(freezes) // FREEZE.size
+    while dated_before and FREEZE.unpack_from(freezes, (dated_before - 1) * FREEZE.size)[0] >= gap_end:
+        dated_before -= 1  # of few: almost always all are
+    if needed > dated_before - used:
         return 1
     state[metric.used] = used + needed
     return bridged
@@ -94,25 +98,22 @@ def _reckon_latest(state: State, metric: MetricSpec) -> int:
     return found.last
 
 
-def _dated_before(freezes: bytes, day: int) -> int:
-    """How many freezes are dated before a day: almost always all of them are."""
-    count = len(freezes) // FREEZE.size
-    while count and FREEZE.unpack_from(freezes, (count - 1) * FREEZE.size)[0] >= day:
-        count -= 1
-    return count
-
-
 def _make_freeze_step(context: FeedContext) -> Step:
     metric, place, latest_run = context.metric, context.metric.slot + FREEZES, context.metric.slot + 1
+    zone, pack, last_of = context.zone, FREEZE.pack, FREEZE.unpack_from
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        if len(state[place]) >= FREEZES_BYTES_MAX:
+        known: bytes = state[place]
+        size = len(known)
+        if size >= FREEZES_BYTES_MAX:
             keep_out("freezes")
             return None
-        own_zone = event.timezone or context.zone
+        own_zone = event.timezone or zone
         day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
-        state[place] = _with_freeze(state[place], day)
-        if state[latest_run] is None or day >= state[latest_run]:
+        is_last = not size or last_of(known, size - FREEZE_BYTES)[0] <= day
+        state[place] = known + pack(day) if is_last else _with_freeze(known, day)
+        latest = state[latest_run]
+        if latest is None or day >= latest:
             return None  # no gap lies behind it
         return reckon(state, metric, context.thresholds, own_zone)
 
@@ -199,8 +200,6 @@ def merge(earlier: Slots, later: Slots) -> Slots:
 
 
 def _with_freeze(freezes: bytes, day: int) -> bytes:
-    if not freezes or FREEZE.unpack_from(freezes, len(freezes) - FREEZE.size)[0] <= day:
-        return freezes + FREEZE.pack(day)
     days = [each for (each,) in FREEZE.iter_unpack(freezes)]
     insort(days, day)
     return _packed(days)

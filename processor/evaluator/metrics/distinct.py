@@ -56,7 +56,7 @@ def make_counted_step(context: FeedContext) -> Step:
     """The values may go again: each keeps its occurrences. Most are met for the first time. Hot."""
     entries, size, time = range(context.metric.slot, context.metric.slot + 3)
     hash_of, reached, sign = value_hash(context), context.thresholds.reached, context.feed.sign
-    once, first = OCCURRENCES.pack(sign), int(sign > 0)
+    once = OCCURRENCES.pack(sign)
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         digest = hash_of(data)
@@ -67,10 +67,15 @@ def make_counted_step(context: FeedContext) -> Step:
         known = state[entries]
         if known.partition(digest)[1] or len(known) >= ENTRIES_BYTES_MAX:
             state[entries], change = moved(known, digest, sign)
+            if change == 0:
+                return None
+            state[size] = counted = state[size] + change
         else:
-            state[entries], change = known + digest + once, first
-        state[size] += change
-        return [(reached[state[size]], state[time])] if change > 0 and state[size] in reached else None
+            state[entries] = known + (digest + once)
+            if sign < 0:
+                return None
+            state[size] = counted = state[size] + 1
+        return [(reached[counted], state[time])] if sign > 0 and counted in reached else None
 
     return step
 
@@ -102,17 +107,38 @@ def value_hash(context: FeedContext) -> Hash:
     text_of = _normal_hash if context.metric.normalize else _hash
     bucket = context.metric.bucket or 1
     fields = [context.attribute(name) for name in context.metric.by]
-    if len(fields) == 1 and context.type_of(context.metric.by[0]) == "string":
-        return _text_hash(fields[0], text_of)
+    types = [context.type_of(name) for name in context.metric.by]
+    if types == ["string"]:
+        return _normal_text_hash(fields[0]) if context.metric.normalize else _text_hash(fields[0])
+    if types == ["integer"]:
+        return _integer_hash(fields[0], bucket)
     if len(fields) == 1:
         return _single_hash(fields[0], text_of, bucket)
     return _tuple_hash(fields, context.metric.normalize, bucket)
 
 
-def _text_hash(field: str, text_of: Callable[[str], bytes | None]) -> Hash:
+def _text_hash(field: str) -> Hash:
+    """As `_hash` says. Hot."""
+
+    def hash_of(data: Data) -> bytes | None:
+        text = getattr(data, field)
+        return xxh3_64_digest(text.encode()) if text and text.strip() else None
+
+    return hash_of
+
+
+def _normal_text_hash(field: str) -> Hash:
+    def hash_of(data: Data) -> bytes | None:
+        text = getattr(data, field)
+        return None if text is None else _normal_hash(text)
+
+    return hash_of
+
+
+def _integer_hash(field: str, bucket: int) -> Hash:
     def hash_of(data: Data) -> bytes | None:
         value = getattr(data, field)
-        return None if value is None else text_of(value)
+        return None if value is None else xxh3_64_digest(str(value // bucket).encode())
 
     return hash_of
 

@@ -48,27 +48,22 @@ class Instance(NamedTuple):
     value: int
 
 
-def make_step(context: FeedContext) -> Step:  # noqa: C901
+def make_step(context: FeedContext) -> Step:
     """The usual event is of the latest period or a later one; only a late one goes the long way. Hot."""
-    slot = context.metric.slot
-    older, present, plus, minus, time = range(slot, slot + 5)
+    slot, field = context.metric.slot, context.attribute(context.metric.of or "")
+    present, plus, minus, time = range(slot + 1, slot + 5)
     moved = plus if context.feed.sign > 0 else minus
-    field = None if context.metric.kind == "count" else context.attribute(context.metric.of or "")
     period_of, ordered = _period_reader(context), context.thresholds.ordered
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        amount = 1 if field is None else getattr(data, field)
+        amount = getattr(data, field)
         if amount is None:
             return None
         period, latest = period_of(at, event), state[present]
         if period != latest:
             if latest is not None and period < latest:
-                return late(state, period, amount, at)
-            if latest is not None:
-                row = PERIOD_SUMS.pack(latest, state[plus], state[minus], microseconds(state[time]))
-                rows = state[older] + row
-                state[older] = rows if len(rows) <= SUMS_BYTES_MAX else rows[-SUMS_BYTES_MAX:]
-            state[present : slot + 5] = period, 0, 0, EPOCH
+                return _late(context, state, period, amount, at)
+            _begin(state, slot, period)
         before, total = state[plus] - state[minus], state[moved] + amount
         state[moved] = total if -VALUE_MAX <= total <= VALUE_MAX else saturated(total)
         if at > state[time]:
@@ -77,20 +72,53 @@ def make_step(context: FeedContext) -> Step:  # noqa: C901
         next_one = bisect_right(ordered, before)
         if next_one == len(ordered) or after < ordered[next_one]:
             return None
-        return _crossed(context, period, max(0, before), max(0, after), state[time])
-
-    def late(state: State, period: int, amount: int, at: datetime) -> Crossed | None:
-        place = place_of(state[older], PERIOD.pack(period), PERIOD_SUMS.size)
-        if place < 0:
-            return _into_a_gap(context, state, period, amount, at)
-        _, *values, known_at = PERIOD_SUMS.unpack_from(state[older], place)
-        before = (values[0], values[1], moment_of(known_at))
-        after = _moved(before, amount, context.feed.sign, at)
-        row = PERIOD_SUMS.pack(period, after[0], after[1], microseconds(after[2]))
-        state[older] = state[older][:place] + row + state[older][place + PERIOD_SUMS.size :]
-        return _crossed(context, period, _value(before), _value(after), after[2])
+        return _crossed(context, period, before, after, state[time])
 
     return step
+
+
+def make_count_step(context: FeedContext) -> Step:
+    """As `make_step`, of what moves by one. Hot."""
+    slot, rises, reached = context.metric.slot, context.feed.sign > 0, context.thresholds.reached
+    present, plus, minus, time = range(slot + 1, slot + 5)
+    moved, period_of = plus if rises else minus, _period_reader(context)
+
+    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
+        period, latest = period_of(at, event), state[present]
+        if period != latest:
+            if latest is not None and period < latest:
+                return _late(context, state, period, 1, at)
+            _begin(state, slot, period)
+        state[moved] += 1
+        if at > state[time]:
+            state[time] = at
+        count = state[plus] - state[minus]
+        return [(Instance(reached[count], period, count), state[time])] if rises and count in reached else None
+
+    return step
+
+
+def _begin(state: State, slot: int, period: int) -> None:
+    """A later period is the present one from here on. Hot: with periods of a day few events are of the same."""
+    older, latest, plus, minus, time = state[slot : slot + 5]
+    if latest is not None:
+        rows = older + PERIOD_SUMS.pack(latest, plus, minus, microseconds(time))
+        state[slot] = rows if len(rows) <= SUMS_BYTES_MAX else rows[-SUMS_BYTES_MAX:]
+    state[slot + 1 : slot + 5] = period, 0, 0, EPOCH
+
+
+def _late(context: FeedContext, state: State, period: int, amount: int, at: datetime) -> Crossed | None:
+    """An event of a period that is over."""
+    older = context.metric.slot
+    place = place_of(state[older], PERIOD.pack(period), PERIOD_SUMS.size)
+    if place < 0:
+        return _into_a_gap(context, state, period, amount, at)
+    _, *values, known_at = PERIOD_SUMS.unpack_from(state[older], place)
+    before = (values[0], values[1], moment_of(known_at))
+    after = _moved(before, amount, context.feed.sign, at)
+    row = PERIOD_SUMS.pack(period, after[0], after[1], microseconds(after[2]))
+    state[older] = state[older][:place] + row + state[older][place + PERIOD_SUMS.size :]
+    return _crossed(context, period, before[0] - before[1], after[0] - after[1], after[2])
 
 
 def _into_a_gap(context: FeedContext, state: State, period: int, amount: int, at: datetime) -> Crossed | None:
@@ -101,7 +129,7 @@ def _into_a_gap(context: FeedContext, state: State, period: int, amount: int, at
         return None
     periods[period] = after = _moved((0, 0, EPOCH), amount, context.feed.sign, at)
     state[slots] = pack_sums(periods)
-    return _crossed(context, period, 0, _value(after), after[2])
+    return _crossed(context, period, 0, after[0] - after[1], after[2])
 
 
 def _moved(values: Sums, amount: int, sign: int, at: datetime) -> Sums:
@@ -109,10 +137,6 @@ def _moved(values: Sums, amount: int, sign: int, at: datetime) -> Sums:
     if sign > 0:
         return saturated(plus + amount), minus, max(time, at)
     return plus, saturated(minus + amount), max(time, at)
-
-
-def _value(values: Sums) -> int:
-    return max(0, values[0] - values[1])
 
 
 def _crossed(context: FeedContext, period: int, before: int, after: int, at: datetime) -> Crossed | None:
@@ -258,4 +282,5 @@ def merge_hashes(earlier: Slots, later: Slots) -> Slots:
 
 
 SUMS = Kind(make_step, merge_sums)
+COUNTS = Kind(make_count_step, merge_sums)
 DISTINCT = Kind(make_distinct_step, merge_hashes)

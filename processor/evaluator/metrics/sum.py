@@ -25,9 +25,7 @@ def make_step(context: FeedContext) -> Step:
         amount = getattr(data, field)
         if amount is None:
             return None
-        before = state[plus] - state[minus]
-        if before < 0:
-            before = 0
+        before = state[plus] - state[minus]  # perhaps below 0, as no threshold is
         total = state[moved] + amount
         state[moved] = total if -VALUE_MAX <= total <= VALUE_MAX else saturated(total)
         if at > state[time]:

@@ -8,6 +8,7 @@ from processor.evaluator.metrics.days import day_of
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Step
 from schemas.events import Attributes
 from schemas.state import State
+from schemas.zones import EPOCH_DAY
 
 FIRST_DAY, END_DAY = -(2**31), 2**31
 
@@ -21,6 +22,8 @@ def within(context: FeedContext, move: Step) -> Step:
     end = END_DAY if metric.end_day is None else metric.end_day
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        return move(state, data, at, event) if first <= day_of(at, event.timezone or zone) < end else None
+        own_zone = event.timezone or zone
+        day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
+        return move(state, data, at, event) if first <= day < end else None
 
     return step

@@ -36,13 +36,15 @@ def value_of(state: State, slot: int) -> int:
 
 
 def given(state: State, slot: int, amount: int, at: datetime) -> tuple[int, int]:
-    """Give XP. Returns the value before and after. Hot."""
-    plus, minus = state[slot], state[slot + 1]
-    total = plus + amount
-    state[slot] = total = total if total <= VALUE_MAX else saturated(total)
+    """Give XP. Returns what it was before and after, which may be below 0: no threshold is. Hot."""
+    before, minus = state[slot], state[slot + 1]
+    total = before + amount
+    if total > VALUE_MAX:
+        total = saturated(total)
+    state[slot] = total
     if at > state[slot + 2]:
         state[slot + 2] = at
-    return max(0, plus - minus), max(0, total - minus)
+    return before - minus, total - minus
 
 
 def take_back(state: State, slot: int, amount: int, at: datetime) -> None:
