@@ -48,7 +48,7 @@ class ProcessorSettings(BaseSettings):
     states_decoded: int = Field(
         100_000, gt=0, description="So many user states stay decoded, about 2 KB each; others are kept as bytes."
     )
-    checkpoint_records: int = Field(40_000, gt=0, description="So many folded records are enough for a checkpoint.")
+    checkpoint_records: int = Field(50_000, gt=0, description="So many folded records are enough for a checkpoint.")
 
     @field_validator("log_level")
     @classmethod
