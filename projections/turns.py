@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 EachT = TypeVar("EachT")
 
 
-class Turns:
-    """Work that may take this share of the time; all of it while `hurried`."""
+class Gait(NamedTuple):
+    """How work is gone through. Units: share, of the time; stride, how many times as much as usual is one turn."""
 
-    def __init__(self, share: float) -> None:
-        self._rest = 1 / share - 1
-        self.hurried = False
+    share: float
+    stride: int
 
-    async def of(self, items: Sequence[EachT], size: int) -> AsyncIterator[Sequence[EachT]]:
-        """So many at a time, and after each piece a rest by what it took."""
-        now = asyncio.get_running_loop().time
-        for start in range(0, len(items), size):
-            began = now()
-            yield items[start : start + size]
-            await asyncio.sleep(0 if self.hurried else (now() - began) * self._rest)
+
+UNHURRIED = Gait(0.2, 1)
+HURRIED = Gait(1.0, 10)
+
+
+async def in_turns(items: Sequence[EachT], size: int, gait: Gait) -> AsyncIterator[Sequence[EachT]]:
+    """So many at a time, and after each turn a rest by what it took."""
+    now, step = asyncio.get_running_loop().time, size * gait.stride
+    for start in range(0, len(items), step):
+        began = now()
+        yield items[start : start + step]
+        await asyncio.sleep((now() - began) * (1 / gait.share - 1))

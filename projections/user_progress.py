@@ -25,7 +25,7 @@ from projections.progress_view import ReadControls, Stage, View, Views, read_vie
 from projections.projection import place
 from projections.shown import Moves, Shown
 from projections.statements import statements
-from projections.turns import Turns
+from projections.turns import HURRIED, UNHURRIED, Gait, in_turns
 from schemas.errors import LaurelError, Precondition
 from schemas.program import CatalogProgram, CatalogRecord
 from schemas.records import Record
@@ -34,9 +34,8 @@ from schemas.topics import Names
 
 SQL = statements("user_progress.sql")
 
-USERS_PER_TURN, ROWS_PER_TURN = 100, 1_000
-SHARE = 0.2  # of the time: a busy machine has the awards to tell first
-BACKLOG_USERS = 75_000  # so many at once are a backlog, in which rests would not help anybody
+USERS_PER_TURN, ROWS_PER_TURN = 100, 2_000
+BACKLOG_USERS = 75_000  # so many at once are a backlog, in which rests would help nobody
 REMEMBERED_MAX = 100_000  # users whose row is known to have the paces of certain days
 
 ReadCatalogs = Callable[[], Awaitable[Sequence[CatalogRecord]]]
@@ -89,6 +88,7 @@ class ProgressRows(NamedTuple):
     rows: list[Progress]
     erased: list[str]
     views: dict[int, View]
+    gait: Gait
 
 
 class Past(msgspec.Struct, gc=False, frozen=True, array_like=True):
@@ -184,7 +184,7 @@ class UserProgressProjection:
         self._known = KnownCatalogs(read_catalogs)
         self._views = Views(read_controls)
         self._days: dict[str, int] = {}  # user -> hash of the days of the paces in the row
-        self._turns = Turns(SHARE)
+        self._resumes = True
 
     async def prepare(self, connection: AsyncConnection) -> None:
         self._days.clear()  # the last transaction of the session before may not have been committed
@@ -195,17 +195,23 @@ class UserProgressProjection:
 
     async def resume_with(self, partitions: Sequence[int], kept: Mapping[int, View]) -> None:
         await self._views.resume(partitions, kept)
+        self._resumes = True
 
     async def decode(self, batches: Sequence[Batch]) -> ProgressRows:
-        self._turns.hurried = sum(len(batch.records) for batch in batches) >= BACKLOG_USERS
-        followed = [Followed(batch, self._views.follow(batch)) for batch in batches]
+        gait, followed = self._gait(batches), [Followed(batch, self._views.follow(batch)) for batch in batches]
         rows, erased = [], []
-        async for turn in self._turns.of([*last_records(followed)], USERS_PER_TURN):
+        async for turn in in_turns([*last_records(followed)], USERS_PER_TURN, gait):
             latest = [latest_state(record, batch) for record, batch in turn]
             await self._known.learn({each.view for each in latest})
             rows += [await self._row(each) for each in latest if each.record.value is not None]
             erased += [each.user for each in latest if each.record.value is None]
-        return ProgressRows(rows, erased, changed_views(followed))
+        return ProgressRows(rows, erased, changed_views(followed), gait)
+
+    def _gait(self, batches: Sequence[Batch]) -> Gait:
+        """A busy machine has the awards to tell first; but the first batch is what came while nobody was here."""
+        resumes, self._resumes = self._resumes, self._resumes and not batches
+        is_behind = resumes or sum(len(batch.records) for batch in batches) >= BACKLOG_USERS
+        return HURRIED if is_behind else UNHURRIED
 
     async def _row(self, latest: Latest) -> Progress:
         try:
@@ -216,7 +222,7 @@ class UserProgressProjection:
     async def write(self, connection: AsyncConnection, rows: ProgressRows) -> int:
         async with connection.cursor() as cursor:
             if rows.rows:
-                await self._write_rows(cursor, rows.rows)
+                await self._write_rows(cursor, rows)
             if rows.erased:
                 await cursor.execute(SQL["delete_progress"], {"users": rows.erased})
         if rows.views:
@@ -225,8 +231,8 @@ class UserProgressProjection:
             self._days.pop(user, None)
         return 0
 
-    async def _write_rows(self, cursor: AsyncCursor, rows: Sequence[Progress]) -> None:
-        async for turn in self._turns.of(rows, ROWS_PER_TURN):
+    async def _write_rows(self, cursor: AsyncCursor, rows: ProgressRows) -> None:
+        async for turn in in_turns(rows.rows, ROWS_PER_TURN, rows.gait):
             moved = {row.user: row.days for row in turn if self._days.get(row.user) != row.days}
             past = await read_past(cursor, list(moved)) if moved else {}
             async with cursor.copy(SQL["copy_incoming"]) as copy:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
+from typing import Any
 
 from aiokafka import TopicPartition
 
 from broker.reading import Batch
 from projections.subscription import Subscription, condensed
-from projections.turns import Turns
+from projections.turns import HURRIED, UNHURRIED, Gait, in_turns
+from projections.user_progress import UserProgressProjection
 from schemas.records import PlainRecord
 from schemas.state import CONTROL_KEY
+from schemas.topics import Names
 
 TOPIC, USERS = "changelog", [b"ada", b"bo", b"cy"]
+EMPTY = Batch(TOPIC, 0, 0, 1, [])
 
 
 def record(offset: int, key: bytes) -> PlainRecord:
@@ -89,24 +93,32 @@ async def test_what_does_not_condense_ends_with_so_many_records():
     assert [each.offset for each in batch.records] == [*range(40)]
 
 
-async def time_of(turns: Turns, work_s: float) -> float:
+async def time_of(gait: Gait, work_s: float) -> float:
     now = asyncio.get_running_loop().time
     began = now()
-    async for _ in turns.of(range(4), 2):
+    async for _ in in_turns(range(4), 2, gait):
         await asyncio.sleep(work_s)
     return now() - began
 
 
 async def test_after_each_turn_comes_a_rest_that_leaves_work_its_share():
-    assert await time_of(Turns(0.2), 0.01) >= 2 * 0.01 / 0.2
+    assert await time_of(Gait(share=0.2, stride=1), 0.01) >= 2 * 0.01 / 0.2
 
 
-async def test_in_a_hurry_there_are_no_rests():
-    turns = Turns(0.001)
-    turns.hurried = True
-
-    assert await time_of(turns, 0.01) < 2 * 0.01 / 0.001
+async def test_who_hurries_has_no_rests_and_longer_turns():
+    assert await time_of(HURRIED, 0.01) < 2 * 0.01 / 0.2
+    assert [len(turn) async for turn in in_turns(range(25), 2, HURRIED)] == [20, 5]
 
 
 async def test_all_turns_together_are_all_of_it():
-    assert [[*turn] async for turn in Turns(1).of(range(5), 2)] == [[0, 1], [2, 3], [4]]
+    assert [[*turn] async for turn in in_turns(range(5), 2, UNHURRIED)] == [[0, 1], [2, 3], [4]]
+
+
+async def test_progress_hurries_through_what_came_while_nobody_was_here_and_then_no_more():
+    async def none() -> list[Any]:
+        return []
+
+    progress = UserProgressProjection(Names("n"), none, none)
+    gaits = [(await progress.decode(batches)).gait for batches in ([], [EMPTY], [EMPTY])]
+
+    assert gaits == [HURRIED, HURRIED, UNHURRIED]
