@@ -54,8 +54,8 @@ class ControlRecords:
             step *= GROWTH
 
     async def _newest_within(self, lowers: Positions, uppers: Mapping[Place, int]) -> dict[Place, bytes]:
-        """Who is read to the end is paused at once: a fetch that waits there for more would keep all others waiting,
-        for half a second each."""
+        """Who is read to the end is paused at once: a fetch that waits there for more would keep the next one
+        waiting, for half a second."""
         reader, newest = Reader(self._client, lowers), {}
         while reader.behind(uppers):
             batches = await reader.poll()
