@@ -29,6 +29,7 @@ from schemas.program import (
     Program,
     decode_catalog_record,
     encode_catalog_record,
+    record_of,
 )
 from schemas.replays import Publish, encode_order
 from schemas.topics import Names
@@ -164,16 +165,7 @@ async def _heard_by(bootstrap: str, names: Names, records: Sequence[CatalogRecor
 
 
 def _record(draft: Draft, program: CatalogProgram, ledger: Ledger) -> CatalogRecord:
-    return CatalogRecord(
-        catalog=program.catalog,
-        version=program.version,
-        sha256=program.sha256,
-        file=draft.file_name,
-        source=draft.text,
-        program=program,
-        ledger=ledger,
-        announced=draft.announced,
-    )
+    return record_of(program, ledger, draft.text, draft.file_name, announced=draft.announced)
 
 
 async def _append(client: AIOKafkaProducer, names: Names, record: CatalogRecord, partitions: int) -> None:

@@ -6,7 +6,7 @@ end of its changelog, so it is looked for from there backwards, in growing steps
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer
@@ -35,27 +35,36 @@ class ControlRecords:
         wanted = as_partitions(self._places)
         if not self._looked_to:
             self._looked_to = dict(await self._client.beginning_offsets(wanted))
-        for place, end in (await self._client.end_offsets(wanted)).items():  # read committed: what is decided
-            await self._look(tuple(place), end)
+        ends = await self._client.end_offsets(wanted)  # read committed: what is decided
+        await self._look({tuple(place): end for place, end in ends.items() if end > self._looked_to[place]})
+        self._looked_to.update(ends)
         return dict(self._newest)
 
-    async def _look(self, place: Place, end: int) -> None:
-        floor, upper, step = self._looked_to[place], end, STEP
-        while upper > floor:
-            lower = max(floor, upper - step)
-            found = await self._newest_within(place, lower, upper)
-            if found is not None:
-                self._newest[place[1]] = found
-                break
-            upper, step = lower, step * GROWTH
-        self._looked_to[place] = max(floor, end)
+    async def _look(self, uppers: Mapping[Place, int]) -> None:
+        step = STEP
+        while uppers:
+            lowers = {place: max(self._looked_to[place], upper - step) for place, upper in uppers.items()}
+            found = await self._newest_within(lowers, uppers)
+            self._newest |= {place[1]: decode_control(control) for place, control in found.items()}
+            uppers = {
+                place: lower
+                for place, lower in lowers.items()
+                if place not in found and lower > self._looked_to[place]
+            }
+            step *= GROWTH
 
-    async def _newest_within(self, place: Place, lower: int, upper: int) -> Control | None:
-        reader, newest = Reader(self._client, {place: lower}), None
-        while reader.behind({place: upper}):
-            for batch in await reader.poll():
-                newest = _last_control(batch.records, upper) or newest
-        return decode_control(newest) if newest is not None else None
+    async def _newest_within(self, lowers: Positions, uppers: Mapping[Place, int]) -> dict[Place, bytes]:
+        """Who is read to the end is paused at once: a fetch that waits there for more would keep the next one
+        waiting, for half a second."""
+        reader, newest = Reader(self._client, lowers), {}
+        while reader.behind(uppers):
+            batches = await reader.poll()
+            self._client.pause(*as_partitions(lowers.keys() - reader.behind(uppers).keys()))
+            for batch in batches:
+                place = batch.topic, batch.partition
+                if control := _last_control(batch.records, uppers[place]):
+                    newest[place] = control
+        return newest
 
 
 def _last_control(records: Iterable[Record], upper: int) -> bytes | None:

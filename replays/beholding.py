@@ -90,7 +90,7 @@ def reports(replay: Replay, sight: Sight, before: Sight | None, seconds: float) 
         phase = note.phase if note is not None and note.phase != "released" else None
         behind = of - at + sight.underived(partition) + sight.unshown[partition]
         level = LEVEL if is_level(behind, rate) and sight.runs(replay, partition) else FOLDING
-        yield Report(partition, phase or level, at, of, 0, rate)
+        yield Report(partition, phase or level, at, of, sight.shadow.get(partition, NOTHING).users, rate)
 
 
 def is_level(behind: int, rate: float | None) -> bool:

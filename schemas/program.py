@@ -387,5 +387,21 @@ class CatalogRecord(msgspec.Struct, frozen=True, kw_only=True):
     announced: bool = True
 
 
+def record_of(
+    program: CatalogProgram, ledger: Ledger, source: str, file: str, *, announced: bool = True
+) -> CatalogRecord:
+    """Of a compiled catalog."""
+    return CatalogRecord(
+        catalog=program.catalog,
+        version=program.version,
+        sha256=program.sha256,
+        file=file,
+        source=source,
+        program=program,
+        ledger=ledger,
+        announced=announced,
+    )
+
+
 encode_catalog_record = msgspec.json.Encoder().encode
 decode_catalog_record = msgspec.json.Decoder(CatalogRecord).decode

@@ -108,7 +108,8 @@ class Control(msgspec.Struct, kw_only=True):
 
     Shapes: catalogs name -> version; positions source topic -> next offset; replays id -> what is known of it;
     furthest has the topics whose position an operator set back, and how far they had been folded; unread maps topic
-    and event type to the position before which nobody knew the type, so that it was skipped.
+    and event type to the position before which nobody knew the type, so that it was skipped; users, how many have a
+    state.
     """
 
     format: int = CONTROL_FORMAT
@@ -117,6 +118,7 @@ class Control(msgspec.Struct, kw_only=True):
     replays: dict[str, ReplayNote] = {}
     furthest: dict[str, int] = {}
     unread: dict[str, dict[str, int]] = {}
+    users: int = 0
 
 
 encode_control: Callable[[Control], bytes] = msgspec.json.Encoder().encode

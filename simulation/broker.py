@@ -129,7 +129,7 @@ class Broker:
         self._loop, self._chance = loop, chance
         self._epochs: dict[str, int] = defaultdict(int)
         self._present: dict[str, Transaction] = {}
-        self._waiting: list[Callable[[], None]] = []
+        self._waiting: list[Callable[[], bool]] = []
 
     def now_ms(self) -> int:
         return BEGAN_MS + int(self._loop.time() * 1000)
@@ -139,14 +139,13 @@ class Broker:
             self.partitions[place] = Partition(place)
         return self.partitions[place]
 
-    def when_news(self, told: Callable[[], None]) -> None:
-        """Call this once when there is more to read than now, or might be."""
+    def when_news(self, told: Callable[[], bool]) -> None:
+        """Call this whenever there might be more to read than before, until it says that there was."""
         self._waiting.append(told)
 
     def _tell(self) -> None:
         waiting, self._waiting = self._waiting, []
-        for told in waiting:
-            told()
+        self._waiting += [told for told in waiting if not told()]
 
     def publish(self, place: Place, records: Iterable[Sent]) -> None:
         """Without a transaction."""

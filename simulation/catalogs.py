@@ -13,7 +13,7 @@ from processor.evaluator.filling import Withheld
 from processor.evaluator.programs import Programs, Versions
 from processor.evaluator.ready import ReadyProgram
 from schemas.catalog import read_catalog
-from schemas.program import CatalogProgram, CatalogRecord, Ledger, Program
+from schemas.program import CatalogProgram, CatalogRecord, Ledger, Program, record_of
 from schemas.replays import Named
 from simulation.activity import NAMES, PLAYS, RATINGS
 
@@ -138,16 +138,7 @@ def records(additions: tuple[str, ...]) -> tuple[CatalogRecord, ...]:
     before = records(additions[:-1]) if additions else ()
     text, ledger = text_of(additions), before[-1].ledger if before else Ledger()
     program, ledger = compile_catalog(read_catalog(text, "toy.yaml"), ledger)
-    record = CatalogRecord(
-        catalog=CATALOG,
-        version=program.version,
-        sha256=program.sha256,
-        file="toy.yaml",
-        source=text,
-        program=program,
-        ledger=ledger,
-    )
-    return *before, record
+    return *before, record_of(program, ledger, text, "toy.yaml")
 
 
 def program_of(record: CatalogRecord) -> Program:

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from bench import reference
 from bench.reference import Result, Unlock
 from processor.evaluator.partition import PartitionEvaluator
@@ -276,7 +278,7 @@ def digest(world: World) -> str:
     """I7: the same for the same seed, whatever the machine: every byte that is left."""
     whole = hashlib.sha256()
     for place, partition in sorted(world.broker.partitions.items()):
-        whole.update(repr((place, [entry.record for entry in partition.entries])).encode())
+        whole.update(msgspec.msgpack.encode((place, [entry.record for entry in partition.entries])))
     whole.update(repr(sorted(world.broker.positions.items())).encode())
     whole.update(repr(sorted(world.database.progress.items())).encode())
     whole.update(repr(sorted(world.database.notifications.items())).encode())

@@ -71,26 +71,29 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         asyncio._set_running_loop(self)
         try:
             task = self.create_task(main)
-            while not task.done():
-                self._turn()
+            self._turn_until_done(task)
             result: T = task.result()
             return result
         finally:
             asyncio._set_running_loop(None)
 
-    def _turn(self) -> None:
-        self._now += TURN_S
-        self._turns += 1
-        if self._turns > TURNS_MAX:
-            raise Stuck(f"no end in sight after {TURNS_MAX:,} turns, at {self._now:.3f} s")
-        self._take_what_is_due()
-        call = self._ready.popleft()
-        if call.is_cancelled:
-            return
-        if call.owner is not None and call.owner.is_paused:
-            call.owner.held.append(call)
-        else:
-            call.context.run(call.callback, *call.args)
+    def _turn_until_done(self, task: asyncio.Task[Any]) -> None:
+        """A hot loop: thousands of turns in each simulation."""
+        ready, timers = self._ready, self._timers
+        while not task.done():
+            self._now += TURN_S
+            self._turns += 1
+            if self._turns > TURNS_MAX:
+                raise Stuck(f"no end in sight after {TURNS_MAX:,} turns, at {self._now:.3f} s")
+            if not ready or (timers and timers[0][0] <= self._now):
+                self._take_what_is_due()
+            call = ready.popleft()
+            if call.is_cancelled:
+                continue
+            if call.owner is not None and call.owner.is_paused:
+                call.owner.held.append(call)
+            else:
+                call.context.run(call.callback, *call.args)
 
     def _take_what_is_due(self) -> None:
         """The timers that have run out; when nothing else is ready, time jumps to the first of them."""

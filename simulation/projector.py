@@ -64,9 +64,9 @@ class MemoryConsumer:
 
     async def getmany(self, timeout_ms: int, max_records: int) -> dict[TopicPartition, list[Any]]:
         """Records of one partition, after waiting for some. Positions move over markers too."""
-        behind = [place for place, at in self._positions.items() if self.last_stable_offset(place) > at]
+        behind = self._behind()
         if not behind:
-            await news(self._broker, self._loop, max(IDLE_S, timeout_ms / 1000))
+            await news(self._broker, self._loop, self._behind, max(IDLE_S, timeout_ms / 1000))
             return {}
         place = self._chance.choice(behind)
         start = self._positions[place]
@@ -76,6 +76,9 @@ class MemoryConsumer:
             return {}  # taken away, or sought elsewhere, while the answer was on its way
         self._positions[place] = chunk.end
         return {place: [*chunk.records]} if chunk.records else {}
+
+    def _behind(self) -> list[TopicPartition]:
+        return [place for place, at in self._positions.items() if self.last_stable_offset(place) > at]
 
     async def commit(self, positions: Mapping[TopicPartition, int]) -> None:
         """Only displays read it."""

@@ -8,10 +8,30 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
+from typing import Self
 
 from simulation.run import Verdict, simulate
 
 SEEDS_AT_ONCE = 8
+
+
+class Players:
+    """Processes that play seeds: one for each core, started with the first seeds and used until the end."""
+
+    def __init__(self, processes: int | None = None) -> None:
+        self._pool = ProcessPoolExecutor(processes or os.cpu_count() or 1, mp_context=get_context("spawn"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        """They end, each behind a few seeds more."""
+        self._pool.shutdown(cancel_futures=True)
+
+    def verdicts(self, seeds: Sequence[int]) -> Iterator[Verdict]:
+        """In the order of the seeds."""
+        with _interrupts_ignored():
+            return self._pool.map(simulate, seeds, chunksize=SEEDS_AT_ONCE)
 
 
 def verdicts(seeds: Sequence[int], processes: int | None = None) -> Iterator[Verdict]:
@@ -20,13 +40,8 @@ def verdicts(seeds: Sequence[int], processes: int | None = None) -> Iterator[Ver
     if count <= 1:
         yield from map(simulate, seeds)
         return
-    pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"))
-    try:
-        with _interrupts_ignored():
-            made = pool.map(simulate, seeds, chunksize=SEEDS_AT_ONCE)
-        yield from made
-    finally:
-        pool.shutdown(cancel_futures=True)
+    with Players(count) as players:
+        yield from players.verdicts(seeds)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from functools import cache
 from random import Random
 
 from processor.evaluator.programs import Programs
@@ -37,6 +38,12 @@ class SteadyProfile(Profile):
 
     def add(self, what: str, started: float) -> float:
         return SLICE_S
+
+
+@cache
+def telemetry() -> Telemetry:
+    """One for all workers, for nobody reads it."""
+    return Telemetry(SteadyProfile())
 
 
 class Transport:
@@ -81,7 +88,7 @@ class Worker:
             partitions,
             evaluator,
             pace,
-            Telemetry(SteadyProfile()),
+            telemetry(),
             process.leave,
             read_records,
         )
@@ -155,13 +162,16 @@ class Worker:
     async def _fetch(self) -> None:
         while True:
             generation = self._generation
-            places = [place for place, at in self._next.items() if self._broker.extent(place).end > at]
+            places = self._behind()
             if not places:
-                await news(self._broker, self._loop, IDLE_S)
+                await news(self._broker, self._loop, self._behind, IDLE_S)
                 continue
             place = self._chance.choice(places)
             for chunk in await self._chunks_of(place, self._next[place]):
                 await self._chunks.put((generation, chunk))
+
+    def _behind(self) -> list[Place]:
+        return [place for place, at in self._next.items() if self._broker.extent(place).end > at]
 
     async def _chunks_of(self, place: Place, position: int) -> Iterable[Chunk]:
         """The next chunk, as a rule; a transport may lose it or bring it twice."""
@@ -182,10 +192,21 @@ class Worker:
                 await asyncio.sleep(0)
 
 
-async def news(broker: Broker, loop: VirtualLoop, timeout_s: float) -> None:
-    """Returns when there may be more to read, or after a while."""
+async def news(broker: Broker, loop: VirtualLoop, behind: Callable[[], object], timeout_s: float) -> None:
+    """Returns when there is something to read, or after a while."""
     waiter: asyncio.Future[None] = loop.create_future()
-    broker.when_news(lambda: None if waiter.done() else waiter.set_result(None))
-    timer = loop.call_later(timeout_s, lambda: None if waiter.done() else waiter.set_result(None))
+
+    def wake() -> None:
+        if not waiter.done():
+            waiter.set_result(None)
+
+    def hear() -> bool:
+        if not waiter.done() and not behind():
+            return False
+        wake()
+        return True
+
+    broker.when_news(hear)
+    timer = loop.call_later(timeout_s, wake)
     await waiter
     timer.cancel()

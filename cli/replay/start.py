@@ -28,6 +28,7 @@ from cli.replay.standing import Standing, page
 from cli.replay.status import follow
 from cli.settings import Settings
 from projections.telemetry import configure_logs
+from projections.worker import collect_garbage_rarely
 from replays.belated import start as start_late
 from replays.registry import Dates, Replay, registry_of
 from replays.running import SERVER_ERRORS, run_to_end
@@ -123,6 +124,7 @@ def tell(replay: Replay, as_json: bool) -> None:
 def carry_out(settings: ReplaySettings, id: str) -> Standing:
     """Run it here and show how far it is. Ctrl-C leaves it as it is, for somebody to go on with."""
     configure_logs()
+    collect_garbage_rarely()
     try:
         return run(_beside(settings, id))
     except KeyboardInterrupt:

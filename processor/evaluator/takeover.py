@@ -102,7 +102,8 @@ class Takeover:
 
     Shapes: rows are the states that change, None for who has none any more; shadow is its control record, versions
     what runs from here on, derived how far the derived topic of here is read, told where the outcomes of the shadow
-    end; `cause_of` is what stands behind what a user is told of it.
+    end, unheard how much is gained of which no outcome was heard yet; `cause_of` is what stands behind what a user
+    is told of it.
     """
 
     def __init__(
@@ -124,22 +125,27 @@ class Takeover:
         self._gained: dict[bytes, dict[Gain, int]] = {}
         self.rows: dict[bytes, bytes | None] = {}
         self._kept: dict[bytes, bytes | None] = {}
-        self.told = 0
+        self.told = self.unheard = 0
         self.outcomes: list[tuple[bytes, bytes]] = []
         self.unlocked = 0
         self.has_lost = False
 
     def replace(self, user: bytes, here: bytes | None, there: bytes | None) -> None:
-        """Work out a user's state from the one here and the shadow's."""
+        """Work out a user's state from the one here and the shadow's. Live waits for it, of every user: most of
+        them hold the same on both sides."""
         mine, state = self._decoded(here), self._decoded(there)
+        before = state[:]
         gains = self._join_slots(mine, state)
-        held = self._join_awards(user, mine, state, gains)
+        if mine[AWARDS] == state[AWARDS]:
+            self._note_losses(state)
+        else:
+            self._keep_xp(user, state, self._join_awards(user, mine, state, gains))
         self._set_mark(state, self._derived)
         if gains:
             self._gained[user] = gains
-        self._keep_xp(user, state, held)
+            self.unheard += len(gains)
         self._keep(user, here, mine, there)
-        row = None if there is None and state == self._fresh else encode_state(state)
+        row = there if state == before else encode_state(state)
         if row != here:
             self.rows[user] = row
 
@@ -183,12 +189,18 @@ class Takeover:
     def _join_slots(self, mine: State, state: State) -> dict[Gain, int]:
         gains: dict[Gain, int] = {}
         for identity, slot in self._told.scopes.items():
+            if mine[slot] == state[slot]:
+                continue
             state[slot], fresh = _united(mine[slot], state[slot], ID_BYTES, SCOPES_BYTES_MAX)
             gains |= {(identity, digest): 0 for digest in fresh}
         for catalog, slot in self._told.claims.items():
+            if mine[slot] == state[slot]:
+                continue
             state[slot], fresh = _united(mine[slot], state[slot], CLAIM.size)
             gains |= {(f"claims/{catalog}", claim): 0 for claim in fresh}
         for catalog, slot in self._told.levels.items():
+            if mine[slot] == state[slot]:
+                continue
             gains |= {(f"level/{catalog}", each): 0 for each in range(max(1, mine[slot]) + 1, state[slot] + 1)}
             state[slot] = max(mine[slot], state[slot])
         return gains
@@ -208,9 +220,13 @@ class Takeover:
             there[number] = self._ended(user, identity, held) if is_only_here else _last(held, there.get(number))
             if is_only_here and there[number].at != LOST:
                 kept.append((identity, held.at))
-        self.has_lost |= any(each.revoked for number, each in there.items() if number in self._told.identities)
         state[AWARDS] = b"".join(AWARD.pack(number, *each) for number, each in there.items())
+        self._note_losses(state)
         return kept
+
+    def _note_losses(self, state: State) -> None:
+        entries = () if self.has_lost else AWARD.iter_unpack(state[AWARDS])
+        self.has_lost |= any(revoked and number in self._told.identities for number, revoked, _ in entries)
 
     def _gain(self, number: int, here: AwardEntry | None, there: Awards, gains: dict[Gain, int]) -> None:
         identity, held = self._told.identities.get(number), there[number]
@@ -261,6 +277,7 @@ class Takeover:
         name = GAIN_OF.get(type(outcome))
         gain = None if name is None else name(self._told, outcome)
         if gain in gains:
+            self.unheard -= 1
             self.outcomes.append((user, encode_outcome(self._said_here(outcome, gains.pop(gain)))))
             self.unlocked += isinstance(outcome, Outcome)
 

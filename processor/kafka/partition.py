@@ -269,6 +269,7 @@ class OwnedPartition:
             replays=dict(self.replays.notes),
             unread=self.replays.unread,
             furthest={topic: at for topic, at in self._furthest.items() if at > positions[topic]},
+            users=self.users,
         )
 
     def _cut(self) -> Cut:

@@ -56,7 +56,7 @@ class Reading:
     def __init__(self, log: Log, here: Names, partition: OwnedPartition, order: Promote) -> None:
         self._log, self._here, self._partition, self._order = log, here, partition, order
         self._names, self._writer = Names(order.shadow), partition.writer
-        self._control, self._end = Control(), 0
+        self._control = Control()
         self._rows: dict[bytes, bytes] = {}
 
     async def takeover(self, record: Record) -> Takeover:
@@ -78,22 +78,26 @@ class Reading:
         """The shadow first: of what both have told it is the shadow's word that its states are of."""
         goes_on_from = made.goes_on_from
         made.told = await self._hear_all(reader, made, self._names.outcomes, goes_on_from or 0)
-        if goes_on_from is not None and any(made.untold):
+        if goes_on_from is not None:
             await self._hear_all(reader, made, self._here.outcomes, 0)
 
     async def _hear_all(self, reader: Reader, made: Takeover, topic: str, start: int) -> int:
-        """Returns where it ends."""
-        async for records in self._read(reader, topic, start):
-            for each in records:
-                made.hear(each.key, each.value or b"")
-        return self._end
+        """As far as there is something to be heard, for it may be long. Returns where it ends."""
+        ((_, end),) = (await reader.bounds([(topic, self._partition.number)])).values()
+        if made.unheard:
+            async for records in self._read(reader, topic, start):
+                for each in records:
+                    made.hear(each.key, each.value or b"")
+                if not made.unheard:
+                    break
+        return end
 
     async def _read(self, reader: Reader, topic: str, start: int = 0) -> AsyncIterator[Sequence[Record]]:
         """A partition of a topic from here to where it ends now: who writes it is fenced, or waits for us."""
         place: Place = (topic, self._partition.number)
         clock = asyncio.get_running_loop().time
         begin, end = (await reader.bounds([place]))[place]
-        position, self._end = max(begin, start), end
+        position = max(begin, start)
         moved_at = clock()
         while position < end:
             self._go_on()

@@ -21,6 +21,7 @@ from schemas.records import Record
 BINARY_MARK = f"{BINARY_PREFIX}specversion".encode()
 LETTER_ESCAPED = rb"\\[u]"  # as a set: so that the search runs by its first byte, which is rare, and not its last
 ANY_ESCAPE = rb"\\"
+ESCAPE = b"\\"
 ESCAPED_SHORTLY = re.compile(r'["\\/\x00-\x1f]')  # what JSON can escape without a \u
 
 
@@ -49,11 +50,19 @@ class Wanted:
         return self._escape.search(data) is not None
 
     def among(self, records: Iterable[Record]) -> list[Record]:
-        """The wanted ones. Hot: in a batch that may hold one, every record comes by here."""
-        types, found = self._types, []
+        """The wanted ones. Hot: in a batch that may hold one, every record comes by here; most are told by a search
+        of their own."""
+        types, words, found = self._types, self._words, []
         for record in records:
+            value = record.value
+            if not record.headers and value is not None and ESCAPE not in value:
+                for word in words:
+                    if word in value:
+                        break
+                else:
+                    continue
             try:
-                value = structured(record) if record.headers and is_binary(record) else record.value
+                value = structured(record) if record.headers and is_binary(record) else value
                 if decode_typed(value).type in types:
                     found.append(record)
             except (msgspec.MsgspecError, BadRecord, TypeError, ValueError, RecursionError):

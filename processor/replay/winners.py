@@ -5,7 +5,7 @@ A metric that only grows tells it by its value, a count that may go back by what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
@@ -28,7 +28,7 @@ class AtOrPast(NamedTuple):
 
 
 class Winners:
-    """Tells a state by which somebody may have crossed something of the aim.
+    """Tells states by which somebody may have crossed something of the aim.
 
     Shapes: reached has one for each metric; collections are the numbers of awards that together may be a set.
     """
@@ -36,9 +36,12 @@ class Winners:
     def __init__(self, reached: list[AtOrPast], collections: list[frozenset[int]]) -> None:
         self._reached, self._collections = reached, collections
 
-    def may_be(self, row: bytes) -> bool:
+    def among(self, rows: Mapping[bytes, bytes | None]) -> set[bytes]:
         """Hot: every user comes by here."""
-        state = decode_slots(row)
+        may_be = self._may_be
+        return {user for user, row in rows.items() if row is not None and may_be(decode_slots(row))}
+
+    def _may_be(self, state: State) -> bool:
         size = len(state)
         for read, slot, least in self._reached:
             if slot < size and (read(state, slot) or 0) >= least:

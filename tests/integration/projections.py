@@ -22,6 +22,7 @@ from projections.database import connect, connect_async
 from projections.migrations.runner import migration_files, upgrade
 from projections.settings import ProjectorSettings
 from projections.worker import project_until
+from schemas import program as programs
 from schemas.outcomes import (
     CHALLENGE_COMPLETED,
     COMMAND_ANSWERED,
@@ -318,15 +319,7 @@ def catalog_record(version: int = 1, wider: bool = False, **changed: Any) -> Cat
 
 
 def record_of(program: CatalogProgram, ledger: Ledger) -> CatalogRecord:
-    return CatalogRecord(
-        catalog=program.catalog,
-        version=program.version,
-        sha256=program.sha256,
-        file=f"{program.catalog}.yaml",
-        source="",
-        program=program,
-        ledger=ledger,
-    )
+    return programs.record_of(program, ledger, "", f"{program.catalog}.yaml")
 
 
 async def no_controls() -> dict[int, Control]:

@@ -24,14 +24,13 @@ from projections.settings import ProjectorSettings
 from projections.user_achievement import UserAchievementProjection
 from schemas.outcomes import AnyOutcome, AwardReason, MetricReason, encode_outcome
 from schemas.program import (
-    CatalogProgram,
-    CatalogRecord,
     ChallengeSpec,
     ChallengesSpec,
     Ledger,
     LevelsSpec,
     Texts,
     encode_catalog_record,
+    record_of,
 )
 from schemas.records import PlainRecord
 from schemas.topics import TopicSpec, partition_of
@@ -135,7 +134,7 @@ async def published(settings: ProjectorSettings) -> list[Any]:
 
 
 async def fill(settings: ProjectorSettings) -> None:
-    records = [record_of(each) for each in (MUSIC, CHESS)]
+    records = [record_of(each, Ledger(), "", "music.yaml") for each in (MUSIC, CHESS)]
     await write(settings, AchievementProjection(settings.names), [encode_catalog_record(each) for each in records])
     awards = UserAchievementProjection(settings.names)
     await write(settings, awards, [encode_outcome(each) for each in outcomes()])
@@ -152,18 +151,6 @@ async def write(settings: ProjectorSettings, projection: Projection, values: Seq
         rows = await projection.decode([Batch(projection.topic, 0, 0, len(records), records)])
         async with connection.transaction():
             await projection.write(connection, rows)
-
-
-def record_of(program: CatalogProgram) -> CatalogRecord:
-    return CatalogRecord(
-        catalog=program.catalog,
-        version=program.version,
-        sha256=program.sha256,
-        file="music.yaml",
-        source="",
-        program=program,
-        ledger=Ledger(),
-    )
 
 
 def outcomes() -> list[AnyOutcome]:

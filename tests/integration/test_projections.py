@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
 from datetime import date
 
 import msgspec
@@ -14,7 +13,6 @@ from structlog.testing import capture_logs
 from broker.connections import producer
 from projections.decoding import Undecodable
 from projections.notification import notification_id
-from projections.settings import ProjectorSettings
 from projections.subscription import OutsideLog
 from schemas.errors import Precondition
 from schemas.outcomes import Evidence, Missing
@@ -22,19 +20,6 @@ from schemas.replays import ReplayNote
 from tests.integration import projections as given
 
 pytestmark = pytest.mark.server
-
-
-@pytest.fixture
-async def settings(servers, namespace) -> ProjectorSettings:
-    found = given.settings_of(servers, namespace)
-    await given.prepare(found)
-    return found
-
-
-@pytest.fixture
-async def database(settings) -> AsyncIterator[given.AsyncConnection]:
-    async with given.reading(settings) as connection:
-        yield connection
 
 
 async def test_an_outcome_becomes_an_award_a_notification_and_a_delivery(settings, database):

@@ -35,19 +35,6 @@ SHORT = "300ms"
 FAILED = "database failed"
 
 
-@pytest.fixture
-async def settings(servers, namespace) -> ProjectorSettings:
-    found = given.settings_of(servers, namespace)
-    await given.prepare(found)
-    return found
-
-
-@pytest.fixture
-async def database(settings) -> AsyncIterator[given.AsyncConnection]:
-    async with given.reading(settings) as connection:
-        yield connection
-
-
 async def test_backends_terminated_in_the_middle_of_batches_double_nothing(settings, database):
     """Their transactions are gone; the batches are read again from the position in Postgres."""
     published = []

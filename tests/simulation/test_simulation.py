@@ -21,7 +21,7 @@ from cli.faults.catalogue import children_of
 from simulation.plan import KINDS, LOSSES, REPLAY_KINDS
 from simulation.process import Weather
 from simulation.run import Verdict, simulate
-from simulation.soak import replay, verdicts
+from simulation.soak import Players, replay
 from simulation.world import ORDERS, STEPS
 
 SEEDS, BLOCK = 3_000, 250
@@ -40,28 +40,41 @@ ENDS = {
 }
 
 
+@pytest.fixture(scope="module")
+def players() -> Iterator[Players]:
+    """The same for all blocks: a process needs seconds before it plays as fast as it can."""
+    with Players() as players:
+        yield players
+
+
 @cache
-def block(first: int) -> list[Verdict]:
+def block(players: Players, first: int) -> list[Verdict]:
     """A few hundred seeds: a test that plays all of them might be taken for one that hangs."""
-    return [*verdicts(range(first, first + BLOCK))]
+    return [*players.verdicts(range(first, first + BLOCK))]
 
 
-def everything() -> list[Verdict]:
-    return [verdict for first in BLOCKS for verdict in block(first)]
+@pytest.fixture(scope="module")
+def everything(players: Players) -> list[Verdict]:
+    return [verdict for first in BLOCKS for verdict in block(players, first)]
+
+
+@pytest.fixture(scope="module")
+def happened(everything: list[Verdict]) -> Counter[str]:
+    """How often."""
+    return sum((Counter(verdict.happened) for verdict in everything), Counter[str]())
 
 
 @pytest.mark.simulation
 @pytest.mark.parametrize("first", BLOCKS)
-def test_every_invariant_holds_whatever_happens(first: int) -> None:
-    failed = [verdict for verdict in block(first) if verdict.complaints]
+def test_every_invariant_holds_whatever_happens(players: Players, first: int) -> None:
+    failed = [verdict for verdict in block(players, first) if verdict.complaints]
     told = [f"{verdict.complaints[0]}\n    replay it: {replay(verdict.seed)}" for verdict in failed[:5]]
     assert not failed, f"{len(failed)} of {BLOCK} seeds:\n" + "\n".join(told)
 
 
 @pytest.mark.simulation
-def test_every_fault_of_the_plan_happens_often() -> None:
+def test_every_fault_of_the_plan_happens_often(happened: Counter[str]) -> None:
     """Else the invariants would hold for want of anything that could break them."""
-    happened = how_often()
     wanted = [
         *(kind for kind in (*KINDS, *REPLAY_KINDS) if not kind.endswith("at a step")),
         *(f"{fate}: {what}" for fate in Weather.FATES for what in LOSSES),
@@ -76,28 +89,22 @@ def test_every_fault_of_the_plan_happens_often() -> None:
 
 
 @pytest.mark.simulation
-def test_every_numbered_step_is_a_place_where_processes_died() -> None:
-    happened = how_often()
+def test_every_numbered_step_is_a_place_where_processes_died(happened: Counter[str]) -> None:
     rare = {step: happened[f"trap at {step}"] for step in STEPS if happened[f"trap at {step}"] < 10}
     assert not rare, f"in {SEEDS} simulations: {rare}"
 
 
 @pytest.mark.simulation
-def test_every_step_of_a_replay_is_a_place_where_jobs_died() -> None:
-    happened = how_often()
+def test_every_step_of_a_replay_is_a_place_where_jobs_died(happened: Counter[str]) -> None:
     rare = {step: happened[f"trap at {step}"] for step in ORDERS if happened[f"trap at {step}"] < 10}
     assert not rare, f"in {SEEDS} simulations: {rare}"
 
 
-def how_often() -> Counter[str]:
-    return sum((Counter(verdict.happened) for verdict in everything()), Counter[str]())
-
-
 @pytest.mark.simulation
 @pytest.mark.parametrize("end", ENDS)
-def test_processes_end_in_every_way_that_the_design_knows(end: str) -> None:
+def test_processes_end_in_every_way_that_the_design_knows(everything: list[Verdict], end: str) -> None:
     pattern = re.compile(ENDS[end])
-    assert sum(bool(pattern.search(line)) for verdict in everything() for line in verdict.ends) >= 10
+    assert sum(bool(pattern.search(line)) for verdict in everything for line in verdict.ends) >= 10
 
 
 def test_the_same_seed_is_the_same_to_the_last_byte_in_any_process() -> None:

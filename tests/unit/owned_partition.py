@@ -14,7 +14,7 @@ from processor.evaluator.programs import Programs
 from processor.evaluator.replays import Replays
 from schemas.catalog import read_catalog
 from schemas.outcomes import AnyOutcome, decode_any_outcome
-from schemas.program import CatalogRecord, Ledger, MetricSpec, Program
+from schemas.program import CatalogRecord, Ledger, MetricSpec, Program, record_of
 from schemas.records import PlainRecord
 from schemas.replays import Base, ReplayOrder, encode_order
 from schemas.state import (
@@ -39,17 +39,7 @@ def records_of(*texts: str) -> list[CatalogRecord]:
     ledger = Ledger()
     for text in texts:
         program, ledger = compile_catalog(read_catalog(text, "toy.yaml"), ledger)
-        records.append(
-            CatalogRecord(
-                catalog=program.catalog,
-                version=program.version,
-                sha256=program.sha256,
-                file="toy.yaml",
-                source=text,
-                program=program,
-                ledger=ledger,
-            )
-        )
+        records.append(record_of(program, ledger, text, "toy.yaml"))
     return records
 
 

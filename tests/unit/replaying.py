@@ -23,7 +23,7 @@ from processor.replay.job import Task, run
 from processor.replay.ports import Addressed, Part, Ports, Report, StateRow, Status, Stretch
 from schemas.catalog import read_catalog
 from schemas.outcomes import AnyOutcome, decode_any_outcome, encode_outcome
-from schemas.program import CatalogRecord, Ledger, Program
+from schemas.program import CatalogRecord, Ledger, Program, record_of
 from schemas.records import PlainRecord
 from schemas.replays import Named, encode_order
 from schemas.state import (
@@ -54,16 +54,7 @@ class Versions:
     def publish(self, text: str, *, announced: bool) -> CatalogRecord:
         ledger = self.records[-1].ledger if self.records else Ledger()
         program, after = compile_catalog(read_catalog(text, "catalog"), ledger)
-        record = CatalogRecord(
-            catalog=program.catalog,
-            version=program.version,
-            sha256=program.sha256,
-            file="catalog",
-            source=text,
-            program=program,
-            ledger=after,
-            announced=announced,
-        )
+        record = record_of(program, after, text, "catalog", announced=announced)
         self.records.append(record)
         return record
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 from cli.catalogs import app, published_before
 from processor.evaluator.compile import compile_catalog
 from schemas.catalog import Succession, follow, read_catalog
-from schemas.program import CatalogRecord, Ledger
+from schemas.program import CatalogRecord, Ledger, record_of
 
 SHOP = """\
 catalog: shop
@@ -141,15 +141,7 @@ def test_warnings_alone_do_not_fail_the_check(files: tuple[str, str]):
 def record(text: str) -> CatalogRecord:
     catalog = read_catalog(text, "shop.yaml")
     program, ledger = compile_catalog(catalog, Ledger())
-    return CatalogRecord(
-        catalog=catalog.catalog,
-        version=catalog.version,
-        sha256=program.sha256,
-        file="shop.yaml",
-        source=text,
-        program=program,
-        ledger=ledger,
-    )
+    return record_of(program, ledger, text, "shop.yaml")
 
 
 def test_the_version_before_is_the_newest_that_was_published_under_the_name():

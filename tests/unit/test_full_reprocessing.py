@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from broker.log_dirs import disks_of
-from replays.beholding import Sight, is_level
+from replays.beholding import Sight, is_level, reports
 from replays.shadow import refuse_foreign, shadow_namespace
 from replays.space import Space, refuse_no_space
 from schemas.errors import LaurelError, Precondition
 from schemas.replays import ReplayNote
 from schemas.state import Control
 from schemas.topics import Names
+from tests.unit.test_returning import PROMOTED
 
 LIVE, SHADOW = Names("live"), Names("live-12345678", follows="live")
 MIB = 1024**2
@@ -21,7 +24,7 @@ def sight(*, shadow_at: int, derived_at: int = 4, live_derived_at: int = 7) -> S
     """Of one partition: the source is folded to 10 live, 4 records are derived in the shadow, 7 live."""
     here = {"plays": 10, LIVE.derived: live_derived_at, LIVE.replay_assignments: 3}
     there = {"plays": shadow_at, SHADOW.derived: derived_at, SHADOW.replay_assignments: 1}
-    live, shadow = Control(positions=here), Control(positions=there)
+    live, shadow = Control(positions=here, users=9), Control(positions=there, catalogs={"toy": 2}, users=5)
     return Sight(LIVE, SHADOW, {0: live}, {0: shadow}, {0: 7}, {0: 4}, {0: 0})
 
 
@@ -41,6 +44,15 @@ def test_a_partition_has_settled_when_all_that_was_derived_live_is_folded() -> N
     assert not sight(shadow_at=0, live_derived_at=6).has_settled(0, at_end)
     assert not sight(shadow_at=0).has_settled(0, settled(**{LIVE.derived: 5})), "it has grown since"
     assert not sight(shadow_at=0).has_settled(0, ReplayNote(phase="held", cut={"plays": 10}, attempt=1))
+
+
+def test_a_report_tells_the_shadows_users_and_is_level_only_once_it_runs_what_is_to_be_promoted() -> None:
+    """A way back begins with what ran before."""
+    (report,) = reports(PROMOTED, sight(shadow_at=10), None, 0)
+    (early,) = reports(replace(PROMOTED, version=3), sight(shadow_at=10), None, 0)
+
+    assert (report.phase, report.position, report.of, report.users) == ("level", 10, 10, 5)
+    assert early.phase == "folding"
 
 
 def test_level_means_little_to_fold_or_little_time() -> None:

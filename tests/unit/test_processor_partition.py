@@ -119,7 +119,7 @@ def test_a_snapshot_holds_positions_of_all_topics_and_the_versions_that_ran(part
 
     assert snapshot is not None
     assert snapshot.positions == {SONGS: 2, LOGINS: 10}
-    assert snapshot.control == Control(catalogs={"toy": 2}, positions={SONGS: 2, LOGINS: 10})
+    assert snapshot.control == Control(catalogs={"toy": 2}, positions={SONGS: 2, LOGINS: 10}, users=1)
     assert snapshot.cut.states == [(b"ann", b"2")]
     assert +snapshot.tally == {(SONGS, "applied"): 2}
 
