@@ -7,6 +7,7 @@ metric moves on a new day, which is seldom: a row that has these days already is
 
 from __future__ import annotations
 
+import time
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
@@ -184,7 +185,7 @@ class UserProgressProjection:
         self._known = KnownCatalogs(read_catalogs)
         self._views = Views(read_controls)
         self._days: dict[str, int] = {}  # user -> hash of the days of the paces in the row
-        self._resumes = True
+        self._resumed_at_ms = 0.0
 
     async def prepare(self, connection: AsyncConnection) -> None:
         self._days.clear()  # the last transaction of the session before may not have been committed
@@ -195,10 +196,13 @@ class UserProgressProjection:
 
     async def resume_with(self, partitions: Sequence[int], kept: Mapping[int, View]) -> None:
         await self._views.resume(partitions, kept)
-        self._resumes = True
+        self._resumed_at_ms = time.time() * 1000
 
     async def decode(self, batches: Sequence[Batch]) -> ProgressRows:
-        gait, followed = self._gait(batches), [Followed(batch, self._views.follow(batch)) for batch in batches]
+        gait, followed = (
+            gait_of(batches, self._resumed_at_ms),
+            [Followed(batch, self._views.follow(batch)) for batch in batches],
+        )
         rows, erased = [], []
         async for turn in in_turns([*last_records(followed)], USERS_PER_TURN, gait):
             latest = [latest_state(record, batch) for record, batch in turn]
@@ -206,12 +210,6 @@ class UserProgressProjection:
             rows += [await self._row(each) for each in latest if each.record.value is not None]
             erased += [each.user for each in latest if each.record.value is None]
         return ProgressRows(rows, erased, changed_views(followed), gait)
-
-    def _gait(self, batches: Sequence[Batch]) -> Gait:
-        """A busy machine has the awards to tell first; but the first batch is what came while nobody was here."""
-        resumes, self._resumes = self._resumes, self._resumes and not batches
-        is_behind = resumes or sum(len(batch.records) for batch in batches) >= BACKLOG_USERS
-        return HURRIED if is_behind else UNHURRIED
 
     async def _row(self, latest: Latest) -> Progress:
         try:
@@ -288,6 +286,13 @@ def known_since(row: Progress, past: Past) -> Iterator[tuple[str, datetime]]:
             yield catalog, before
         elif moves.is_known:
             yield catalog, moves.since or moment_at(row.updated_at)
+
+
+def gait_of(batches: Sequence[Batch], resumed_at_ms: float) -> Gait:
+    """A busy machine has the awards to tell first; but with what came while nobody was here it is to catch up."""
+    came_before = any(batch.records[0].timestamp < resumed_at_ms for batch in batches if batch.records)
+    is_behind = came_before or sum(len(batch.records) for batch in batches) >= BACKLOG_USERS
+    return HURRIED if is_behind else UNHURRIED
 
 
 def last_records(batches: Sequence[Followed]) -> Iterable[tuple[Record, Followed]]:

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
 
 from aiokafka import TopicPartition
 
 from broker.reading import Batch
 from projections.subscription import Subscription, condensed
 from projections.turns import HURRIED, UNHURRIED, Gait, in_turns
-from projections.user_progress import UserProgressProjection
+from projections.user_progress import BACKLOG_USERS, gait_of
 from schemas.records import PlainRecord
 from schemas.state import CONTROL_KEY
-from schemas.topics import Names
 
 TOPIC, USERS = "changelog", [b"ada", b"bo", b"cy"]
-EMPTY = Batch(TOPIC, 0, 0, 1, [])
 
 
 def record(offset: int, key: bytes) -> PlainRecord:
@@ -114,11 +111,13 @@ async def test_all_turns_together_are_all_of_it():
     assert [[*turn] async for turn in in_turns(range(5), 2, UNHURRIED)] == [[0, 1], [2, 3], [4]]
 
 
-async def test_progress_hurries_through_what_came_while_nobody_was_here_and_then_no_more():
-    async def none() -> list[Any]:
-        return []
+def batch_of(users: int, appended_ms: int) -> Batch:
+    return Batch(
+        TOPIC, 0, 0, users, [PlainRecord(number, appended_ms, b"%d" % number, b"") for number in range(users)]
+    )
 
-    progress = UserProgressProjection(Names("n"), none, none)
-    gaits = [(await progress.decode(batches)).gait for batches in ([], [EMPTY], [EMPTY])]
 
-    assert gaits == [HURRIED, HURRIED, UNHURRIED]
+def test_progress_hurries_through_what_came_while_nobody_was_here_and_through_what_nobody_keeps_up_with():
+    assert gait_of([batch_of(0, 0), batch_of(1, 999)], resumed_at_ms=1000) == HURRIED
+    assert gait_of([batch_of(0, 0), batch_of(1, 1000)], resumed_at_ms=1000) == UNHURRIED
+    assert gait_of([batch_of(BACKLOG_USERS, 1000)], resumed_at_ms=1000) == HURRIED
