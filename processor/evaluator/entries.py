@@ -64,14 +64,10 @@ class Entry:
 
     def may_hold(self, awards: bytes) -> bool:
         """Whether nothing is plainly missing. Almost always something is, and to see that is cheap."""
-<<<<<<< /tmp/lang8/new/processor/evaluator/entries.py
         for need in self.needs:  # noqa: SIM110  # hot: `all` makes a generator first
             if awards.find(need) < 0:
                 return False
         return True
-=======
-        return min(map(awards.find, self.needs), default=0) >= 0
->>>>>>> /tmp/lang8/head/processor/evaluator/entries.py
 
     def is_held(self, awards: bytes) -> bool:
         return awards.find(self.mark) >= 0 and awarded_at(awards, self.spec.number) is not None

@@ -49,25 +49,18 @@ class Plan(NamedTuple):
     def step(self) -> Step | None:
         """All moves in one step; nothing when the type only counts as seen."""
         alike = groupby(self.moves, lambda move: move.tests)  # so that what is asked twice is tested once
-<<<<<<< /tmp/lang8/new/processor/evaluator/plan.py
         steps = [step for tests, moves in alike for step in self._steps(tests, [move.step for move in moves])]
         return together(steps) if steps else None
 
     def _steps(self, tests: list[Test], steps: list[Step]) -> list[Step]:
         return [tested(self.event, tests, together(steps))] if tests else steps
 
-=======
-        steps = [tested(self.event, tests, together([move.step for move in moves])) for tests, moves in alike]
-        return together(steps) if steps else None
-
->>>>>>> /tmp/lang8/head/processor/evaluator/plan.py
 
 def tested(event: EventSpec, tests: list[Test], move: Step) -> Step:
     """The step, where all tests hold; a field that is absent or null passes none."""
     for test in tests:
         move = _tested(attribute_of(event, test.field), test, move)
     return move
-<<<<<<< /tmp/lang8/new/processor/evaluator/plan.py
 
 
 def _tested(field: str, test: Test, move: Step) -> Step:
@@ -86,26 +79,6 @@ def _of_others(field: str, move: Step) -> Step:
     """The step, where a field names somebody else than the subject."""
 
     def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
-=======
-
-
-def _tested(field: str, test: Test, move: Step) -> Step:
-    if test.op == "not":
-        return _of_others(field, move)
-    compare, wanted = COMPARE[test.op], test.value
-
-    def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
-        value = getattr(data, field)
-        return move(state, data, at, event) if value is not None and compare(value, wanted) else None
-
-    return step
-
-
-def _of_others(field: str, move: Step) -> Step:
-    """The step, where a field names somebody else than the subject."""
-
-    def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
->>>>>>> /tmp/lang8/head/processor/evaluator/plan.py
         return move(state, data, at, event) if getattr(data, field) not in (None, event.subject) else None
 
     return step
