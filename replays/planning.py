@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import msgspec
 from psycopg import Connection
 
+from processor.replay.job import PARTITIONS_AT_ONCE
 from replays.counting import SQL, Count, Counted, Gain, present_ends
 from replays.intent import Intent
 from replays.settings import ReplaySettings
@@ -76,7 +77,8 @@ async def planned(
         ends = await present_ends(settings.kafka, intent)
         log = SourceLog(settings.kafka, settings.names)
         counted = await Count(intent, users).run(log, ends, connection, show)
-    return _plan(intent, counted, connection, settings.replay_rate * intent.partitions)
+    at_once = min(PARTITIONS_AT_ONCE, intent.partitions)
+    return _plan(intent, counted, connection, settings.replay_rate * at_once)
 
 
 def _plan(intent: Intent, counted: Counted, connection: Connection, rate: float) -> Plan:

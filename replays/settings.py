@@ -20,7 +20,7 @@ class ReplaySettings(DatabaseSettings):
 
     kafka: str
     metrics_port: int = 0
-    replay_rate: float = Field(default=5_000, gt=0)
+    replay_rate: float = Field(default=20_000, gt=0)
     start_timeout_s: float = Field(default=60, gt=0)
     replay_workers: int = Field(default=1, gt=0)
     replay_hold_s: float = Field(default=120, gt=0)

@@ -93,8 +93,10 @@ class Deferral:
 
     def release(self, state: State, current: Collection[bytes]) -> list[Fact]:
         """From here on nothing of the user's waits. Returns what did. Shapes: current are the marks to be kept."""
-        kept = list(self._kept(state))
         state[self._standings] = with_standing(state[self._standings], self._mark, TOLD, current)
+        if not state[self.slot]:
+            return []
+        kept = list(self._kept(state))
         others = ((sign, encode_fact(fact)) for sign, fact in kept if sign != self.sign)
         state[self.slot] = b"".join(HEAD.pack(sign, len(packed)) + packed for sign, packed in others)
         return [fact for sign, fact in kept if sign == self.sign]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from processor.evaluator.deferral import Deferral, DeferringSettlement
 from processor.evaluator.entries import Board, Entry
 from processor.evaluator.metrics.each import Instance
+from processor.evaluator.outcomes import UnlockTemplate
 from processor.evaluator.rules import Rules
 from processor.evaluator.scoped import DirectAward, has_scope, scopes_slot, without_scope
 from processor.evaluator.settlement import Books
@@ -21,14 +21,13 @@ from schemas.zones import moment_of
 
 
 class FactBooks(Books):
-    """What a replay settles by. Every outcome is written whole: they are few beside those of live."""
+    """What a replay settles by."""
 
-    def __init__(self, boards: Mapping[str, Board], rules: dict[Board, Rules]) -> None:
-        super().__init__(rules, {}, [])
+    def __init__(
+        self, boards: Mapping[str, Board], rules: dict[Board, Rules], templates: list[UnlockTemplate]
+    ) -> None:
+        super().__init__(rules, {}, templates)
         self.boards = boards
-
-    def plain_unlock(self, entry: Entry, cause: Cause, earned_at: datetime, progress: int | None) -> bytes:
-        return self.rules[entry.board].teller(entry).unlocked(cause, earned_at, progress, "", 0)
 
 
 class FactSettlement(DeferringSettlement):

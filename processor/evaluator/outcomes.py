@@ -49,8 +49,8 @@ DERIVED_GAPS = ("id", "subject", "time", "data")
 class UnlockTemplate:
     """The outcome of one achievement, ready but for who, when and why."""
 
-    def __init__(self, catalog: CatalogProgram, spec: AchievementSpec) -> None:
-        self._pieces = pieces_of(example_of(catalog, spec), GAPS)
+    def __init__(self, catalog: CatalogProgram, spec: AchievementSpec, occasion: Occasion = LIVE) -> None:
+        self._pieces = pieces_of(example_of(catalog, spec, occasion), GAPS)
         self._id_start = id_start(catalog.catalog, spec.key, spec.tier)
 
     def render(self, won: Unlock, evidence: Sequence[bytes]) -> bytes:

@@ -49,8 +49,11 @@ class Plan(NamedTuple):
     def step(self) -> Step | None:
         """All moves in one step; nothing when the type only counts as seen."""
         alike = groupby(self.moves, lambda move: move.tests)  # so that what is asked twice is tested once
-        steps = [tested(self.event, tests, together([move.step for move in moves])) for tests, moves in alike]
+        steps = [step for tests, moves in alike for step in self._steps(tests, [move.step for move in moves])]
         return together(steps) if steps else None
+
+    def _steps(self, tests: list[Test], steps: list[Step]) -> list[Step]:
+        return [tested(self.event, tests, together(steps))] if tests else steps
 
 
 def tested(event: EventSpec, tests: list[Test], move: Step) -> Step:

@@ -11,7 +11,7 @@ from processor.evaluator.entries import Board
 from processor.evaluator.facts import FactBooks
 from processor.evaluator.filling import NOTHING, Withheld, current_marks, fillings
 from processor.evaluator.metrics import Step
-from processor.evaluator.outcomes import LIVE, Derivation, Occasion
+from processor.evaluator.outcomes import LIVE, Derivation, Occasion, UnlockTemplate
 from processor.evaluator.plan import Plans
 from processor.evaluator.rules import Rules, is_plain
 from processor.evaluator.settlement import Books
@@ -63,7 +63,12 @@ class ReadyProgram:
     def fact_books(self, occasion: Occasion) -> FactBooks:
         """What a replay settles by. Made when it is first asked for."""
         if occasion not in self._fact_books:
-            self._fact_books[occasion] = FactBooks(self.boards, self._rules(occasion))
+            templates = [
+                UnlockTemplate(catalog, entry.spec, occasion)
+                for catalog in self.program.catalogs
+                for entry in self.boards[catalog.catalog].entries
+            ]
+            self._fact_books[occasion] = FactBooks(self.boards, self._rules(occasion), templates)
         return self._fact_books[occasion]
 
     def _rules(self, occasion: Occasion) -> dict[Board, Rules]:

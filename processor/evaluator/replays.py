@@ -502,8 +502,9 @@ class Replays:
         for deferral in self._program.deferrals:
             if deferral.replay == replay:
                 found = deferral.release(self._states.user(user), self._program.current_marks)
-                facts, books = self._readable(found, user), self._program.fact_books(LIVE)
-                self._settle_facts(user, replay, books, facts, judged_by(found))
+                if found:
+                    facts, books = self._readable(found, user), self._program.fact_books(LIVE)
+                    self._settle_facts(user, replay, books, facts, judged_by(found))
 
     def _settle_all_deferred(self, replay: str) -> None:
         for deferral in self._program.deferrals:

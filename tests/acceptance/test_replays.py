@@ -131,7 +131,7 @@ def test_what_is_shown_of_everybody_is_what_the_log_comes_to(scene, laurel):
 
 
 def test_the_same_seed_means_the_same_users(laurel):
-    records = [laurel("verify", "--sample", "5", "--seed", seed, "--json").json["records"] for seed in "778"]
+    records = [laurel("verify", "--sample", "5", "--seed", seed, "--json").json["records"] for seed in "77"]
 
     assert records[0] == records[1]
 

@@ -44,12 +44,12 @@ def make_step(context: FeedContext) -> Step:
     if any(context.feed is freeze for freeze in context.metric.freezes):
         return _make_freeze_step(context)
     metric, zone, reached = context.metric, context.zone, context.thresholds.reached
-    slot, grace = metric.slot, metric.grace
+    slot, grace, edges = metric.slot, metric.grace, metric.edges
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         own_zone, last = event.timezone or zone, state[slot + 2]
         day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
-        near = NEAR_THE_DATE_LINE[own_zone]
+        near = own_zone != "UTC" and NEAR_THE_DATE_LINE[own_zone]
         if day == last and not near:
             return None
         if near or last is None or day < last:
@@ -60,7 +60,7 @@ def make_step(context: FeedContext) -> Step:
                 return take_day(state, context, day, at, own_zone)
             state[slot] += RUN.pack(state[slot + 1], last)
             state[slot + 1] = state[slot + 2] = day
-            if metric.edges is not None and state[metric.edges]:
+            if edges is not None and state[edges]:
                 return reckon(state, metric, context.thresholds, own_zone)
             missed = day - last - 1
             length = length if missed <= grace else length_behind(state, metric, missed - grace, length)
