@@ -22,6 +22,7 @@ from bench.stage import ENGINE_CORE, Say, on_core
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
+from processor.memory import settle_memory
 from schemas.catalog import read_catalog
 from schemas.outcomes import AnyOutcome, LevelOutcome, Outcome, RevokedOutcome, decode_any_outcome
 from schemas.program import Ledger, Program
@@ -108,8 +109,8 @@ def records_of(load: Load) -> list[Record]:
 
 def _cost(job: Path, records: list[Record]) -> tuple[float, float]:
     fold = Fold(job.read_text())
-    gc.collect()
-    gc.freeze()  # as the worker does once it is restored
+    thresholds = gc.get_threshold()
+    settle_memory()  # as the worker does once it is restored
     half = int(len(records) * MATURE)
     fold.fold(records[:half])
     events, outcomes = fold.events, fold.outcomes
@@ -117,6 +118,7 @@ def _cost(job: Path, records: list[Record]) -> tuple[float, float]:
     fold.fold(records[half:])
     spent_s = time.process_time() - began
     gc.unfreeze()
+    gc.set_threshold(*thresholds)
     events, outcomes = fold.events - events, fold.outcomes - outcomes
     return round(spent_s * 1e6 / events, 3), round(outcomes / events, 3)
 
