@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime, timedelta
 from itertools import islice, pairwise
 from random import Random
@@ -26,7 +27,7 @@ from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
 from processor.kafka.dead_letters import PREFIX
 from projections.notification import notification_id
-from schemas.outcomes import CHALLENGE_COMPLETED, LEVEL_REACHED, REVOKED, UNLOCKED, outcome_id
+from schemas.outcomes import CHALLENGE_COMPLETED, LEVEL_REACHED, REPLAY_COMPLETED, REVOKED, UNLOCKED, outcome_id
 from schemas.program import Program
 from schemas.records import Record
 from schemas.state import (
@@ -75,7 +76,8 @@ class Evidence(NamedTuple):
     """What the invariants are held against.
 
     Shapes: delivered, the ids of notifications as often as somebody took them; early, those taken before their
-    award could be seen; None for both when nobody claimed.
+    award could be seen; None for both when nobody claimed; replays, their ids; silent, the outcomes of those that
+    tell nobody.
     """
 
     logs: Logs
@@ -89,6 +91,8 @@ class Evidence(NamedTuple):
     delivered: Counter[str] | None
     early: Sequence[str]
     connection: Connection
+    replays: Sequence[str] = ()
+    silent: AbstractSet[str] = frozenset()
 
 
 async def read_logs(settings: Settings, source: str) -> Logs:
@@ -142,7 +146,8 @@ def log_is_whole(evidence: Evidence) -> Iterator[str]:
 
 def outcomes_are_exact(evidence: Evidence) -> Iterator[str]:
     found = Counter(_id(record) for record in _all(evidence.logs.outcomes))
-    yield from _differences("outcome", found, Counter(outcome_ids(evidence.expected)))
+    ends = Counter(replay_ends(evidence.replays, evidence.logs.outcomes))
+    yield from _differences("outcome", found, Counter(outcome_ids(evidence.expected)) + ends)
     derived = Counter(_id(record) for record in _all(evidence.logs.derived))
     yield from (f"derived event {each} is there {count} times" for each, count in derived.items() if count > 1)
     if len(derived) != evidence.expected.derived:
@@ -155,7 +160,7 @@ def read_models_are_exact(evidence: Evidence) -> Iterator[str]:
 
 def notifications_are_exact(evidence: Evidence) -> Iterator[str]:
     rows = evidence.connection.execute(NOTIFIED).fetchall()
-    wanted = Counter(map(notification_id, outcome_ids(evidence.expected)))
+    wanted = Counter(notification_id(id) for id in outcome_ids(evidence.expected) if id not in evidence.silent)
     yield from _differences("notification", Counter(id for id, _, _ in rows), wanted)
     yield from (f"notification {id} has no delivery" for id, _, subscriber in rows if subscriber is None)
     if evidence.delivered is not None:
@@ -313,6 +318,12 @@ def outcome_ids(expected: Result) -> Iterator[str]:
         yield outcome_id(LEVEL_REACHED, catalog, "level", user, scope=str(level))
     for user, catalog, challenge, day in expected.challenges:
         yield outcome_id(CHALLENGE_COMPLETED, catalog, challenge, user, scope=day)
+
+
+def replay_ends(replays: Iterable[str], partitions: Iterable[int]) -> Iterator[str]:
+    """Each is told once in each partition."""
+    for replay in replays:
+        yield from (outcome_id(REPLAY_COMPLETED, "", replay, "", scope=f"{number}") for number in partitions)
 
 
 def _differences(what: str, found: Counter[Any], wanted: Counter[Any]) -> Iterator[str]:

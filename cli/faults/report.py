@@ -30,6 +30,8 @@ def told(report: Report) -> dict[str, Any]:
         "killed": dict(report.kills),
         "claimers_died": report.claimers_died,
         "restarts": report.restarts,
+        "replays": report.replays,
+        "swept": report.swept,
         "stuck": report.stuck,
         "drained_s": report.drained_s and round(report.drained_s, 1),
         "worker_mb": [[round(at), round(size)] for at, size in peaks(report)],
@@ -55,7 +57,8 @@ def markdown(report: Report) -> str:
             f"{report.published:,} records published, {report.faults.total()} faults, "
             f"{report.kills.total()} processes killed by kill -9 "
             f"({', '.join(f'{count} × {who}' for who, count in sorted(report.kills.items()))}), and "
-            f"{report.claimers_died} claimers between claim and acknowledgement. {drained(report)}",
+            f"{report.claimers_died} claimers between claim and acknowledgement; {replayed(report)}. "
+            f"{drained(report)}",
             "",
             "| invariant | verdict |",
             "|---|---|",
@@ -80,6 +83,10 @@ def drained(report: Report) -> str:
     return f"After the last fault the lag returned to zero within {report.drained_s:.0f} s."
 
 
+def replayed(report: Report) -> str:
+    return f"{report.replays} achievements that came meanwhile, with {report.swept:,} awards by replay"
+
+
 def judged(verdict: Verdict) -> str:
     return "holds" if not verdict.differences else "BROKEN: " + "; ".join(verdict.differences)
 
@@ -97,6 +104,7 @@ def write(report: Report, file: Path) -> None:
 def lines(report: Report) -> Iterator[str]:
     yield f"{report.published:,} records, {report.faults.total()} faults, {report.kills.total()} kills"
     yield f"kills: {dict(report.kills)}; {report.claimers_died} claimers died; {report.restarts} restarts"
+    yield replayed(report)
     yield drained(report)
     yield "memory of the largest worker: " + ", ".join(f"{size:.0f}" for _, size in peaks(report)) + " MB"
     yield from (f"stuck: {line}" for line in report.stuck)

@@ -25,6 +25,7 @@ from cli.faults.ground import POLL_S, Ground, await_end, is_stopped, signal_chil
 from cli.faults.invariants import Evidence, Verdict, expected_of, read_evidence, verdicts
 from cli.faults.load import TOPIC, Generator, Load, everybody
 from cli.faults.standing import Drained, Watch, drained
+from cli.faults.sweeps import later, start
 from cli.settings import Settings
 from cli.stack.child import STOP_SECONDS, Child
 from cli.stack.pipeline import CHECKOUT, prepare, refuse_final_exit
@@ -48,6 +49,7 @@ class Shape(NamedTuple):
     workers: int = 2
     projectors: int = 1
     claimers: int = 0
+    replayers: int = 0
     users: int = 300
     events_per_s: int = 200
     keep: Callable[[Outgoing], bool] = everybody
@@ -74,6 +76,8 @@ class Scene:
         self.workers: list[Child] = []
         self.projectors: list[Child] = []
         self.claimers: list[Child] = []
+        self.replayers: list[Child] = []
+        self.replays: list[str] = []
         self.kills: Counter[str] = Counter()
         self._numbers = itertools.count(1)
         self.delivered: list[Path] = []
@@ -85,6 +89,7 @@ class Scene:
                 self.start_worker()
             self.projectors += [self._start("projector", ["projector"]) for _ in range(self.shape.projectors)]
             self.claimers += [self._start_claimer(number) for number in range(self.shape.claimers)]
+            self.replayers += [self._start("replayer", ["replayer"]) for _ in range(self.shape.replayers)]
         except BaseException:
             self.end()
             raise
@@ -100,7 +105,7 @@ class Scene:
         self.end()
 
     def end(self) -> None:
-        for child in [*self.workers, *self.projectors, *self.claimers]:
+        for child in [*self.workers, *self.projectors, *self.claimers, *self.replayers]:
             child.restart = False
             child.kill()
             self.ground.stack.children.pop(child.name, None)
@@ -204,13 +209,40 @@ class Scene:
         finally:
             child.restart = True
 
+    # --- replays ---
+
+    def begin_sweep(self) -> None:
+        """A further achievement, for a replayer to give to whoever has earned it. Raises: LaurelError."""
+        version = len(self.replays) + 2
+        self.catalog = later(self.catalog, version)
+        file = self.ground.stack.data_dir / f"{self.shape.namespace}-{version}.yaml"
+        file.write_text(self.catalog, encoding="utf-8")
+        straight = {
+            "LAUREL_KAFKA": self.ground.kafka,
+            "LAUREL_POSTGRES": self.ground.postgres,
+            "LAUREL_NAMESPACE": self.shape.namespace,
+        }
+        self.replays.append(start(file, straight))
+
+    def has_swept(self) -> bool:
+        """Whether all that were begun are done."""
+        with connect(self.settings.database) as connection:
+            rows = connection.execute(b"select count(*) from replay where status = 'done'").fetchone()
+        return rows == (len(self.replays),)
+
+    def swept(self) -> set[str]:
+        """The awards that were given by replays."""
+        with connect(self.settings.database) as connection:
+            rows = connection.execute(b"select id::text from user_achievement where origin = 'replay'").fetchall()
+        return {id for (id,) in rows}
+
     # --- how it goes ---
 
     def until(self, condition: Callable[[], object], what: str, seconds: float = UNDER_WAY_S_MAX) -> None:
         """Raises: LaurelError when it is not so in time, or a process has ended for good."""
         deadline = time.monotonic() + seconds
         while not condition():
-            for child in [*self.workers, *self.projectors]:
+            for child in [*self.workers, *self.projectors, *self.replayers]:
                 if child.restart:
                     refuse_final_exit(child)
             if time.monotonic() > deadline:
@@ -261,10 +293,12 @@ class Scene:
                     delivered=written.notifications if self.claimers else None,
                     early=written.early,
                     connection=connection,
+                    replays=self.replays,
+                    silent=self.swept(),
                 )
             )
 
     def last_words(self) -> str:
         """The ends of the logs of its processes."""
-        children = [*self.workers, *self.projectors, *self.claimers]
+        children = [*self.workers, *self.projectors, *self.claimers, *self.replayers]
         return "\n".join(f"--- {child.name}, {child.exit_code()}:\n{child.last_lines()}" for child in children)

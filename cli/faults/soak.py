@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import secrets
 import threading
 import time
@@ -24,6 +25,7 @@ from schemas.errors import LaurelError
 
 TOGETHER = 0.5  # how often two things go wrong at once
 KILLS_A_MINUTE = 2.5
+SWEEP_EVERY = 4  # rounds; the first comes with the second
 SAMPLE_S = 2.0
 PROGRESS_S_MAX = 150.0
 MB = 1024 * 1024
@@ -46,7 +48,7 @@ class Memory(NamedTuple):
 class Report(NamedTuple):
     """What a soak came to.
 
-    Shapes: faults by name, as often as inflicted; memory in order of time.
+    Shapes: faults by name, as often as inflicted; memory in order of time; swept, the awards that the replays gave.
     """
 
     seed: int
@@ -61,6 +63,8 @@ class Report(NamedTuple):
     drained_s: float | None
     memory: list[Memory]
     verdicts: list[Verdict]
+    replays: int = 0
+    swept: int = 0
 
     @property
     def holds(self) -> bool:
@@ -76,6 +80,7 @@ def soak(minutes: float, seed: int, say: Say) -> Report:
         workers=3,
         projectors=2,
         claimers=2,
+        replayers=1,
         users=20_000,
         events_per_s=150,
     )
@@ -98,8 +103,12 @@ class Soak:
         sampling = scene.ground.loop.begin(self._sample_always())
         scene.await_progress()
         rounds = self._rounds()
-        while self._elapsed < self._minutes * 60 and not self._stuck:
+        for number in itertools.count(1):
+            if self._elapsed >= self._minutes * 60 or self._stuck:
+                break
+            self._sweep_now_and_then(number)
             self._inflict(next(rounds))
+        self._end_sweep()
         self._say(faults=self._faults.total(), kills=scene.kills.total(), state="draining")
         drained = scene.drain()
         sampling.cancel()
@@ -111,11 +120,13 @@ class Soak:
             faults=self._faults,
             kills=scene.kills,
             claimers_died=sum(child.restarts for child in scene.claimers),
-            restarts=sum(child.restarts for child in [*scene.workers, *scene.projectors]),
+            restarts=sum(child.restarts for child in [*scene.workers, *scene.projectors, *scene.replayers]),
             stuck=self._stuck,
             drained_s=drained.seconds,
             memory=self._memory,
             verdicts=scene.verdicts(drained),
+            replays=len(scene.replays),
+            swept=len(scene.swept()),
         )
 
     @property
@@ -139,6 +150,21 @@ class Soak:
                 yield [kill, other]
             else:
                 yield from ([kill], [other])
+
+    def _sweep_now_and_then(self, number: int) -> None:
+        """A replay that is still under way loses its job every other time."""
+        if not self._scene.has_swept():
+            if self._draw.random() < TOGETHER:
+                self._scene.kill(self._draw.choice(self._scene.replayers))
+        elif number % SWEEP_EVERY == 2:
+            self._say(replay=len(self._scene.replays) + 1)
+            self._scene.begin_sweep()
+
+    def _end_sweep(self) -> None:
+        try:
+            self._scene.until(self._scene.has_swept, "replays are done", PROGRESS_S_MAX)
+        except LaurelError as error:
+            self._stuck.append(f"{error}")
 
     def _inflict(self, faults: Sequence[Fault]) -> None:
         """All at once, then wait until every stage moves on again."""

@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 from bench.reference import Result
-from cli.faults.invariants import INVARIANTS, Evidence, Logs, Partitioned, expected_of, in_turn, outcome_ids
+from cli.faults.invariants import (
+    INVARIANTS,
+    Evidence,
+    Logs,
+    Partitioned,
+    expected_of,
+    in_turn,
+    outcome_ids,
+    replay_ends,
+)
 from cli.faults.load import TOPIC, Load, cause_of, records
 from cli.faults.standing import Drained, Standing, Watch
 from cli.settings import Settings
@@ -120,6 +129,26 @@ def evidence() -> Evidence:
 def broken(evidence: Evidence) -> set[str]:
     """I2 asks a real Postgres: the fault tests do."""
     return {name for name, _, check in INVARIANTS if name != "I2" and list(check(evidence))}
+
+
+def test_a_replay_is_told_once_in_each_partition_and_of_what_it_gave_nobody(evidence: Evidence) -> None:
+    """Not one end more, nor one less, nor a message of its awards."""
+    silent, *others = outcome_ids(EXPECTED)
+    told = [notification_id(each) for each in others]
+    ends = [*replay_ends(["r1"], evidence.logs.outcomes)]
+    for number, end in enumerate(ends):
+        appended(evidence.logs.outcomes[number], b"r1", json.dumps({"id": end}).encode())
+    replayed = evidence._replace(
+        replays=["r1"],
+        silent={silent},
+        delivered=Counter(told),
+        connection=Rows([(each, "done", "default") for each in told]),
+    )
+
+    assert len(ends) == PARTITIONS
+    assert broken(replayed) == set()
+    assert broken(replayed._replace(replays=[])) == {"I1"}
+    assert broken(replayed._replace(silent=frozenset())) == {"I3"}
 
 
 def test_nothing_is_wrong_with_a_pipeline_that_nothing_happened_to(evidence: Evidence) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from itertools import islice
+from importlib import resources
+from itertools import islice, pairwise
 from pathlib import Path
 from random import Random
 
@@ -16,7 +17,9 @@ from cli.faults.catalogue import FAULTS
 from cli.faults.invariants import Verdict
 from cli.faults.report import BEGIN, END, markdown, peaks, told, write
 from cli.faults.soak import Memory, Report, dealt
+from cli.faults.sweeps import later
 from cli.soak import BROKEN, command
+from schemas.catalog import read_catalog
 
 WHOLE = Report(
     seed=7,
@@ -31,6 +34,8 @@ WHOLE = Report(
     drained_s=4.2,
     memory=[Memory(at, 80.0 + at) for at in range(0, 60, 2)],
     verdicts=[Verdict("I1", "each exactly once", []), Verdict("I2", "the read models equal the reference", [])],
+    replays=2,
+    swept=345,
 )
 DIFFERENT = WHOLE._replace(verdicts=[Verdict("I1", "each exactly once", ["outcome 1 is missing"])])
 STUCK = WHOLE._replace(stuck=["lines cut: not within 150 s: processor and projector move on"])
@@ -67,6 +72,7 @@ def test_json_is_one_object_with_the_seed_and_everything_that_was_counted(
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line) == json.loads(json.dumps(told(WHOLE)))
     assert told(WHOLE)["kills"] == 2
+    assert (told(WHOLE)["replays"], told(WHOLE)["swept"]) == (2, 345)
     assert told(WHOLE)["holds"]
 
 
@@ -93,6 +99,18 @@ def test_the_report_counts_every_fault_and_tells_memory_over_time() -> None:
     assert "| worker killed | 2 |" in text
     assert all(f"| {fault.name} |" in text for fault in FAULTS)
     assert [round(size) for _, size in peaks(WHOLE)] == [84, 90, 96, 102, 108, 114, 120, 126, 132, 138]
+
+
+def test_achievements_that_come_meanwhile_make_one_version_after_the_other() -> None:
+    """Each of which the reader takes, with one entry more than the one before."""
+    texts = [resources.files("cli.faults").joinpath("catalog.yaml").read_text()]
+    for version in range(2, 8):
+        texts.append(later(texts[-1], version))
+    catalogs = [read_catalog(text, "faults.yaml") for text in texts]
+
+    assert [each.version for each in catalogs] == [1, 2, 3, 4, 5, 6, 7]
+    keys = [{entry.key for entry in each.achievements} for each in catalogs]
+    assert [after - before for before, after in pairwise(keys)] == [{f"swept_{n}"} for n in range(2, 8)]
 
 
 def test_every_fault_comes_before_one_comes_again_and_a_seed_draws_the_same() -> None:
