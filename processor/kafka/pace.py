@@ -49,7 +49,7 @@ def until_next(now: float, interval: float, phase: float) -> float:
 
 
 def is_at_head(partition: OwnedPartition) -> bool:
-    return sum(partition.lags.values()) <= HEAD_LAG
+    return partition.live_lag <= HEAD_LAG
 
 
 def in_turn(there: Collection[PlaceT], partitions: Mapping[int, OwnedPartition]) -> Collection[PlaceT]:

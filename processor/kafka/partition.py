@@ -298,6 +298,11 @@ class OwnedPartition:
             topic: lag for topic, lag in self.behind.items() if topic not in self.parked and not self._waits(topic)
         }
 
+    @property
+    def live_lag(self) -> int:
+        """Without the orders of replays, for which nobody waits."""
+        return sum(lag for topic, lag in self.lags.items() if topic != self.replays.topic)
+
     def _waits(self, topic: str) -> bool:
         limit = self.limit(topic)
         return limit is not None and self.positions[topic] >= limit

@@ -300,6 +300,15 @@ def test_a_partition_that_has_nearly_caught_up_waits_no_longer() -> None:
     assert not is_due(owned(0, behind=2_000, folded=1_999), PACE, now=0.1)
 
 
+def test_a_partition_commits_as_at_the_head_while_a_replay_has_many_orders_for_it() -> None:
+    partition = owned(0, behind=0, folded=1)
+    orders = partition.replays.topic
+    partition.positions[orders], partition.stable_ends[orders] = 0, 50_000
+
+    assert partition.lags[orders] == 50_000
+    assert is_due(partition, PACE, now=0.1)
+
+
 @pytest.mark.parametrize(
     ("takes_s", "interval_s"), [(0, 0.1), (0.03, 0.1), (0.031, 0.15), (0.046, 0.2), (0.4, 0.2)]
 )
