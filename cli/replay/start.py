@@ -124,7 +124,6 @@ def tell(replay: Replay, as_json: bool) -> None:
 def carry_out(settings: ReplaySettings, id: str) -> Standing:
     """Run it here and show how far it is. Ctrl-C leaves it as it is, for somebody to go on with."""
     configure_logs()
-    collect_garbage_rarely()
     try:
         return run(_beside(settings, id))
     except KeyboardInterrupt:
@@ -142,6 +141,7 @@ def carry_out(settings: ReplaySettings, id: str) -> Standing:
 
 async def _beside(settings: ReplaySettings, id: str) -> Standing:
     """Its last standing. Raises: what a server's client raises when it went away."""
+    collect_garbage_rarely()  # in the loop, where Ctrl-C is a cancel: a finalizer would swallow a KeyboardInterrupt
     async with registry_of(settings) as registry:
         with ended_alike(), shown(id) as show:
             work = asyncio.ensure_future(run_to_end(settings, id, employ))
