@@ -24,6 +24,7 @@ from processor.replay.ports import Ports, Stretch
 from replays.counting import Gain
 from replays.history import Begin, lost_beginnings
 from replays.intent import partitions_of, program_at, running_versions
+from replays.planning import orders_per_s
 from replays.registry import Registration, Registry, Replay, registry_of
 from replays.settings import ReplaySettings
 from replays.sources import SourceLog
@@ -222,7 +223,7 @@ class Counting:
         intent, wish = self._intent, self._intent.wish
         winners = len({outcome.subject for outcome in self._won})
         awards, gains = len(self._won), _gains(self._won)
-        rate = self._settings.replay_rate * len(intent.spans)
+        rate = orders_per_s(self._settings, len(intent.spans))
         return Plan(
             topic=wish.topic,
             since=wish.since,

@@ -13,6 +13,7 @@ import msgspec
 from psycopg import Connection
 
 from processor.replay.job import PARTITIONS_AT_ONCE
+from projections.worker import collect_garbage_rarely
 from replays.counting import SQL, Count, Counted, Gain, present_ends
 from replays.intent import Intent
 from replays.settings import ReplaySettings
@@ -72,13 +73,18 @@ async def planned(
     show: Callable[[int], None] = lambda records: None,
 ) -> Plan:
     """Shapes: users, whom alone to count; all, where None. `show` is told how many records were read."""
+    collect_garbage_rarely()
     counted = NOT_COUNTED
     if intent.changes.kind in ("sweep", "fold_and_merge"):
         ends = await present_ends(settings.kafka, intent)
         log = SourceLog(settings.kafka, settings.names)
         counted = await Count(intent, users).run(log, ends, connection, show)
-    at_once = min(PARTITIONS_AT_ONCE, intent.partitions)
-    return _plan(intent, counted, connection, settings.replay_rate * at_once)
+    return _plan(intent, counted, connection, orders_per_s(settings, intent.partitions))
+
+
+def orders_per_s(settings: ReplaySettings, partitions: int) -> float:
+    """How many a job may send to all of them together."""
+    return settings.replay_rate * min(PARTITIONS_AT_ONCE, partitions)
 
 
 def _plan(intent: Intent, counted: Counted, connection: Connection, rate: float) -> Plan:

@@ -22,7 +22,6 @@ from cli.replay.start import replay_settings
 from cli.settings import Settings
 from cli.verify import UsersOption, users_in
 from processor.evaluator.compile import compile_catalog
-from projections.worker import collect_garbage_rarely
 from replays.belated import Wish
 from replays.intent import Intent, intend
 from replays.planning import Plan, planned
@@ -78,7 +77,6 @@ def tell_version(catalog: str, users: Path | None, as_json: bool) -> None:
 
 
 def counted(settings: Settings, intent: Intent, users: set[str] | None) -> Plan:
-    collect_garbage_rarely()
     with read_models(settings) as connection, progress("folding the past aside") as show:
         reading = planned(
             replay_settings(settings), intent, connection, users, lambda records: show(records=records)

@@ -141,7 +141,7 @@ def carry_out(settings: ReplaySettings, id: str) -> Standing:
 
 async def _beside(settings: ReplaySettings, id: str) -> Standing:
     """Its last standing. Raises: what a server's client raises when it went away."""
-    collect_garbage_rarely()  # in the loop, where Ctrl-C is a cancel: a finalizer would swallow a KeyboardInterrupt
+    collect_garbage_rarely()
     async with registry_of(settings) as registry:
         with ended_alike(), shown(id) as show:
             work = asyncio.ensure_future(run_to_end(settings, id, employ))

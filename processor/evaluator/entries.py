@@ -243,7 +243,7 @@ def decide(state: State, crossings: list[tuple[Waiting, datetime]]) -> Won:
         entry = waiting.only
         if entry is None:
             involved.append((waiting, microseconds(moment)))
-        elif state[AWARDS].find(entry.mark) < 0 or not entry.was_earned(state[AWARDS]):
+        elif not entry.was_earned(state[AWARDS]):
             state[AWARDS] += award_entry(entry.spec.number, microseconds(moment))
             won.append((entry, moment))
     return won + cascade(state, involved) if involved else won

@@ -11,7 +11,8 @@ from processor.replay.changes import Unfinished, changes
 from replays.counting import Counted, Gain
 from replays.history import Begin
 from replays.intent import Intent
-from replays.planning import Plan, hash_of, refuse_outdated
+from replays.planning import Plan, hash_of, orders_per_s, refuse_outdated
+from replays.settings import ReplaySettings
 from schemas.errors import Precondition
 from schemas.program import Program
 from tests.unit.owned_partition import records_of
@@ -111,3 +112,10 @@ def test_a_plan_of_before_is_refused_with_what_has_changed(now, said):
 
     with pytest.raises(Precondition, match=said):
         refuse_outdated(old, now)
+
+
+@pytest.mark.parametrize(("partitions", "together"), [(1, 100), (2, 200), (8, 200)])
+def test_a_plan_reckons_with_the_partitions_that_are_sent_to_at_once(partitions: int, together: float) -> None:
+    settings = ReplaySettings.model_construct(replay_rate=100)
+
+    assert orders_per_s(settings, partitions) == together
