@@ -110,7 +110,7 @@ async def check_topics(settings: ProjectorSettings) -> None:
 
 
 def collect_garbage_rarely() -> None:
-    """Within a running loop, to which Ctrl-C is a cancel: finalizers, which run here, swallow a KeyboardInterrupt."""
+    """Within a running loop, to which Ctrl-C is a cancel: finalizers, run here, swallow a KeyboardInterrupt."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GARBAGE_THRESHOLDS)
