@@ -18,7 +18,7 @@ class AwardEvidence(msgspec.Struct, frozen=True, gc=False):
 
 
 class AwardData(msgspec.Struct, frozen=True, gc=False):
-    """As schemas.outcomes.Unlocked. Shapes: metadata and context are JSON, objects."""
+    """As schemas.outcomes.Unlocked."""
 
     catalog: str
     achievement: str
@@ -36,7 +36,7 @@ class AwardData(msgspec.Struct, frozen=True, gc=False):
     points: int
     scope: str
     n: int
-    metadata: msgspec.Raw
+    metadata: dict[str, Any]
     earned_at: Moment
     progress_at_unlock: int | None
     evidence: AwardEvidence
@@ -45,7 +45,7 @@ class AwardData(msgspec.Struct, frozen=True, gc=False):
     announce: bool
     xp: int = 0
     is_public: bool = True
-    context: msgspec.Raw = msgspec.Raw(b"{}")
+    context: dict[str, Any] = {}
 
 
 class Award(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -58,4 +58,3 @@ class Award(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
 
 decode_award = msgspec.json.Decoder(Award).decode
-decode_object = msgspec.json.Decoder(dict[str, Any]).decode

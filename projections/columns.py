@@ -74,10 +74,20 @@ def appended_at(record: Record) -> datetime:
 
 
 class Repeated(dict[Any, bytes]):
-    """Columns of texts that many rows share: text, or None, -> column."""
+    """Columns of texts that many rows share: a text, or None, -> its column."""
 
     def __missing__(self, value: str | None) -> bytes:
         if len(self) >= REMEMBERED_MAX:
             self.clear()
-        column = self[value] = NULL if value is None else text(value)
+        column = self[value] = nullable(value)
         return column
+
+
+class RepeatedTogether(dict[tuple[str | None, ...], bytes]):
+    """Columns that many rows share all at once: their texts -> the columns in a row."""
+
+    def __missing__(self, values: tuple[str | None, ...]) -> bytes:
+        if len(self) >= REMEMBERED_MAX:
+            self.clear()
+        columns = self[values] = b"".join(map(nullable, values))
+        return columns

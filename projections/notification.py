@@ -16,7 +16,7 @@ import msgspec
 from psycopg import AsyncCursor
 
 from projections.award import Award
-from projections.columns import EMPTY_OBJECT, Repeated, encode_json, jsonb, text
+from projections.columns import Repeated, encode_json, jsonb, text
 from projections.statements import statements
 
 SQL = statements("notification.sql")
@@ -45,7 +45,7 @@ class Details(msgspec.Struct, gc=False, omit_defaults=True):
     rarity: str
     points: int
     earned_at: datetime
-    metadata: msgspec.Raw | None = None
+    metadata: dict[str, Any] | None = None
 
 
 class Notice(msgspec.Struct, gc=False):
@@ -100,7 +100,7 @@ def notification_uuid(outcome_id: str) -> bytes:
     return bytes(digest)
 
 
-def notice_row(award: Award, identity: bytes, user: bytes, metadata: bytes, appended: int) -> bytes:
+def notice_row(award: Award, identity: bytes, user: bytes, appended: int) -> bytes:
     """A row of `notification` for COPY."""
     data = award.data
     return b"".join(
@@ -111,7 +111,7 @@ def notice_row(award: Award, identity: bytes, user: bytes, metadata: bytes, appe
             _texts[data.name],
             _texts[data.message or data.description],
             _texts[f"/achievements/{data.catalog}/{data.achievement}"],
-            jsonb(encode_json(details(award, metadata))),
+            jsonb(encode_json(details(award))),
         )
     )
 
@@ -121,7 +121,7 @@ def delivery_row(identity: bytes) -> bytes:
     return _begin_delivery(2, 16, identity) + SUBSCRIBER
 
 
-def details(award: Award, metadata: bytes) -> Details:
+def details(award: Award) -> Details:
     data = award.data
     return Details(
         outcome_id=award.id,
@@ -136,5 +136,5 @@ def details(award: Award, metadata: bytes) -> Details:
         rarity=data.rarity,
         points=data.points,
         earned_at=data.earned_at,
-        metadata=None if metadata == EMPTY_OBJECT else msgspec.Raw(metadata),
+        metadata=data.metadata or None,
     )

@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from contextlib import suppress
 from struct import Struct
 
-import msgspec
 from psycopg import AsyncConnection, AsyncCursor
 from psycopg.errors import UniqueViolation
 
 from broker.reading import Batch
-from projections.award import Award, decode_award, decode_object
+from projections.award import Award, AwardData, decode_award
 from projections.columns import (
     EMPTY_OBJECT,
     NULL,
-    Repeated,
+    RepeatedTogether,
     append_moment,
     appended_at,
     bigint,
@@ -53,7 +52,7 @@ SQL = statements("user_achievement.sql")
 RECORDS_PER_TURN = 250  # decoded before Postgres is given more of the batch before
 NO_FIELDS, NO_SCOPE = jsonb(EMPTY_OBJECT) + 3 * NULL, text("")
 
-_texts = Repeated()
+_shared = RepeatedTogether()
 _begin_award = Struct(">hi16siiiqiqiqiiiqiiiqi?").pack
 
 
@@ -77,12 +76,11 @@ class OutcomeRows:
 
     def add(self, award: Award, record: Record) -> None:
         user, appended = text(award.subject), append_moment(record)
-        metadata = object_of(award.data.metadata)
         self.records.append(record)
-        self.rows.append(award_row(award, user, metadata, appended))
+        self.rows.append(award_row(award, user, appended))
         if award.data.announce:
             identity = notification_uuid(award.id)
-            self.notices.append(notice_row(award, identity, user, metadata, appended))
+            self.notices.append(notice_row(award, identity, user, appended))
             self.deliveries.append(delivery_row(identity))
             if award.data.origin == "replay":
                 self.replayed.append(award.id)
@@ -160,18 +158,16 @@ def add_records(rows: OutcomeRows, records: Sequence[Record], where: str) -> Non
             raise undecodable(record, where, error) from error
 
 
-def object_of(written: msgspec.Raw) -> bytes:
-    """As JSON that Postgres takes, whatever is between its tokens and however its numbers are written."""
-    value = bytes(written)
-    return value if value == EMPTY_OBJECT else encode_json(decode_object(value))
-
-
-def award_row(award: Award, user: bytes, metadata: bytes, appended: int) -> bytes:
+def award_row(award: Award, user: bytes, appended: int) -> bytes:
     """The columns of `copy_awards`, in its order. Raises: UNREADABLE for what no column holds."""
     data, evidence = award.data, award.data.evidence
     identity, earned_at = uuid_bytes(award.id), moment(data.earned_at)
     partition, offset, version = evidence.partition, evidence.offset, data.catalog_version
     # fmt: off
+    shared = (
+        data.catalog, data.achievement, data.tier, data.rarity, evidence.topic, data.catalog_sha256, data.origin,
+        data.replay_id,
+    )
     numbers = _begin_award(
         26, 16, identity, 4, data.n, 8, earned_at, 8, appended, 8, data.points, 4, partition, 8, offset, 4, version,
         8, data.xp, 1, data.is_public,
@@ -184,31 +180,20 @@ def award_row(award: Award, user: bytes, metadata: bytes, appended: int) -> byte
             user,
             text(evidence.event_id),
             text(data.scope) if data.scope else NO_SCOPE,
-            fields(award, metadata),
-            _texts[data.catalog],
-            _texts[data.achievement],
-            _texts[data.tier],
-            _texts[data.rarity],
-            _texts[evidence.topic],
-            _texts[data.catalog_sha256],
-            _texts[data.origin],
-            _texts[data.replay_id],
+            fields(data) if data.metadata or data.context else NO_FIELDS,
+            _shared[shared],
         )
     )
 
 
-def fields(award: Award, metadata: bytes) -> bytes:
+def fields(data: AwardData) -> bytes:
     """The columns metadata, context, description and message: texts only where metadata is filled in."""
-    context = object_of(award.data.context)
-    if metadata == context == EMPTY_OBJECT:
-        return NO_FIELDS
-    has_texts = metadata != EMPTY_OBJECT
     return b"".join(
         (
-            jsonb(metadata),
-            NULL if context == EMPTY_OBJECT else jsonb(context),
-            text(award.data.description) if has_texts else NULL,
-            text(award.data.message) if has_texts else NULL,
+            jsonb(encode_json(data.metadata)),
+            jsonb(encode_json(data.context)) if data.context else NULL,
+            text(data.description) if data.metadata else NULL,
+            text(data.message) if data.metadata else NULL,
         )
     )
 
