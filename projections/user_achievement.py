@@ -173,7 +173,7 @@ def award_row(award: Award, user: bytes, metadata: bytes, appended: int) -> byte
     partition, offset, version = evidence.partition, evidence.offset, data.catalog_version
     # fmt: off
     numbers = _begin_award(
-        26, 16, identity, 4, data.n, 8, earned_at, 8, appended, 8, data.points, 4, partition, 8, offset, 4, version,
+        27, 16, identity, 4, data.n, 8, earned_at, 8, appended, 8, data.points, 4, partition, 8, offset, 4, version,
         8, data.xp, 1, data.is_public,
     )
     # fmt: on
@@ -193,6 +193,7 @@ def award_row(award: Award, user: bytes, metadata: bytes, appended: int) -> byte
             _texts[data.catalog_sha256],
             _texts[data.origin],
             _texts[data.replay_id],
+            NULL if data.replay_id is None else _texts[data.name],
         )
     )
 
