@@ -19,10 +19,10 @@ from bench.load import TOPIC, Load, values
 from bench.reference import Result
 from bench.reference import fold as reference_fold
 from bench.stage import ENGINE_CORE, Say, on_core
+from broker import garbage
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
-from processor.memory import settle_memory
 from schemas.catalog import read_catalog
 from schemas.outcomes import AnyOutcome, LevelOutcome, Outcome, RevokedOutcome, decode_any_outcome
 from schemas.program import Ledger, Program
@@ -110,7 +110,7 @@ def records_of(load: Load) -> list[Record]:
 def _cost(job: Path, records: list[Record]) -> tuple[float, float]:
     fold = Fold(job.read_text())
     thresholds = gc.get_threshold()
-    settle_memory()  # as the worker does once it is restored
+    garbage.collect_rarely()  # as the worker does once it is restored
     half = int(len(records) * MATURE)
     fold.fold(records[:half])
     events, outcomes = fold.events, fold.outcomes

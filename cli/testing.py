@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -18,6 +18,7 @@ from typing import IO, Annotated, NamedTuple
 
 import typer
 
+from cli.failures import failures_of_tests, last_lines
 from cli.stack.pipeline import CHECKOUT
 from schemas.errors import Precondition
 
@@ -44,8 +45,11 @@ command_settings = {"allow_extra_args": True, "ignore_unknown_options": True}
 
 
 class Result(NamedTuple):
+    """Shapes: why has some lines when it failed."""
+
     name: str
     code: int
+    why: list[str]
 
 
 class Run(NamedTuple):
@@ -94,7 +98,7 @@ def check(name: str) -> Result:
     print(f"{'failed' if told.returncode else 'ok'}, {time.monotonic() - began:.1f} s", flush=True)
     if told.returncode:
         print(told.stdout + told.stderr, flush=True)
-    return Result(name, told.returncode)
+    return Result(name, told.returncode, last_lines(told.stdout + told.stderr) if told.returncode else [])
 
 
 def run_tests(lanes: Mapping[str, list[str]]) -> list[Result]:
@@ -103,17 +107,33 @@ def run_tests(lanes: Mapping[str, list[str]]) -> list[Result]:
     with ExitStack() as files:
         quiet = {name: files.enter_context(tempfile.TemporaryFile("w+")) for name in [*lanes][:-1]}
         codes = run_undisturbed(
-            [Run([*PYTEST, junit(name), *args], quiet.get(name)) for name, args in lanes.items()]
+            [Run([*PYTEST, f"--junit-xml={junit(name)}", *args], quiet.get(name)) for name, args in lanes.items()]
         )
-        for name, said in quiet.items():
-            said.seek(0)
-            print(f"\n{name}:\n{said.read()}", flush=True)
-    ended = [INTERRUPTED if code == PYTEST_INTERRUPTED else code for code in codes]
-    return [Result(name, code) for name, code in zip(lanes, ended, strict=True)]
+        said = {name: read_again(file) for name, file in quiet.items()}
+    results = [result_of(name, code, said.get(name, "")) for name, code in zip(lanes, codes, strict=True)]
+    print_said(results, said)
+    return results
 
 
-def junit(lane: str) -> str:
-    return f"--junit-xml={RESULTS / lane.replace(' ', '-')}.xml"
+def junit(lane: str) -> Path:
+    return RESULTS / f"{lane.replace(' ', '-')}.xml"
+
+
+def read_again(file: IO[str]) -> str:
+    file.seek(0)
+    return file.read()
+
+
+def result_of(lane: str, code: int, said: str) -> Result:
+    ended = INTERRUPTED if code == PYTEST_INTERRUPTED else code
+    return Result(lane, ended, failures_of_tests(junit(lane), code, said) if code else [])
+
+
+def print_said(results: Iterable[Result], said: Mapping[str, str]) -> None:
+    """Of lanes that passed the last line, of those that failed everything, and that after it."""
+    for result in sorted(results, key=lambda result: bool(result.code)):
+        if told := said.get(result.name):
+            print(f"\n{result.name}:\n{told if result.code else told.splitlines()[-1]}", flush=True)
 
 
 def run_undisturbed(runs: Sequence[Run]) -> list[int]:
@@ -139,9 +159,12 @@ def run_undisturbed(runs: Sequence[Run]) -> list[int]:
 
 
 def summarize(results: list[Result], seconds: float) -> int:
-    """One line, and the exit code."""
-    failed = [result.name for result in results if result.code]
-    print(f"laurel test: {'failed: ' + ', '.join(failed) if failed else 'all passed'}, {seconds:.0f} s", flush=True)
+    """What failed and why, one line, and the exit code."""
+    failed = [result for result in results if result.code]
+    for result in failed:
+        print("\n  ".join([f"\n{result.name} failed:", *result.why]))
+    told = f"failed: {', '.join(result.name for result in failed)}" if failed else "all passed"
+    print(f"laurel test: {told}, {seconds:.0f} s", flush=True)
     if any(result.code == INTERRUPTED for result in results):
         return INTERRUPTED
     return 1 if failed else 0

@@ -1,9 +1,8 @@
-"""What a worker asks of the memory allocator and of the garbage collector."""
+"""What a worker asks of the memory allocator."""
 
 from __future__ import annotations
 
 import ctypes
-import gc
 import sys
 
 # Source: mallopt(3)
@@ -24,10 +23,3 @@ def return_large_blocks() -> None:
         library.mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
         library.mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
         library.mallopt(M_ARENA_MAX, 1)
-
-
-def settle_memory() -> None:
-    """Millions of restored states live long: take them out of the collector's sight, and let it look rarely."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(200_000, 50, 1_000)

@@ -1,6 +1,6 @@
 -- name: gained
 -- Of each user of the partition: how much, its points, the first names of what is worth most, and how many names.
--- What there is to look at, if it is one thing.
+-- What there is to look at, if it is one thing. Awards from before they kept their names go by those of the catalog.
 select
     user_id,
     sum(awards)::integer as awards,
@@ -11,7 +11,7 @@ select
 from (
     select
         award.user_id,
-        coalesce(entry.name, award.achievement) as name,
+        coalesce(award.name, entry.name, award.achievement) as name,
         min('/achievements/' || award.catalog || '/' || award.achievement) as link,
         count(*) as awards,
         sum(award.points) as points
@@ -23,7 +23,7 @@ from (
     where award.replay_id = %(replay_id)s
         and award.evidence_partition = %(partition)s
         and award.revoked_at is null
-    group by award.user_id, coalesce(entry.name, award.achievement)
+    group by award.user_id, coalesce(award.name, entry.name, award.achievement)
     union all
     select user_id, 'Level ' || max(level), null, 1, 0
     from user_level_reached

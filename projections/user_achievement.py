@@ -49,7 +49,7 @@ from schemas.topics import Names
 
 SQL = statements("user_achievement.sql")
 
-RECORDS_PER_TURN = 250  # decoded before Postgres is given more of the batch before
+RECORDS_PER_TURN = 50  # decoded before Postgres is given more of the batch before: a moment, or it runs dry
 NO_FIELDS, NO_SCOPE = jsonb(EMPTY_OBJECT) + 3 * NULL, text("")
 
 _shared = RepeatedTogether()
@@ -166,10 +166,10 @@ def award_row(award: Award, user: bytes, appended: int) -> bytes:
     # fmt: off
     shared = (
         data.catalog, data.achievement, data.tier, data.rarity, evidence.topic, data.catalog_sha256, data.origin,
-        data.replay_id,
+        data.replay_id, data.name if data.replay_id else None,
     )
     numbers = _begin_award(
-        26, 16, identity, 4, data.n, 8, earned_at, 8, appended, 8, data.points, 4, partition, 8, offset, 4, version,
+        27, 16, identity, 4, data.n, 8, earned_at, 8, appended, 8, data.points, 4, partition, 8, offset, 4, version,
         8, data.xp, 1, data.is_public,
     )
     # fmt: on

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import signal
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from psycopg import OperationalError
 
+from broker import garbage
 from broker.catalogs import read_records
 from broker.connections import Unreachable
 from broker.controls import read_controls
@@ -33,7 +33,6 @@ from projections.user_progress import UserProgressProjection
 from schemas.errors import LaurelError, Precondition
 
 QUEUE_LOOK_S = 5.0
-GARBAGE_THRESHOLDS = (200_000, 50, 1_000)  # batches are thousands of live objects and no cycles: half of decoding
 START_PAUSE_S = 1.0
 STOP_SECONDS_MAX = 8.0  # then a batch in hand is rolled back, and read again after the next start
 
@@ -52,7 +51,7 @@ async def project(settings: ProjectorSettings) -> None:
     stopping = stopping_on_signals()
     await await_servers(settings)
     serve_metrics(settings.metrics_port)
-    collect_garbage_rarely()
+    garbage.collect_rarely()
     with leaving_when_lost(Unreachable):
         await project_until(settings, stopping)
     log.info("stopped")
@@ -107,13 +106,6 @@ async def await_answers(check: Callable[[], Awaitable[None]], timeout_s: float) 
 async def check_topics(settings: ProjectorSettings) -> None:
     """Raises: Precondition when one is missing."""
     await places_of(settings.kafka, [model.topic for model in projections(settings)])
-
-
-def collect_garbage_rarely() -> None:
-    """Within a running loop, to which Ctrl-C is a cancel: finalizers, run here, swallow a KeyboardInterrupt."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*GARBAGE_THRESHOLDS)
 
 
 async def project_until(settings: ProjectorSettings, stopping: asyncio.Event) -> None:

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import msgspec
 from psycopg import Connection
 
+from broker import garbage
 from processor.replay.job import PARTITIONS_AT_ONCE
-from projections.worker import collect_garbage_rarely
 from replays.counting import SQL, Count, Counted, Gain, present_ends
 from replays.intent import Intent
 from replays.settings import ReplaySettings
@@ -73,7 +73,7 @@ async def planned(
     show: Callable[[int], None] = lambda records: None,
 ) -> Plan:
     """Shapes: users, whom alone to count; all, where None. `show` is told how many records were read."""
-    collect_garbage_rarely()
+    garbage.collect_rarely()
     counted = NOT_COUNTED
     if intent.changes.kind in ("sweep", "fold_and_merge"):
         ends = await present_ends(settings.kafka, intent)

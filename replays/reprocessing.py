@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import structlog
 
@@ -200,7 +200,7 @@ async def promote(settings: ReplaySettings, registry: Registry, replay: Replay, 
     if refused:
         raise Precondition(_told(refused[0], replay))
     if replay.policy == "legacy":
-        await registry.retire(replay, retired_by(replay))
+        await registry.retire(replay, retired_by(replay, (note for note in notes if note is not None)))
     reach(f"replay.{CLOSE}")
     await registry.end(replay.id, "done")
 
@@ -217,10 +217,11 @@ def promotion_of(replay: Replay) -> Promote:
     )
 
 
-def retired_by(replay: Replay) -> list[str]:
-    """The achievements whose older awards the policy is about."""
+def retired_by(replay: Replay, notes: Iterable[ReplayNote]) -> list[str]:
+    """The achievements whose older awards the policy is about: by what the version says, and by what it gave."""
     named = [*replay.plan.get("removed", ()), *replay.plan.get("harder", ())]
-    return [reference for catalog, reference in named if catalog == replay.catalog]
+    unmet = [each for note in notes for each in note.unmet]
+    return sorted({reference for catalog, reference in [*named, *unmet] if catalog == replay.catalog})
 
 
 def _told(note: ReplayNote | None, replay: Replay) -> str:

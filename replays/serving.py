@@ -6,9 +6,10 @@ import asyncio
 
 import structlog
 
+from broker import garbage
 from broker.topics import places_of
 from projections.telemetry import serve_metrics
-from projections.worker import await_answers, collect_garbage_rarely, leaving_when_lost, pause, stopping_on_signals
+from projections.worker import await_answers, leaving_when_lost, pause, stopping_on_signals
 from replays.processes import Employ
 from replays.registry import Registry, registry_of
 from replays.running import LOOK_S, SERVER_ERRORS, carry_out
@@ -28,7 +29,7 @@ async def serve(settings: ReplaySettings, employ: Employ) -> None:
     stopping = stopping_on_signals()
     await await_servers(settings)
     serve_metrics(settings.metrics_port, REGISTRY)
-    collect_garbage_rarely()
+    garbage.collect_rarely()
     log.info("replays are carried out")
     with leaving_when_lost(*SERVER_ERRORS):
         await serve_until(settings, stopping, employ)

@@ -260,7 +260,8 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     derived topic once it is settled; refused says why the last promote could not be. One that is promoted and done
     keeps its cut: the states hold what `catalogs` made of all below it. So does one that has filled something, with
     what it filled. late maps a source topic to the last offset that was folded late. told is there in a shadow that
-    keeps the states of before the promotion: where what it tells from there on begins in its outcomes.
+    keeps the states of before the promotion: where what it tells from there on begins in its outcomes. unmet are
+    achievements of which somebody keeps an award that what was promoted does not give, where that is to be marked.
     """
 
     phase: Phase
@@ -278,6 +279,7 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     catalogs: dict[str, int] = {}
     late: dict[str, int] = {}
     told: int | None = None
+    unmet: list[Named] = []
 
 
 encode_order = msgspec.msgpack.Encoder().encode

@@ -16,6 +16,7 @@ from typing import Annotated, Any
 import typer
 from rich.live import Live
 
+from broker import garbage
 from broker.failpoints import arm_from_environment
 from cli.catalog_files import loaded
 from cli.kafka import run
@@ -28,7 +29,6 @@ from cli.replay.standing import Standing, page
 from cli.replay.status import follow
 from cli.settings import Settings
 from projections.telemetry import configure_logs
-from projections.worker import collect_garbage_rarely
 from replays.belated import start as start_late
 from replays.registry import Dates, Replay, registry_of
 from replays.running import SERVER_ERRORS, run_to_end
@@ -141,7 +141,7 @@ def carry_out(settings: ReplaySettings, id: str) -> Standing:
 
 async def _beside(settings: ReplaySettings, id: str) -> Standing:
     """Its last standing. Raises: what a server's client raises when it went away."""
-    collect_garbage_rarely()
+    garbage.collect_rarely()
     async with registry_of(settings) as registry:
         with ended_alike(), shown(id) as show:
             work = asyncio.ensure_future(run_to_end(settings, id, employ))

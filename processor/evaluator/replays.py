@@ -408,7 +408,7 @@ class Replays:
         self._refuse_unread(order.replay, positions)
         derived = positions.get(self.derived, 0)
         cause_of = partial(self._order_cause, order, record)
-        return Takeover(order, shadow, self._program, program, versions, derived, cause_of)
+        return Takeover(order, shadow, self._program, program, versions, derived, cause_of, self._ended)
 
     def _refuse_unequal(
         self, versions: Versions, program: ReadyProgram, positions: Mapping[str, int], shadow: Control
@@ -459,6 +459,7 @@ class Replays:
             notify=order.notify,
             revoked=takeover.has_lost,
             promoted=True,
+            unmet=sorted(takeover.unmet) if order.policy == "legacy" else [],
         )
         self.notes = whole | {order.replay: done}
         self._run(takeover.versions)

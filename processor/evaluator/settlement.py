@@ -159,12 +159,12 @@ class Settlement:
         standing = self._rules(entry).standing(entry)
         lost = self._lost_requirement(entry)
         if lost is not None:
-            return [*chains[lost], _award_reason(lost)]
+            return [*chains[lost], award_reason(lost)]
         missing = standing.missing(self._state)
         below = self._metric_reason(entry, missing)
         if missing.metric == XP and chains:
             latest = next(reversed(chains))
-            return [*chains[latest], _award_reason(latest), below]
+            return [*chains[latest], award_reason(latest), below]
         return [below]
 
     def _lost_requirement(self, entry: Entry) -> str | None:
@@ -292,7 +292,7 @@ def is_for_good(entry: Entry) -> bool:
     return bool(entry.spec.on) or entry.spec.scopes is not None
 
 
-def _award_reason(reference: str) -> AwardReason:
+def award_reason(reference: str) -> AwardReason:
     key, _, tier = reference.partition("/")
     return AwardReason(achievement=key, tier=tier or None)
 

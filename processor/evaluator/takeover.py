@@ -13,17 +13,16 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from msgspec.structs import replace
-from xxhash import xxh3_64_digest
 
+from processor.evaluator.endings import Endings, EntryOf, identity_of, scope_of
 from processor.evaluator.entries import Entry
 from processor.evaluator.outcomes import Occasion
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.scoped import SCOPES_BYTES_MAX
-from processor.evaluator.settlement import Settlement, is_for_good
+from processor.evaluator.settlement import Settlement
 from processor.evaluator.telling import Cause
 from schemas.outcomes import (
     AnyOutcome,
-    CatalogReason,
     ChallengeOutcome,
     LevelOutcome,
     Outcome,
@@ -32,7 +31,7 @@ from schemas.outcomes import (
     unlocked_id,
 )
 from schemas.program import DERIVED_MARK, Ledger
-from schemas.replays import Promote, ReplayNote
+from schemas.replays import Named, Promote, ReplayNote
 from schemas.state import (
     AWARD,
     AWARDS,
@@ -85,6 +84,17 @@ def _extras(ledger: Ledger, kind: str) -> dict[str, int]:
     return {each.removeprefix(kind): slot for each, slot in ledger.extras.items() if each.startswith(kind)}
 
 
+class Parting(NamedTuple):
+    """The scopes of an achievement that a user holds here and not in the shadow.
+
+    Shapes: rest, those on both sides; is_lost when they go.
+    """
+
+    scopes: list[bytes]
+    rest: bytes
+    is_lost: bool
+
+
 class Kept(NamedTuple):
     """What a partition of a shadow holds once it is promoted: the states of here, to go on from for a way back.
 
@@ -98,12 +108,13 @@ class Kept(NamedTuple):
 
 class Takeover:
     """One partition's. First every user is replaced, then every outcome of the shadow heard, in its order; of a
-    shadow that went on from states of here, then those of here.
+    shadow that went on from states of here, then those of here. Where scopes end, those of here are recalled.
 
     Shapes: rows are the states that change, None for who has none any more; shadow is its control record, versions
     what runs from here on, derived how far the derived topic of here is read, told where the outcomes of the shadow
     end, unheard how much is gained of which no outcome was heard yet; `cause_of` is what stands behind what a user
-    is told of it.
+    is told of it, `entry_of` finds any achievement that was ever there; unmet are those of which somebody keeps an
+    award that the new rules do not give.
     """
 
     def __init__(
@@ -115,18 +126,21 @@ class Takeover:
         versions: Mapping[str, int],
         derived: int,
         cause_of: Callable[[bytes], Cause],
+        entry_of: EntryOf,
     ) -> None:
         self._order, self.versions, self._derived, self._cause_of = order, versions, derived, cause_of
         self._shadow, self._shadow_derived = shadow, shadow.positions.get(Names(order.shadow).derived, 0)
         self._occasion = Occasion("replay", order.replay, order.notify == "all")
-        self._before, self._books = old.fact_books(self._occasion), new.fact_books(self._occasion)
+        self._books, self._entry_of = new.fact_books(self._occasion), entry_of
+        self.endings = Endings(order, old.fact_books(self._occasion), self._books, versions, cause_of, entry_of)
         self._fresh, self._told = new.fresh, told_in(new.program.ledger)
         self._width = len(old.fresh)
         self._gained: dict[bytes, dict[Gain, int]] = {}
+        self.unmet: set[Named] = set()
         self.rows: dict[bytes, bytes | None] = {}
         self._kept: dict[bytes, bytes | None] = {}
         self.told = self.unheard = 0
-        self.outcomes: list[tuple[bytes, bytes]] = []
+        self.outcomes = self.endings.outcomes  # all in one, in the order in which it is told
         self.unlocked = 0
         self.has_lost = False
 
@@ -136,10 +150,11 @@ class Takeover:
         mine, state = self._decoded(here), self._decoded(there)
         before = state[:]
         gains = self._join_slots(mine, state)
-        if mine[AWARDS] == state[AWARDS]:
+        partings = self._join_scopes(mine, state, gains)
+        if mine[AWARDS] == state[AWARDS] and not partings:
             self._note_losses(state)
         else:
-            self._keep_xp(user, state, self._join_awards(user, mine, state, gains))
+            self._keep_xp(user, state, self._join_awards(user, mine, state, gains, partings))
         self._set_mark(state, self._derived)
         if gains:
             self._gained[user] = gains
@@ -188,11 +203,6 @@ class Takeover:
 
     def _join_slots(self, mine: State, state: State) -> dict[Gain, int]:
         gains: dict[Gain, int] = {}
-        for identity, slot in self._told.scopes.items():
-            if mine[slot] == state[slot]:
-                continue
-            state[slot], fresh = _united(mine[slot], state[slot], ID_BYTES, SCOPES_BYTES_MAX)
-            gains |= {(identity, digest): 0 for digest in fresh}
         for catalog, slot in self._told.claims.items():
             if mine[slot] == state[slot]:
                 continue
@@ -205,24 +215,88 @@ class Takeover:
             state[slot] = max(mine[slot], state[slot])
         return gains
 
-    def _join_awards(self, user: bytes, mine: State, state: State, gains: dict[Gain, int]) -> list[tuple[str, int]]:
-        """Returns what is held here and not there, as (identity, earned at)."""
-        here, there = _awards(mine), _awards(state)
+    def _join_scopes(self, mine: State, state: State, gains: dict[Gain, int]) -> dict[str, Parting]:
+        partings = {}
+        for identity, slot in self._told.scopes.items():
+            if mine[slot] == state[slot]:
+                continue
+            parting = self._parting(identity, mine[slot], state[slot])
+            stay = parting.rest if parting.is_lost else mine[slot]
+            state[slot], fresh = _united(stay, state[slot], ID_BYTES, SCOPES_BYTES_MAX)
+            gains |= {(identity, digest): 0 for digest in fresh}
+            partings[identity] = parting
+        return partings
+
+    def _parting(self, identity: str, mine: bytes, theirs: bytes) -> Parting:
+        known = {*_items(theirs, ID_BYTES)}
+        only_here = [each for each in _items(mine, ID_BYTES) if each not in known]
+        rest = b"".join(each for each in _items(mine, ID_BYTES) if each in known)
+        return Parting(only_here, rest, bool(only_here) and self.endings.entry(identity) is not None)
+
+    def _join_awards(
+        self, user: bytes, mine: State, state: State, gains: dict[Gain, int], partings: Mapping[str, Parting]
+    ) -> list[tuple[str, int]]:
+        """Returns what stays and is not held there, as (identity, earned at), once for each scope."""
+        here, there = self._less(_awards(mine), partings), _awards(state)
         gained = [each for each, held in there.items() if held.at != LOST and _at(here, each) == LOST]
         for number in gained:
             self._gain(number, here.get(number), there, gains)
-        kept = []
-        for number, held in here.items():
-            identity = self._told.identities.get(number)
-            if identity is None or number in gained:
-                continue  # a condition is the shadow's
-            is_only_here = held.at != LOST and _at(there, number) == LOST
-            there[number] = self._ended(user, identity, held) if is_only_here else _last(held, there.get(number))
-            if is_only_here and there[number].at != LOST:
-                kept.append((identity, held.at))
+        known = {each: self._told.identities[each] for each in here if each in self._told.identities}
+        lasting = {number: identity for number, identity in known.items() if number not in gained}
+        only_here = {
+            identity: here[number]
+            for number, identity in lasting.items()
+            if here[number].at != LOST and _at(there, number) == LOST
+        }
+        ended = self._end(user, only_here, partings)
+        for number, identity in lasting.items():
+            held = here[number]
+            there[number] = _lost(held) if identity in ended else self._last(identity, held, there.get(number))
         state[AWARDS] = b"".join(AWARD.pack(number, *each) for number, each in there.items())
+        self._number_scopes(gains, there)
         self._note_losses(state)
-        return kept
+        return self._kept_scopes(here, partings) + [
+            (identity, held.at) for identity, held in only_here.items() if identity not in {*ended, *partings}
+        ]
+
+    def _less(self, here: Awards, partings: Mapping[str, Parting]) -> Awards:
+        """With the last scope the award itself goes."""
+        for identity, parting in partings.items():
+            number = self._told.numbers[identity]
+            if parting.is_lost and number in here:
+                held = here[number]
+                here[number] = AwardEntry(held.revoked + 1, held.at) if parting.rest else _lost(held)
+        return here
+
+    def _end(self, user: bytes, only_here: Mapping[str, AwardEntry], partings: Mapping[str, Parting]) -> set[str]:
+        ended = {identity for identity in only_here if self.endings.entry(identity) is not None}
+        lost = {identity: each for identity, each in partings.items() if each.is_lost}
+        gone = ended | {identity for identity, each in lost.items() if not each.rest}
+        for identity in [each for each in only_here if each in ended]:
+            self.endings.end(user, identity, only_here[identity], gone)
+        for identity, parting in lost.items():
+            self.endings.end_scopes(user, identity, parting.scopes, gone)
+        return ended
+
+    def _last(self, identity: str, here: AwardEntry, there: AwardEntry | None) -> AwardEntry:
+        """Of an award that is held on both sides, or on none; or here, to stay."""
+        if there is None or (here.at != LOST and identity not in self._told.scopes):
+            return here
+        return AwardEntry(max(here.revoked, there.revoked), here.at)
+
+    def _number_scopes(self, gains: dict[Gain, int], there: Awards) -> None:
+        """Scopes are told by how often their award was lost, on whichever side."""
+        for identity, scope in gains:
+            if identity in self._told.scopes:
+                gains[identity, scope] = there[self._told.numbers[identity]].revoked
+
+    def _kept_scopes(self, here: Awards, partings: Mapping[str, Parting]) -> list[tuple[str, int]]:
+        staying = {identity: each.scopes for identity, each in partings.items() if not each.is_lost}
+        return [
+            (identity, _at(here, self._told.numbers[identity]))
+            for identity, scopes in staying.items()
+            for _ in scopes
+        ]
 
     def _note_losses(self, state: State) -> None:
         entries = () if self.has_lost else AWARD.iter_unpack(state[AWARDS])
@@ -237,24 +311,11 @@ class Takeover:
         scopes = [gain for gain in gains if gain[0] == identity]
         gains.update(dict.fromkeys(scopes or [(identity, held.revoked)], n))
 
-    def _ended(self, user: bytes, identity: str, held: AwardEntry) -> AwardEntry:
-        """What becomes of an award that the new rules do not give: the policy says."""
-        catalog, _, reference = identity.partition("/")
-        board = self._before.boards.get(catalog)
-        entry = None if board is None else board.held_entry(reference)
-        if self._order.policy != "revoke" or entry is None or is_for_good(entry):
-            return held
-        reasons = [CatalogReason(catalog_version=self.versions[catalog])]
-        cause = self._cause_of(user)
-        teller = self._before.rules[entry.board].teller(entry)
-        told = teller.revoked(cause, moment_of(held.at), held.revoked, reasons)
-        self.outcomes.append((user, told))
-        return AwardEntry(held.revoked + 1, LOST)
-
     def _keep_xp(self, user: bytes, state: State, kept: Iterable[tuple[str, int]]) -> None:
         """An award that stays has given its XP, which the shadow has not."""
         entries = [(self._entry(identity), at) for identity, at in kept]
         giving = [(entry, moment_of(at)) for entry, at in entries if entry is not None and entry.spec.xp]
+        self.unmet |= {(catalog, reference) for catalog, _, reference in (each.partition("/") for each, _ in kept)}
         if giving:
             settlement = KeptSettlement(self._books, state, self._cause_of(user))
             settlement.keep(giving)
@@ -263,8 +324,7 @@ class Takeover:
 
     def _entry(self, identity: str) -> Entry | None:
         catalog, _, reference = identity.partition("/")
-        board = self._books.boards.get(catalog)
-        return None if board is None else board.held_entry(reference)
+        return self._entry_of(self._books, catalog, reference)
 
     # --- what is told now ---
 
@@ -320,11 +380,8 @@ def _at(awards: Awards, number: int) -> int:
     return LOST if held is None else held.at
 
 
-def _last(here: AwardEntry, there: AwardEntry | None) -> AwardEntry:
-    """Of an award that is held on both sides, or on none."""
-    if here.at != LOST or there is None:
-        return here
-    return AwardEntry(max(here.revoked, there.revoked), LOST)
+def _lost(held: AwardEntry) -> AwardEntry:
+    return AwardEntry(held.revoked + 1, LOST)
 
 
 def _united(mine: bytes, theirs: bytes, width: int, most: int | None = None) -> tuple[bytes, list[bytes]]:
@@ -340,9 +397,7 @@ def _items(packed: bytes, width: int) -> Iterator[bytes]:
 
 
 def _gain_of_award(told: Told, outcome: Outcome) -> Gain:
-    said = outcome.data
-    identity = "/".join(part for part in (said.catalog, said.achievement, said.tier) if part)
-    return identity, xxh3_64_digest(said.scope.encode()) if said.scope else said.n
+    return scope_of(outcome) if outcome.data.scope else (identity_of(outcome), outcome.data.n)
 
 
 def _gain_of_level(told: Told, outcome: LevelOutcome) -> Gain:

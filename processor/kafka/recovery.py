@@ -15,10 +15,10 @@ from faust.tables.manager import TableManager
 from faust.types import TP
 from mode import Service
 
+from broker import garbage
 from processor.kafka.exit import exit_now
 from processor.kafka.partition import OwnedPartition
 from processor.kafka.positions import Bounds, starting_positions
-from processor.memory import settle_memory
 from schemas.errors import Precondition
 from schemas.lanes import lane_of, place_of
 
@@ -74,7 +74,7 @@ class Recovery(Service):  # type: ignore[misc]
             return
         if self._is_stale(generation) or not await self.app.ownership.acquire(owned, opener.open):
             return
-        settle_memory()
+        garbage.collect_rarely()
         await opener.let_flow()  # a spare member, too, is ready
         await self.app.on_rebalance_complete.send()
         self.completed.set()

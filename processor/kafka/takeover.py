@@ -76,10 +76,16 @@ class Reading:
 
     async def _hear(self, reader: Reader, made: Takeover) -> None:
         """The shadow first: of what both have told it is the shadow's word that its states are of."""
-        goes_on_from = made.goes_on_from
+        goes_on_from, here = made.goes_on_from, self._here.outcomes
         made.told = await self._hear_all(reader, made, self._names.outcomes, goes_on_from or 0)
         if goes_on_from is not None:
-            await self._hear_all(reader, made, self._here.outcomes, 0)
+            await self._hear_all(reader, made, here, 0)
+        if made.endings.has_scopes:
+            async for records in self._read(reader, here):
+                for each in records:
+                    made.endings.recall(each.key, each.value or b"")
+            self._refuse_unsaid(made)
+            made.endings.tell_scopes()
 
     async def _hear_all(self, reader: Reader, made: Takeover, topic: str, start: int) -> int:
         """As far as there is something to be heard, for it may be long. Returns where it ends."""
@@ -137,6 +143,15 @@ class Reading:
             raise LaurelError(
                 f"promoting partition {self._partition.number} takes {size:,} bytes, and one transaction at most "
                 f"{BYTES_MAX:,}: start over in a namespace with more partitions"
+            )
+
+    def _refuse_unsaid(self, takeover: Takeover) -> None:
+        unsaid = [*takeover.endings.unsaid]
+        if unsaid:
+            some = ", ".join(f"{user.decode()}: {identity}" for user, (identity, _) in unsaid[:UNTOLD_NAMED])
+            raise LaurelError(
+                f"{self._here.outcomes}-{self._partition.number} does not have the unlocks of {len(unsaid)} awards "
+                f"with scopes that are to be revoked ({some}): it has lost records. Start over with --policy keep"
             )
 
     def _refuse_untold(self, takeover: Takeover) -> None:

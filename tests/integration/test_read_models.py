@@ -602,7 +602,8 @@ async def test_the_history_has_everything_and_can_be_paged(models: Models):
 
 def replayed(user: str, key: str = "first", **changed: Any) -> Outcome:
     """What the replay `r` gives, in partition 1."""
-    return given.outcome(user, key, **{"origin": "replay", "replay_id": "r", "announce": False} | changed)
+    told = {"name": key.title(), "origin": "replay", "replay_id": "r", "announce": False}
+    return given.outcome(user, key, **told | changed)
 
 
 def ended(notify: Notify = "digest") -> ReplayOutcome:
@@ -610,7 +611,7 @@ def ended(notify: Notify = "digest") -> ReplayOutcome:
 
 
 async def test_a_digest_counts_what_a_user_gained_and_names_what_is_worth_most(models: Models):
-    """An entry that is not in the catalog any more goes by its key; scopes of one entry are one name."""
+    """Scopes of one entry are one name."""
     gained = [
         *(replayed("ada", "writer", tier=tier, points=points) for tier, points in [("bronze", 10), ("silver", 20)]),
         *(replayed("ada", "module", scope=scope, points=30) for scope in ("m1", "m2")),
@@ -643,6 +644,16 @@ async def test_a_digest_counts_what_a_user_gained_and_names_what_is_worth_most(m
             {**about, "awards": 1, "points": 5, "names": ["First"]},
         ),
     ]
+
+
+async def test_a_digest_names_what_it_was_called_when_it_was_earned(models: Models):
+    """Whatever the catalog says by now, and when nothing is known of it yet, as in a new database."""
+    await models.tell(
+        replayed("ada", "gone", name="Gone for Good"), replayed("ada", name="My First", points=5), ended()
+    )
+
+    told = "select message, metadata -> 'names' from notification"
+    assert await models.rows(told) == [("2 new: Gone for Good, My First", ["Gone for Good", "My First"])]
 
 
 async def test_nobody_is_told_of_a_replay_again_when_the_awards_are_built_anew(models: Models):

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
-from cli.testing import Run, lanes_of, run_undisturbed
+from cli import testing
+from cli.testing import Run, lanes_of, run_tests, run_undisturbed, summarize
 
 KEEPS_NONE = "import sys; sys.exit(sys.dont_write_bytecode or sys.pycache_prefix is not None)"
 
@@ -40,3 +42,88 @@ def test_what_is_asked_for_runs_alone_and_all_tests_in_two_lanes_that_leave_none
     first, second = lanes_of(fast=False, args=[]).values()
     assert first == ["-m", "faults or benchmark or not server"]
     assert second == ["-m", "server and not faults and not benchmark"]
+
+
+BROKEN = """
+import pytest
+
+@pytest.fixture
+def nothing():
+    raise LookupError("no such sheep")
+
+@pytest.mark.parametrize("sheep", [7, 8])
+def test_counting(sheep):
+    assert sheep == 8, "a sheep is missing\\nfrom the flock\\nof five"
+
+def test_asking(nothing): ...
+"""
+
+
+def test_all_ends_with_what_failed_and_why_whichever_lane_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Somebody may see the last lines only, and a lane that passes says hundreds."""
+    monkeypatch.setattr(testing, "RESULTS", tmp_path / "results")
+    (tmp_path / "test_sheep.py").write_text(BROKEN)
+    (tmp_path / "test_fine.py").write_text("def test_fine(): ...")
+    alone = ["--rootdir", str(tmp_path), "-p", "no:cacheprovider", "-c", "/dev/null"]
+    lanes = {name: [*alone, str(tmp_path / f"test_{name}.py")] for name in ("sheep", "fine")}
+
+    assert summarize(run_tests(lanes), seconds=7) == 1
+
+    *_, details, last = capfd.readouterr().out.partition("\nsheep failed:\n")
+    assert "short test summary" not in details
+    assert last.splitlines() == [
+        "  test_sheep.py::test_counting[7]",
+        "    AssertionError: a sheep is missing",
+        "      from the flock",
+        f"    {tmp_path}/test_sheep.py:10: AssertionError",
+        "  test_sheep.py::test_asking",
+        '    failed on setup with "LookupError: no such sheep"',
+        f"    {tmp_path}/test_sheep.py:6: LookupError",
+        "laurel test: failed: sheep, 7 s",
+    ]
+
+
+def test_a_lane_that_passes_unseen_says_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(testing, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(testing, "PYTEST", [sys.executable, "-c", "print('many lines\\n2 passed')"])
+
+    assert summarize(run_tests({"quiet": [], "seen": []}), seconds=7) == 0
+
+    assert capfd.readouterr().out.endswith("\nquiet:\n2 passed\nlaurel test: all passed, 7 s\n")
+
+
+def test_a_lane_that_dies_without_a_word_about_a_test_says_how_and_what_came_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(testing, "RESULTS", tmp_path / "results")
+    dies = "import os; print('tests/faults ..', flush=True); os.kill(os.getpid(), 9)"
+    monkeypatch.setattr(testing, "PYTEST", [sys.executable, "-c", dies])
+
+    assert summarize(run_tests({"quiet": [], "seen": []})[:1], seconds=7) == 1
+
+    told = capfd.readouterr().out.partition("\nquiet failed:\n")[2].splitlines()
+    assert told[:2] == ["  pytest ended by SIGKILL without the name of a test", "    tests/faults .."]
+
+
+def test_a_check_that_fails_says_so_at_the_end_too(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Checks come first, and two lanes of tests after them."""
+    monkeypatch.setitem(
+        testing.CHECKS, "style", ["python", "-c", "import sys; sys.exit('x.py:1: E501 Line too long')"]
+    )
+
+    failed = testing.check("style")
+    capfd.readouterr()
+
+    assert summarize([failed], seconds=7) == 1
+    assert capfd.readouterr().out.splitlines() == [
+        "",
+        "style failed:",
+        "    x.py:1: E501 Line too long",
+        "laurel test: failed: style, 7 s",
+    ]

@@ -42,6 +42,10 @@ def promote(live: Partition, shadow: Partition, policy: Policy) -> None:
         takeover.replace(user, live._evaluator.get(user), rows.get(user))
     for outcome in shadow.outcomes:
         takeover.hear(outcome.subject.encode(), encode_outcome(outcome))
+    for outcome in live.outcomes:
+        takeover.endings.recall(outcome.subject.encode(), encode_outcome(outcome))
+    takeover.endings.tell_scopes()
+    assert [*takeover.endings.unsaid] == []
     assert [*takeover.untold] == [], "states and outcomes of a shadow say the same"
     live._replays.prepared = takeover
     live.obey()
@@ -80,6 +84,7 @@ def test_a_promotion_makes_what_a_fold_from_zero_makes(policy: Policy, seed: int
     assert {*expected} <= {*got}
     more = {award for award in {*got} - {*expected} if award[2] not in by_xp}
     assert more <= {*early}, "nothing is given that a fold from zero does not give"
+    assert policy == "keep" or not more, "all that a fold from zero does not give is taken back, scopes too"
     assert policy == "revoke" or {*early} <= {*got}, "nothing is lost"
     for award, at in expected.items():
         assert award in early or award[2] in by_xp or got[award] == at, award

@@ -106,7 +106,11 @@ def promote(
         for outcome in heard:
             takeover.hear(outcome.subject.encode(), encode_outcome(outcome))
         takeover.told = len(shadow.outcomes)
+        for outcome in live.outcomes:
+            takeover.endings.recall(outcome.subject.encode(), encode_outcome(outcome))
+        takeover.endings.tell_scopes()
         assert [*takeover.untold] == []
+        assert [*takeover.endings.unsaid] == []
         live.replays.prepared = takeover
     live.order(order)
 
@@ -398,3 +402,113 @@ def test_a_way_back_that_takes_nothing_leaves_what_was_gained_meanwhile() -> Non
     assert [each.type for each in live.commit()] == ["replay_completed"]
     assert held(live, "bob")["two"] == ("2026-05-06", 0)
     assert live.values("bob")["xp"] == 10 + 10, "by `one`, and by what he keeps"
+
+
+MET = OLD.replace("scope: data.place}", "scope: data.place, xp: 7}").replace(
+    "xp: [{on: awards}]", "  - {key: seen, name: Seen, when: sung >= 1, requires: [at], xp: 3}\nxp: [{on: awards}]"
+)
+ROME = MET.replace("version: 1", "version: 2").replace("on: met,", "on: met, where: {data.place: rome},")
+MET_AGAIN = MET.replace("version: 1", "version: 3")
+TRIPS: list[Said] = [
+    ("sung", "2026-05-01T10:00:00Z", "ann", {"song": "a"}),
+    ("met", "2026-05-02T10:00:00Z", "ann", {"place": "rome"}),
+    ("met", "2026-05-03T10:00:00Z", "ann", {"place": "oslo"}),
+    ("met", "2026-05-04T10:00:00Z", "ann", {"place": "bonn"}),
+    ("sung", "2026-05-05T10:00:00Z", "bob", {"song": "a"}),
+    ("met", "2026-05-06T10:00:00Z", "bob", {"place": "oslo"}),
+]
+
+
+def travelled(runs: int = 1) -> Owned:
+    owned = Owned(MET, ROME, MET_AGAIN, runs=runs)
+    say(owned, *TRIPS)
+    return owned
+
+
+def scopes(outcomes: list[Any], kind: str = "achievement_revoked") -> list[tuple[str, str, str, int, str]]:
+    """Of awards with scopes: whose, which, of what scope and number, and of which day."""
+    return [
+        (each.subject, each.data.achievement, each.data.scope, each.data.n, f"{each.data.earned_at:%d}")
+        for each in outcomes
+        if each.type == kind
+    ]
+
+
+def test_single_scopes_are_taken_back_by_their_words_and_with_the_last_one_what_requires_the_award() -> None:
+    """By hand: only rome counts now. ann keeps it, and `seen`; bob has nothing left but `one`."""
+    live, shadow = travelled(), travelled(runs=2)
+
+    outcomes = promoted(live, shadow, "revoke")
+
+    assert sorted(scopes(outcomes)) == [
+        ("ann", "at", "bonn", 0, "04"),
+        ("ann", "at", "oslo", 0, "03"),
+        ("bob", "at", "oslo", 0, "06"),
+        ("bob", "seen", "", 0, "06"),
+    ]
+    lost = {(each.subject, each.data.achievement): each for each in outcomes if isinstance(each, RevokedOutcome)}
+    assert lost["bob", "at"].data.award_id == unlocked_id("toy", "at", "bob", scope="oslo")
+    assert [type(each).__name__ for each in lost["bob", "at"].data.reasons] == ["CatalogReason"]
+    of_version, of_award = lost["bob", "seen"].data.reasons
+    assert (of_version.catalog_version, of_award.achievement) == (2, "at"), "it hung on the other one"
+    assert lost["bob", "at"].data.origin == "replay"
+    assert ({*held(live)}, held(live)["at"]) == ({"one", "at", "seen"}, ("2026-05-02", 1))
+    assert {*held(live, "bob")} == {"one"}
+    for user in ("ann", "bob"):
+        assert live.values(user) == shadow.values(user), "XP too"
+    say(live, ("met", "2026-06-01T10:00:00Z", "bob", {"place": "rome"}))
+    assert scopes(live.outcomes[-2:], "achievement_unlocked") == [
+        ("bob", "at", "rome", 1, "01"),
+        ("bob", "seen", "", 1, "01"),
+    ]
+
+
+@pytest.mark.parametrize("policy", ["keep", "legacy"])
+def test_scopes_that_stay_have_given_their_xp_each_and_are_noted_where_they_are_to_be_marked(
+    policy: Policy,
+) -> None:
+    """By hand: ann has 10 for her song, 3 for `seen`, and 7 for each of three places."""
+    live, shadow = travelled(), travelled(runs=2)
+    before = {user: live.values(user) for user in ("ann", "bob")}
+
+    assert scopes(promoted(live, shadow, policy)) == []
+
+    assert before["ann"]["xp"] == 10 + 3 + 3 * 7
+    assert {user: live.values(user) for user in ("ann", "bob")} == before
+    assert live.replays.notes["r"].unmet == ([("toy", "at"), ("toy", "seen")] if policy == "legacy" else [])
+
+
+def test_scopes_that_were_taken_come_back_under_another_number_on_the_way_back() -> None:
+    live, shadow = travelled(), travelled(runs=2)
+    promoted(live, shadow, "revoke")
+    go_on(shadow, live)
+    shadow.order(Publish(catalogs={"toy": 3}))
+    settle(live, "back")
+
+    promote(live, shadow, "revoke", replay="back", version=3)
+
+    assert sorted(scopes(live.commit(), "achievement_unlocked")) == [
+        ("ann", "at", "bonn", 1, "04"),
+        ("ann", "at", "oslo", 1, "03"),
+        ("bob", "at", "oslo", 1, "06"),
+        ("bob", "seen", "", 1, "06"),
+    ]
+    say(live, ("met", "2026-06-01T10:00:00Z", "bob", {"place": "oslo"}))
+    assert live.commit() == [], "he has it"
+
+
+def test_an_award_of_an_achievement_that_is_no_more_keeps_its_xp_or_goes() -> None:
+    gone = OLD.replace("version: 1", "version: 2").replace(
+        "  - {key: three, name: Three, when: songs >= 3, xp: 100}\n", ""
+    )
+    for policy in ("keep", "revoke"):
+        live, shadow = Owned(OLD, gone), Owned(OLD, gone, runs=2)
+        for each in (live, shadow):
+            say(each, *LOG)
+        before = live.values()["xp"]
+
+        lost = scopes(promoted(live, shadow, policy))
+
+        assert lost == ([] if policy == "keep" else [("ann", "three", "", 0, "03")])
+        assert before is not None
+        assert live.values()["xp"] == before - (0 if policy == "keep" else 100)

@@ -1,0 +1,18 @@
+"""What a process that goes through batches of records asks of the garbage collector."""
+
+from __future__ import annotations
+
+import gc
+
+THRESHOLDS = (200_000, 50, 1_000)
+
+
+def collect_rarely() -> None:
+    """Batches and restored states are many objects and no cycles: looking through them is half of decoding them.
+
+    What is there already stays out of sight for good. Within a running loop, to which Ctrl-C is a cancel: finalizers
+    run here, and would swallow a KeyboardInterrupt.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*THRESHOLDS)
