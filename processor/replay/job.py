@@ -18,10 +18,10 @@ from msgspec.structs import replace
 
 from processor.replay.excerpt import Aim
 from processor.replay.interleaving import interleaved
-from processor.replay.past import Past, Told
+from processor.replay.past import Past
 from processor.replay.ports import Addressed, Ports, Report, Status, Stretch
 from processor.replay.revocations import Ended, Revocations
-from processor.replay.spool import Spool
+from processor.replay.spool import Spool, Told
 from processor.replay.winners import winners_of
 from schemas.errors import LaurelError
 from schemas.program import Program
@@ -167,6 +167,7 @@ class Job:
             aside = await self._aside(partition)
             await self._fold(aside, note.cut, "filling")
             users = await self._send(partition, self._bases(aside.past))
+            aside.past.rest()
         await self._send(partition, [Addressed(None, End(replay=self._task.replay, users=users))])
 
     def _bases(self, past: Past) -> Iterator[Addressed]:
@@ -187,9 +188,9 @@ class Job:
     async def _send_facts(self, partition: int, note: ReplayNote) -> None:
         task, aside = self._task, await self._aside(partition)
         await self._fold(aside, note.active_at, "active")
-        lists_left = aside.found.lists.copy()
+        lists_left, judged = aside.found.known()
         for found in aside.found:
-            await self._send(partition, self._facts(found, lists_left, aside.found.judged))
+            await self._send(partition, self._facts(found, lists_left, judged))
         unsaid = (user for user, _ in aside.past.bases() if user not in lists_left)
         await self._send(partition, (Addressed(user, Facts(replay=task.replay, last=True)) for user in unsaid))
         await self._revoke(aside.past, partition)
@@ -251,8 +252,14 @@ class Job:
     # --- what all of it is made of ---
 
     async def _aside(self, partition: int) -> Aside:
-        """What this process has folded of a partition: nothing yet, when another one began the replay."""
-        if partition not in self._folds:
+        """What this process has folded of a partition: nothing yet, when another one began the replay.
+
+        Between the bases and the facts of a partition its states rest: in memory are those of the partitions at
+        work, however many there are.
+        """
+        if partition in self._folds:
+            self._folds[partition].past.wake()
+        else:
             only = await self._users(partition)
             past = Past(self._task.program, self._aim, partition, self._task.partitions, only)
             self._folds[partition] = Aside(partition, past, Spool(), {}, only is None or bool(only))

@@ -7,20 +7,21 @@ crossed, a recorder looks over its shoulder. What comes out is a function of wha
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from processor.evaluator.partition import DECODED_MAX, PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
 from processor.replay.excerpt import Aim, excerpt_of
 from processor.replay.recording import Recorder
+from processor.replay.spool import Shelf, Told
 from schemas.program import Program
 from schemas.records import Record
 from schemas.replays import Fact, Named
 from schemas.state import AWARD, AWARDS, LOST, State, decode_state
 
 RECORDS_BETWEEN_CUTS = 50_000
-Told = tuple[bytes, Fact]
-"""A user, and something that the user crossed."""
+SHELVED_AT_ONCE = 2_000
 
 
 class Past:
@@ -40,7 +41,8 @@ class Past:
         ready = ReadyProgram(self.excerpt.program, settled=True)
         ready.books = self._recorder = Recorder(ready, self.excerpt, aim)
         self._partition, self._only, self._decoded_max = partition, only, decoded_max
-        self._aside = Aside(ready, partition, partitions, decoded_max)
+        self._begin = partial(Aside, ready, partition, partitions, decoded_max)
+        self._aside, self._shelf = self._begin(), Shelf()
         self._facts: list[Told] = []
         self._since_cut = 0
 
@@ -60,6 +62,19 @@ class Past:
         if self._since_cut > RECORDS_BETWEEN_CUTS or self._aside.decoded > self._decoded_max:
             self._aside.cut()  # states that are too many go back to bytes; nobody needs what it returns
             self._since_cut = 0
+
+    def rest(self) -> None:
+        """Until it is woken the states are in a file: other partitions are folded meanwhile."""
+        self._aside.cut()
+        for users in batches(self._aside.users(), SHELVED_AT_ONCE):
+            self._shelf.append([(user, self._aside.get(user)) for user in users])
+        self._aside = self._begin()
+
+    def wake(self) -> None:
+        """Go on from where it rested, if it did."""
+        for rows in self._shelf:
+            self._aside.load(rows)
+        self._shelf = Shelf()
 
     def facts(self) -> list[Told]:
         """What was crossed since this was last asked, in the order of the log."""
@@ -110,6 +125,10 @@ class Past:
                     crossings=note.crossings,
                 ),
             )
+
+
+def batches(users: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
+    return (users[start : start + size] for start in range(0, len(users), size))
 
 
 class Aside(PartitionEvaluator):

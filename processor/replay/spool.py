@@ -1,50 +1,78 @@
-"""What a fold found, kept until it can be sent: in memory while it is little, in a file without a name when not."""
+"""What a fold found, and what it comes to, until it is asked for: in memory while it is little, else in a file."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from io import SEEK_END
 from struct import Struct
 from tempfile import SpooledTemporaryFile
+from typing import Any, NamedTuple
 
 import msgspec
 
-from processor.replay.past import Told
-from schemas.replays import Named, judged_by
+from schemas.replays import Fact, Named, judged_by
 
 MEMORY_BYTES = 4 * 1024 * 1024
 LENGTH = Struct(">Q")
 
+Told = tuple[bytes, Fact]
+"""A user, and something that the user crossed."""
+Row = tuple[bytes, bytes]
+"""A user, and the state in wire form."""
+
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(list[Told]).decode
+decode_told = msgspec.msgpack.Decoder(list[Told]).decode
+decode_rows = msgspec.msgpack.Decoder(list[Row]).decode
 
 
-class Spool:
-    """Lists of what users crossed, in the order in which they were appended; read once, when all are in it.
+class Known(NamedTuple):
+    """Of the users in a spool. Shapes: lists, in how many each is; judged, what of a user's facts gives awards by
+    itself."""
 
-    Shapes: `lists`, in how many a user is; `judged`, what of a user's facts gives awards by itself.
-    """
+    lists: Counter[bytes]
+    judged: Mapping[bytes, frozenset[Named]]
+
+
+class _Lists:
+    """Lists, in the order in which they were appended, in a file without a name."""
 
     def __init__(self) -> None:
-        self._file = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - open as long as the fold goes on
-        self.lists = Counter[bytes]()
-        self.judged: dict[bytes, frozenset[Named]] = {}
-        self._alike: dict[frozenset[Named], frozenset[Named]] = {}  # many users have the same
+        self._file = SpooledTemporaryFile(max_size=MEMORY_BYTES)  # noqa: SIM115 - open as long as the replay goes on
 
-    def append(self, found: Sequence[Told]) -> None:
+    def append(self, found: Sequence[Any]) -> None:
         if found:
             packed = encode(found)
+            self._file.seek(0, SEEK_END)
             self._file.write(LENGTH.pack(len(packed)) + packed)
-            self.lists.update({user for user, _ in found})
-            self._judge(found)
 
-    def _judge(self, found: Sequence[Told]) -> None:
-        for user, fact in found:
-            if awards := judged_by([fact]):
-                known = self.judged.get(user, frozenset()) | awards
-                self.judged[user] = self._alike.setdefault(known, known)
-
-    def __iter__(self) -> Iterator[list[Told]]:
+    def packed(self) -> Iterator[bytes]:
         self._file.seek(0)
         while head := self._file.read(LENGTH.size):
-            yield decode(self._file.read(LENGTH.unpack(head)[0]))
+            yield self._file.read(LENGTH.unpack(head)[0])
+
+
+class Spool(_Lists):
+    """Of what users crossed; read when all is in it."""
+
+    def __iter__(self) -> Iterator[list[Told]]:
+        return map(decode_told, self.packed())
+
+    def known(self) -> Known:
+        """By a pass over it: kept beside it, this would be in memory for all partitions at once."""
+        lists, judged = Counter[bytes](), dict[bytes, frozenset[Named]]()
+        alike: dict[frozenset[Named], frozenset[Named]] = {}  # many users have the same
+        for found in self:
+            lists.update({user for user, _ in found})
+            for user, fact in found:
+                if awards := judged_by([fact]):
+                    known = judged.get(user, frozenset()) | awards
+                    judged[user] = alike.setdefault(known, known)
+        return Known(lists, judged)
+
+
+class Shelf(_Lists):
+    """Of users' states that nobody needs for a while."""
+
+    def __iter__(self) -> Iterator[list[Row]]:
+        return map(decode_rows, self.packed())

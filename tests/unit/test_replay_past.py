@@ -191,6 +191,41 @@ def test_topics_are_one_log_in_the_order_of_their_append_times() -> None:
     assert sorted(topic for topic, records in read_in_order if not records) == ["a", "b"]
 
 
+def test_a_past_that_rests_has_no_state_in_memory_and_goes_on_where_it_was() -> None:
+    aim = Aim([("songs", "releases")], songs("two", "daily"), ())
+    records = [event(number, "released", user=f"user{number % 3}", artist=f"a{number}") for number in range(9)]
+    whole, rested = past_of(aim, records), past_of(aim, records[:4])
+
+    told = rested.facts()
+    for half in (records[4:6], records[6:]):
+        rested.rest()
+        assert len(rested) == 0
+        rested.wake()
+        rested.wake()
+        assert len(rested) == 3
+        rested.fold("music", half)
+
+    assert told + rested.facts() == whole.facts() != []
+    assert dict(rested.bases()) == dict(whole.bases())
+    assert [rested.given(user) for user in (b"user0", b"user2")] == [
+        whole.given(user) for user in (b"user0", b"user2")
+    ]
+
+
+def test_a_spool_tells_in_how_many_lists_a_user_is_and_what_the_facts_give_by_themselves() -> None:
+    def fact(*awards: str) -> Fact:
+        crossings = [ByEvent(catalog="songs", achievement=each, scope="", crossed_at=1) for each in awards]
+        return Fact(topic="music", partition=0, offset=7, timestamp=8, value=b"x", crossings=[*crossings])
+
+    spool = Spool()
+    spool.append([(b"ann", fact()), (b"ann", fact("two"))])
+    spool.append([(b"ann", fact("few")), (b"bob", fact())])
+
+    lists, judged = spool.known()
+    assert lists == {b"ann": 2, b"bob": 1}
+    assert judged == {b"ann": {("songs", "two"), ("songs", "few")}}
+
+
 def test_a_spool_gives_back_what_went_in_also_when_it_is_more_than_memory_may_hold() -> None:
     fact = Fact(topic="music", partition=0, offset=7, timestamp=8, value=b"x" * 1_000_000, crossings=[])
     spool = Spool()
