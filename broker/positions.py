@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 
@@ -21,7 +22,9 @@ class GroupPositions:
 
     async def committed(self, places: Iterable[Place]) -> Positions:
         """Committed positions, 0 where the group has none yet."""
-        return {place: await self._client.committed(TopicPartition(*place)) or 0 for place in as_partitions(places)}
+        wanted = as_partitions(places)
+        committed = await asyncio.gather(*map(self._client.committed, wanted))
+        return {tuple(place): at or 0 for place, at in zip(wanted, committed, strict=True)}
 
     async def ends(self, places: Iterable[Place]) -> Positions:
         """The last offsets plus one, records of open transactions and markers included.

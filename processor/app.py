@@ -52,7 +52,8 @@ class AchievementsApp(faust.App):  # type: ignore[misc]
     def __init__(self, settings: ProcessorSettings, plan: Plan, evaluator: Callable[[int], Evaluator]) -> None:
         names = Names(settings.namespace, follows=settings.follows)
         self.settings, self.partitions = settings, plan.partitions
-        self.sources = [*plan.program.sources, names.replay_assignments]
+        self.orders = names.replay_assignments
+        self.sources = [*plan.program.sources, self.orders]
         self.copartitioned = frozenset(self.sources) - plan.program.repartitioned
         self.telemetry = Telemetry(Profile(settings.profile))
         self.ownership = Ownership(

@@ -53,6 +53,6 @@ async def owners_of(settings: ReplaySettings) -> AsyncIterator[Owners]:
     """Raises: Precondition when there is no changelog."""
     names, kafka = settings.names, settings.kafka
     async with AsyncExitStack() as stack:
-        sender = await stack.enter_async_context(orders(kafka, names.replay_assignments, settings.replay_rate))
+        sender = await stack.enter_async_context(orders(kafka, names, settings.replay_rate))
         controls = await stack.enter_async_context(control_records(kafka, names))
         yield Owners(sender, controls, await stack.enter_async_context(consumer(kafka)), names.replay_assignments)

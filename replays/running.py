@@ -135,7 +135,7 @@ async def world(settings: ReplaySettings, registry: Registry, task: Task) -> Asy
         yield Ports(
             SourceLog(settings.kafka, names),
             await stack.enter_async_context(control_records(settings.kafka, names)),
-            await stack.enter_async_context(orders(settings.kafka, names.replay_assignments, settings.replay_rate)),
+            await stack.enter_async_context(orders(settings.kafka, names, settings.replay_rate)),
             Row(registry, task.replay),
             await stack.enter_async_context(live_traffic(settings.kafka, names, task.program.sources)),
         )

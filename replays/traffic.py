@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -10,17 +11,33 @@ from broker.positions import GroupPositions, Place
 from broker.topics import places_of
 from schemas.topics import Names
 
+FLOW_S = 0.5  # what comes in so long is on its way through the checkpoints of processors that keep up
+
 
 class LiveTraffic:
-    """Units: lag, records of the sources that are committed and not folded, markers included."""
+    """Units: records of the sources, markers included."""
 
     def __init__(self, group: GroupPositions, places: Sequence[Place]) -> None:
         self._group, self._places = group, places
+        self._before: tuple[float, int] | None = None
+
+    async def behind(self) -> int:
+        """What is committed and not folded."""
+        return (await self._looked())[0]
 
     async def lag(self) -> int:
+        """The same without what is on its way at the present rate, as it is between two looks."""
+        behind, ends = await self._looked()
+        now, before = time.monotonic(), self._before
+        self._before = now, ends
+        per_s = 0.0 if before is None else (ends - before[1]) / max(now - before[0], 1e-3)
+        return max(0, behind - round(FLOW_S * per_s))
+
+    async def _looked(self) -> tuple[int, int]:
+        """What is not folded, and the sum of the ends."""
         folded = await self._group.committed(self._places)
         ends = await self._group.ends(self._places)
-        return sum(max(0, ends[place] - folded[place]) for place in self._places)
+        return sum(max(0, ends[place] - folded[place]) for place in self._places), sum(ends.values())
 
 
 @asynccontextmanager

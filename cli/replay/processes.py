@@ -14,7 +14,12 @@ from cli.stack.keeper import Keeper
 from cli.stack.pipeline import CHECKOUT, refuse_final_exit
 
 NOT_THEIRS = ("LAUREL_FAILPOINT", "LAUREL_MEMBER_ID", "LAUREL_PROFILE")
-POLITE = ("nice", "-n", "10")  # live processors of the same machine come first
+NICE = 10
+
+
+def be_nice() -> None:
+    """Live processors of the same machine come before this process, and those that it starts."""
+    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 class KeptProcesses:
@@ -27,7 +32,7 @@ class KeptProcesses:
         if there is not None and there.alive:
             return
         ours = {key: value for key, value in os.environ.items() if key not in NOT_THEIRS}
-        argv = (*POLITE, sys.executable, "-P", "-m", "cli.main", command)
+        argv = (sys.executable, "-P", "-m", "cli.main", command)
         env = ours | {"PYTHONPATH": str(CHECKOUT)} | dict(environment)
         self._keeper.start(Child(Order(name, argv, self._folder / f"{name}.log", env=env, restart=True)))
 

@@ -35,11 +35,14 @@ class Chunk(NamedTuple):
     records: Sequence[Record]
 
 
-Choose = Callable[[Collection[TopicPartition]], Collection[TopicPartition]]
+class Turn(NamedTuple):
+    """Whose records are taken, and how many at most."""
+
+    places: Collection[TopicPartition]
+    records_max: int
 
 
-def all_of_them(there: Collection[TopicPartition]) -> Collection[TopicPartition]:
-    return there
+Choose = Callable[[Collection[TopicPartition], int], Turn]
 
 
 async def fetch_chunks(
@@ -49,14 +52,14 @@ async def fetch_chunks(
     records_max: int,
     timeout_s: float,
     go_on: Callable[[], bool],
-    choose: Choose = all_of_them,
+    choose: Choose = Turn,
     profile: Profile | None = None,
     gather_s: float = 0,
 ) -> list[Chunk]:
     """The wanted partitions whose position moved; waits for the first, and then for as long as it may gather more.
 
     `wanted` may change while it waits. Where several have something, `choose` says which of them it may be, never
-    none.
+    none, and of how many records.
     """
     deadline = time.monotonic() + timeout_s
     with consumer._subscription.fetch_context():
@@ -79,10 +82,11 @@ async def _moved(
     if consumer._closed or consumer._subscription.reassignment_in_progress:
         return []
     states = _fetched_states(consumer, wanted)
-    starts = {tp: states[tp].position for tp in choose(states)}
+    turn = choose(states, records_max)
+    starts = {tp: states[tp].position for tp in turn.places}
     if not starts:
         return []
-    records = await consumer._fetcher.fetched_records(set(starts), timeout=0, max_records=records_max)
+    records = await consumer._fetcher.fetched_records(set(starts), timeout=0, max_records=turn.records_max)
     return [
         Chunk(tp.topic, tp.partition, start, states[tp].position, states[tp].lso, records.get(tp, ()))
         for tp, start in starts.items()

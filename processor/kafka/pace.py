@@ -6,6 +6,9 @@ from collections.abc import Collection, Mapping
 from math import ceil
 from typing import NamedTuple, Protocol, TypeVar
 
+from aiokafka import TopicPartition
+
+from processor.kafka.fetch import Turn
 from processor.kafka.partition import OwnedPartition
 
 SLICE_S = 0.012  # a longer slice starves the event loop, and with it the transactions
@@ -14,6 +17,7 @@ COMMITTING_SHARE = 0.3  # of the time; a busy machine gets fewer transactions, n
 STRETCH_MAX = 2  # beyond it people would notice
 DURATION_WEIGHT = 0.1  # of the latest checkpoint, in the mean of all
 HEAD_LAG = 1_000  # records; a partition that is no further behind is at the head of its log
+ORDERS_AT_ONCE = 400  # of replays; live records that come meanwhile wait for them
 
 
 class Partitioned(Protocol):
@@ -68,6 +72,28 @@ def in_turn(there: Collection[PlaceT], partitions: Mapping[int, OwnedPartition])
         return there
     first = max(behind, key=lambda number: (behind[number].pending, -behind[number].turn))
     return [place for place in there if place.partition == first or place.partition not in behind]
+
+
+class Turns:
+    """Live records and orders of replays, for which nobody waits, take turns, and of orders it is a few each time.
+
+    A fetch of orders is worth a hundred milliseconds of folding, and live records would stand behind it.
+    """
+
+    def __init__(self, orders: str) -> None:
+        self._orders, self._are_owed = orders, False
+
+    def choose(
+        self, there: Collection[TopicPartition], records_max: int, partitions: Mapping[int, OwnedPartition]
+    ) -> Turn:
+        """Of the places that have something fetched, those to fold now."""
+        orders = [place for place in there if place.topic == self._orders]
+        live = [place for place in there if place.topic != self._orders]
+        if orders and (self._are_owed or not live):
+            self._are_owed = False
+            return Turn(orders, min(ORDERS_AT_ONCE, records_max))
+        self._are_owed = bool(orders)
+        return Turn(in_turn(live, partitions), records_max)
 
 
 def is_due(partition: OwnedPartition, pace: Pace, now: float) -> bool:

@@ -24,7 +24,7 @@ from broker.membership import leave_group, stay_static
 from broker.parsing import tolerate_header_names
 from processor.kafka.exit import exit_now
 from processor.kafka.fetch import Chunk, fetch_chunks
-from processor.kafka.pace import in_turn
+from processor.kafka.pace import Turns
 from processor.kafka.positions import Bounds
 from schemas.errors import Precondition
 from schemas.lanes import place_of
@@ -55,6 +55,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
 
     async def on_start(self) -> None:
         """Our id in the group, if we have one, goes into every heartbeat. In the thread."""
+        self._turns = Turns(self.app.orders)
         await super().on_start()
         if self.app.conf.consumer_group_instance_id is not None:
             stay_static(self._consumer, _id_was_taken)
@@ -76,7 +77,7 @@ class ChunkThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]
             records_max=CHUNK_RECORDS,
             timeout_s=POLL_S,
             go_on=lambda: self.consumer.flow_active,
-            choose=lambda there: in_turn(there, self.app.ownership.partitions),
+            choose=lambda there, most: self._turns.choose(there, most, self.app.ownership.partitions),
             profile=self.app.telemetry.profile,
             gather_s=GATHER_S,
         )

@@ -95,7 +95,7 @@ async def test_orders_arrive_in_their_partition_in_order_and_not_too_many_a_seco
         Addressed(None, End(replay="r", users=1_201)),
     ]
     began = time.monotonic()
-    async with orders(servers.kafka, names.replay_assignments, rate=1_000) as sender:
+    async with orders(servers.kafka, names, rate=1_000) as sender:
         await sender.send(1, sent)
         assert time.monotonic() - began > 0.9, "1,000 in the first second, the rest behind it"
 

@@ -11,11 +11,13 @@ from processor.evaluator.partition import Cut, Folded, Rows
 from processor.evaluator.programs import Programs
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.replays import Replays
-from processor.kafka.fetch import Chunk
+from processor.kafka.fetch import Chunk, Turn
 from processor.kafka.pace import (
     HEAD_LAG,
+    ORDERS_AT_ONCE,
     SLICE_S,
     Pace,
+    Turns,
     fitting_slice,
     in_turn,
     interval_of,
@@ -287,6 +289,20 @@ def test_partitions_at_the_head_of_their_log_wait_for_nobody() -> None:
 
     assert served(behind, owned(2, HEAD_LAG), alike, owned(3, 0)) == [0, 2, 3]
     assert served(behind) == [0]
+
+
+def test_live_records_and_orders_of_replays_take_turns_and_orders_are_few_each_time() -> None:
+    live, orders = TopicPartition(SONGS, 0), [TopicPartition("orders", 0), TopicPartition("orders", 1)]
+    turns, partitions = Turns("orders"), {0: owned(0, 10), 1: owned(1, 10)}
+
+    def chosen(*there: TopicPartition) -> Turn:
+        return turns.choose(there, 2_000, partitions)
+
+    for _ in range(2):
+        assert chosen(live, *orders) == Turn([live], 2_000)
+        assert chosen(live, *orders) == Turn(orders, ORDERS_AT_ONCE)
+    assert chosen(live) == chosen(live) == Turn([live], 2_000), "where there are no orders, live waits for none"
+    assert chosen(*orders) == chosen(*orders) == Turn(orders, ORDERS_AT_ONCE), "and the other way round"
 
 
 def test_a_partition_that_is_not_ours_yet_is_left_to_the_fold_to_refuse() -> None:
