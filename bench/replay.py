@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 from bench.latency import CORES
 from bench.load import Load, values
+from bench.matured import mature
 from bench.oracle import award_line, is_award
 from bench.outputs import differences, read_outputs
 from bench.replaying import Deployment, Ended, Sent, plain_environment, publish, sent_for
@@ -26,7 +27,7 @@ from broker.catalogs import read_program
 from cli.catalog_files import CatalogFile
 from cli.stack import LocalStack
 from cli.stack.kafka import BENCH
-from cli.stack.pipeline import running
+from cli.stack.pipeline import await_ready, prepare, settings_on, start_processes
 from cli.visibility import wait_until_visible
 
 JOB = "sweep"
@@ -71,27 +72,34 @@ def measure(load: Load, lines: list[str], say: Say) -> dict[str, Any]:
     """Shapes: lines, the oracle's. Raises: LaurelError."""
     os.sched_setaffinity(0, CORES)
     stack = LocalStack(ephemeral=True, kafka_flags=BENCH, environ=plain_environment())
-    with running(stack, [CatalogFile(catalog(1), CATALOG.name)]) as pipeline:
-        deployment = Deployment(stack, pipeline.settings)
-        _fill(deployment, load, say)
+    with stack:
+        deployment = Deployment(stack, settings_on(stack))
+        prepared_s = _prepare(deployment, load, say)
         sweeps = [_sweep(deployment, number, say) for number in BRINGS]
         say("comparing with the oracle")
         faults = _faults(deployment, lines)
     return {
         "users": load.users,
         "events": load.events,
+        "prepared_s": round(prepared_s, 1),
         "sweeps": [told(each) for each in sweeps],
         "faults": faults,
         "correct": not faults,
     }
 
 
-def _fill(deployment: Deployment, load: Load, say: Say) -> None:
-    settings = deployment.settings
+def _prepare(deployment: Deployment, load: Load, say: Say) -> float:
+    """Everything as it is when somebody has a new achievement in mind. Returns the seconds it took."""
+    began, settings = time.monotonic(), deployment.settings
+    prepare(settings, [CatalogFile(catalog(1), CATALOG.name)])
     say(f"publishing {load.events:,} events of {load.users:,} users")
     ends = asyncio.run(publish(settings.kafka, settings.partitions, values(load)))
-    say("waiting until their states can be seen")
+    say("folding them")
+    mature(deployment)
+    say("waiting until a worker has restored their states, and they can be seen")
+    await_ready(start_processes(deployment.stack, settings), settings.partitions)
     asyncio.run(wait_until_visible(settings, ends, lambda **_: None))
+    return time.monotonic() - began
 
 
 def _sweep(deployment: Deployment, number: int, say: Say) -> Swept:

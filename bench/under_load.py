@@ -148,6 +148,7 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
         "events": told.events,
         "replay_s": round(job.seconds, 1),
         "job_cores": round(job.spent["job"].cpu_s / job.seconds, 2),
+        "job_mb": job.spent["job"].peak_mb,
         "publisher_late_ms": round(told.late_ms),
         "rate_kept": told.late_ms <= LATE_MS_MAX,
         "faults": faults,
@@ -224,7 +225,7 @@ async def _note_lags(settings: Settings, watched: Watched) -> None:
     program = await read_program(settings.kafka, settings.names)
     async with live_traffic(settings.kafka, settings.names, program.sources) as traffic:
         while True:
-            watched.lags.append((time.time(), await traffic.lag()))
+            watched.lags.append((time.time(), await traffic.behind()))
             await asyncio.sleep(LOOK_S)
 
 
