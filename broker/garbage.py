@@ -10,8 +10,8 @@ THRESHOLDS = (200_000, 50, 1_000)
 def collect_rarely() -> None:
     """Batches and restored states are many objects and no cycles: looking through them is half of decoding them.
 
-    What is there already stays out of sight for good. Within a running loop, to which Ctrl-C is a cancel: finalizers
-    run here, and would swallow a KeyboardInterrupt.
+    What is there already stays out of sight for good. Within a running loop, to which Ctrl-C is a cancel:
+    finalizers run here, and would swallow a KeyboardInterrupt.
     """
     gc.collect()
     gc.freeze()

@@ -50,15 +50,17 @@ class Views:
         self._views: dict[int, View] = {}
 
     async def resume(self, partitions: Sequence[int], kept: Mapping[int, View]) -> None:
-        """Stand where the positions do.
+        """Stand where the positions do, and see what is read from there on as the newest control record says.
 
-        Where nothing is kept, compaction may have left no control record before the states, so that the newest one
-        has to do: it hides what still fills, and of what was filled every user was written again since.
+        Compaction may have left none of those between: states behind a replay's end would be seen as if it still
+        filled, and nobody writes them again. States from before it are seen too early so, until its own follow.
         """
-        self._views = {partition: kept[partition] for partition in partitions if partition in kept}
-        if new := set(partitions) - kept.keys():
-            found = await self._read_controls()
-            self._views |= {partition: view_of(found[partition]) for partition in new & found.keys()}
+        found = await self._read_controls()
+        self._views = {
+            partition: view_of(found[partition]) if partition in found else kept[partition]
+            for partition in partitions
+            if partition in found or partition in kept
+        }
 
     def follow(self, batch: Batch) -> list[Stage]:
         """How the records of a batch are seen, one stage after the other."""
