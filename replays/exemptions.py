@@ -14,20 +14,22 @@ import msgspec
 
 from schemas.program import XP, AchievementSpec, AtLeast, CatalogProgram, CatalogRecord, Condition, MetricSpec
 from schemas.program import Any as AnyOf
-from schemas.replays import Named
+from schemas.replays import Dates, Named
 from schemas.topics import Names
 
 REPLAYED = "a replay gave it while events came, and one of these may stand for an earlier one"
+APPROXIMATE = "a replay with --dates approximate gave it"
 SEVERAL_TOPICS = "its events come from several topics, which have no order among each other"
 
 
 class Replayed(NamedTuple):
-    """A replay that is done: what it filled and what it gave."""
+    """A replay that is done: what it filled and what it gave, with which dates."""
 
     catalog: str
     version: int
     metrics: Collection[str]
     achievements: Collection[str]
+    dates: Dates = "exact"
 
 
 class Past(NamedTuple):
@@ -76,6 +78,12 @@ class Exemption:
         self._first = self._versions[0].version
         self._topics = _Topics(program, names)
         self._before = {record.version: _earlier_topics(past.records, record, names) for record in self._versions}
+        self._approximate = {
+            reference
+            for each in past.replays
+            if (each.catalog, each.dates) == (program.catalog, "approximate")
+            for reference in each.achievements
+        }
         self.metrics: dict[str, str] = {}
         self.achievements: dict[str, str] = {}
 
@@ -92,10 +100,16 @@ class Exemption:
     def _undated(self, since: Mapping[str, int]) -> Iterator[tuple[str, str]]:
         for entry in self._program.achievements:
             if entry.reference not in self.achievements:
-                several = len(self._topics.of_entry(entry)) > 1
-                why = SEVERAL_TOPICS if several else REPLAYED if self._is_loosely_dated(entry, since) else None
+                why = self._why_undated(entry, since)
                 if why:
                     yield entry.reference, why
+
+    def _why_undated(self, entry: AchievementSpec, since: Mapping[str, int]) -> str | None:
+        if len(self._topics.of_entry(entry)) > 1:
+            return SEVERAL_TOPICS
+        if any(each.reference in self._approximate for each in self._topics.entries_of(entry)):
+            return APPROXIMATE
+        return REPLAYED if self._is_loosely_dated(entry, since) else None
 
     def _is_loosely_dated(self, entry: AchievementSpec, since: Mapping[str, int]) -> bool:
         """Between the decision of a replay and its facts live does not know what was crossed before."""

@@ -9,7 +9,9 @@ from broker.catalogs import read_records, standing
 from broker.controls import read_controls
 from broker.topics import missing, partition_counts, places_of
 from processor.evaluator.compile import compile_catalog
+from processor.replay.approximation import why_not
 from processor.replay.changes import Changes, changes, unfinished_in
+from processor.replay.excerpt import Aim
 from replays.history import Begin, lost_beginnings
 from schemas.catalog import read_catalog
 from schemas.errors import Precondition
@@ -141,3 +143,11 @@ def refuse_unread(intent: Intent) -> None:
             f"{named(intent)} does not read {', '.join(unread)} any more, and a full reprocessing comes to where "
             "the present version stands in every topic: go on declaring one of its events"
         )
+
+
+def why_exact(intent: Intent, revoked: Collection[Named] = ()) -> str | None:
+    """Why the past has to be read; None where the states tell all of it but the dates."""
+    found = intent.changes
+    if found.kind == "full":
+        return "everything is folded anew"
+    return why_not(intent.new, Aim(found.filling, [*found.muted, *found.wanted], revoked))

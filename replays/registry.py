@@ -21,7 +21,7 @@ from projections.database import connect_async
 from projections.settings import DatabaseSettings
 from projections.statements import statements
 from schemas.errors import Precondition
-from schemas.replays import Named, Notify, Policy
+from schemas.replays import Dates, Named, Notify, Policy
 from schemas.topics import Names
 
 SQL = statements("registry.sql", "replays")
@@ -29,7 +29,6 @@ WHO = "LAUREL_WHO"
 
 Ending = Literal["done", "cancelled", "failed"]
 Kind = Literal["sweep", "fold_and_merge", "full", "late"]
-Dates = Literal["exact", "approximate"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +178,8 @@ class Registry:
                 await self.refuse_beside(wanted.id, wanted.kind)
                 await self._take(wanted)
                 await self.retire(wanted, wanted.retired)
-                await self._note("start", await self.get(wanted.id), {"notify": wanted.notify, **wanted.plan})
+                told = {"notify": wanted.notify, "dates": wanted.dates, **wanted.plan}
+                await self._note("start", await self.get(wanted.id), told)
         return await self.get(wanted.id)
 
     async def refuse_beside(self, id: str, kind: Kind) -> None:

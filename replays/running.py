@@ -125,6 +125,7 @@ def task_of(replay: Replay, records: Sequence[CatalogRecord], names: Names) -> T
         wanted=plan["wanted"],
         revoked=[*plan["removed"], *plan["harder"]] if replay.policy == "revoke" else [],
         notify=replay.notify,
+        dates=replay.dates,
     )
 
 

@@ -11,9 +11,9 @@ import msgspec
 
 from broker.catalogs import submit_record
 from processor.evaluator.compile import compile_catalog
-from replays.intent import Intent, intend, refuse
+from replays.intent import Intent, intend, refuse, why_exact
 from replays.planning import refuse_outdated
-from replays.registry import Dates, Registration, Registry, Replay, registry_of
+from replays.registry import Registration, Registry, Replay, registry_of
 from replays.settings import ReplaySettings
 from replays.shadow import refuse_leftovers, shadow_namespace
 from replays.space import refuse_no_space, space_for
@@ -21,7 +21,7 @@ from schemas.catalog import read_catalog
 from schemas.catalog.meaning import catalog_hash
 from schemas.errors import LaurelError, Precondition
 from schemas.program import CatalogProgram
-from schemas.replays import Named, Notify, Policy
+from schemas.replays import Dates, Named, Notify, Policy
 from schemas.topics import Names
 
 ENDED = ("done", "cancelled")
@@ -67,7 +67,7 @@ async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wi
     if wish.wanted is None:
         await refuse_repeated(registry, intent.catalog)
     refuse(intent, wish.accept_truncated, wish.policy)
-    refuse_approximate(wish)
+    refuse_approximate(intent, wish)
     if wish.plan is not None:
         refuse_outdated(wish.plan, intent)
     registration = registration_of(id, intent, wish, settings.names)
@@ -98,10 +98,12 @@ async def refuse_repeated(registry: Registry, catalog: CatalogProgram) -> None:
             )
 
 
-def refuse_approximate(wish: Wish) -> None:
-    """Raises: Precondition."""
-    if wish.dates == "approximate":
-        raise Precondition("dates are exact in this version of Laurel: leave --dates approximate out")
+def refuse_approximate(intent: Intent, wish: Wish) -> None:
+    """Raises: Precondition when dates are to be approximate, and the states do not tell who has earned what."""
+    revoked = intent.changes.harder if wish.policy == "revoke" else ()
+    why = why_exact(intent, revoked) if wish.dates == "approximate" else None
+    if why is not None:
+        raise Precondition(f"dates cannot be approximate, for {why}: leave --dates approximate out")
 
 
 def usual_id(wish: Wish) -> str:

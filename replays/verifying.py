@@ -330,8 +330,8 @@ def replayed(connection: Connection) -> list[Replayed]:
     """The replays that are done."""
     rows = connection.execute(SQL["replayed"]).fetchall()
     return [
-        Replayed(catalog, version, _of(catalog, filling), {*_of(catalog, muted), *(named or ())})
-        for catalog, version, filling, muted, named in rows
+        Replayed(catalog, version, _of(catalog, filling), {*_of(catalog, muted), *(named or ())}, dates)
+        for catalog, version, filling, muted, named, dates in rows
     ]
 
 

@@ -13,4 +13,4 @@ where revoked_at is null and user_id = any(%(users)s);
 select user_id, metrics from user_progress where user_id = any(%(users)s);
 
 -- name: replayed
-select catalog, version, filling, muted, plan -> 'achievements' from replay where status = 'done';
+select catalog, version, filling, muted, plan -> 'achievements', dates from replay where status = 'done';

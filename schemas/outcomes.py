@@ -43,10 +43,12 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
 class Unlocked(msgspec.Struct, frozen=True, kw_only=True):
     """Everything needed to write a message about an award without asking anyone.
 
-    Units: earned_at is when it was really crossed; when the engine said so is the record's append time.
+    Units: earned_at is when it was really crossed, or some time after that where dates say approximate; when the
+    engine said so is the record's append time.
     Shapes: progress_at_unlock is the metric's value, null for compound conditions; n counts how often this
     award was revoked before; points of an award that is not announced count all the same; xp is what the award
-    adds to the catalog's XP; context and metadata are fields of the crossing event.
+    adds to the catalog's XP; context and metadata are fields of the crossing event. With approximate dates there is
+    none, and evidence is the order of the replay.
     """
 
     catalog: str
@@ -77,6 +79,7 @@ class Unlocked(msgspec.Struct, frozen=True, kw_only=True):
     origin: Literal["live", "replay"]
     replay_id: str | None
     announce: bool
+    dates: Literal["approximate"] | msgspec.UnsetType = msgspec.UNSET
 
 
 class MetricReason(msgspec.Struct, frozen=True, kw_only=True, tag="metric", tag_field="kind"):
@@ -158,6 +161,7 @@ class LevelReached(msgspec.Struct, frozen=True, kw_only=True):
     origin: Literal["live", "replay"]
     replay_id: str | None
     announce: bool
+    dates: Literal["approximate"] | msgspec.UnsetType = msgspec.UNSET
 
 
 class ChallengeCompleted(msgspec.Struct, frozen=True, kw_only=True):
@@ -311,9 +315,7 @@ def outcome_id(
     challenge, scope is the day; of an answer, catalog is the command's source, key its type and scope its id; of a
     replay, key is its id and scope the partition, catalog and user are empty.
     """
-    digest = id_start(catalog, key, tier, kind)
-    digest.update(_encode([user, scope, n])[1:])
-    return uuid_of(digest.digest()).decode()
+    return finished_id(id_start(catalog, key, tier, kind), user, scope, n)
 
 
 def replay_completed(
@@ -329,6 +331,13 @@ def id_start(catalog: str, key: str, tier: str | None = None, kind: str = UNLOCK
     """The hash as far as it is the same for every user: they finish it with `<user>,<scope>,<n>]` in JSON."""
     start = _encode([kind, catalog, key, tier])[:-1]
     return hashlib.sha1(ID_PREFIX + start + b",", usedforsecurity=False)
+
+
+def finished_id(start: hashlib._Hash, user: str, scope: str, n: int) -> str:
+    """The id of an outcome, by `id_start` and what follows it."""
+    digest = start.copy()
+    digest.update(_encode([user, scope, n])[1:])
+    return uuid_of(digest.digest()).decode()
 
 
 def uuid_of(digest: bytes) -> bytes:

@@ -6,7 +6,8 @@ the checkpoint, in the control record, and the job reads it there.
 
     publish                                 run these versions from here on
     prepare -> base … -> end -> activate -> facts … -> done
-               late …        `-> cancel, at any time before activate
+               late …        |                   `-> values …
+                             `-> cancel, at any time before activate
 
 From prepare on the new achievements are muted (they award nothing) and the new metrics fill (they count, and show
 and cross nothing). A base is what a user's new metrics came to before the cut; the owner merges it in. With
@@ -31,6 +32,8 @@ Notify = Literal["none", "digest", "all"]
 Policy = Literal["keep", "revoke", "legacy"]
 """What becomes of awards that the new rules do not give: they stay (with legacy they are marked), or go."""
 Phase = Literal["filling", "ready", "active", "held", "settled", "released", "done", "cancelled"]
+Dates = Literal["exact", "approximate"]
+"""When something was earned, by a replay: approximate is when the metric last moved, for which no past is read."""
 Named = tuple[str, str]
 """Of a catalog: (catalog, key of a metric) or (catalog, reference of an achievement)."""
 
@@ -143,6 +146,16 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True, tag="facts"):
     last: bool = False
 
 
+class Values(msgspec.Struct, frozen=True, kw_only=True, tag="values"):
+    """In place of a user's facts, where dates are approximate: what the user's state says of the past.
+
+    Shapes: of an award that asks for nothing but others a ByEvent, at its true time.
+    """
+
+    replay: str
+    crossings: list[Threshold | ByEvent]
+
+
 class LostScope(msgspec.Struct, frozen=True, kw_only=True):
     """An award of one scope, as it was told. Units: earned_at, microseconds since 1970."""
 
@@ -240,6 +253,7 @@ ReplayOrder = (
     | Activate
     | Cancel
     | Facts
+    | Values
     | Revoke
     | Late
     | Done

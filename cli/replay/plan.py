@@ -23,7 +23,7 @@ from cli.settings import Settings
 from cli.verify import UsersOption, users_in
 from processor.evaluator.compile import compile_catalog
 from replays.belated import Wish
-from replays.intent import Intent, intend
+from replays.intent import Intent, intend, why_exact
 from replays.planning import Plan, planned
 from schemas.catalog import read_catalog
 from schemas.program import Ledger
@@ -70,10 +70,17 @@ def tell_version(catalog: str, users: Path | None, as_json: bool) -> None:
     intent, before = run(_intended(settings, file))
     told = counted(settings, intent, set(users_in(users)) if users else None)
     if as_json:
-        print_json(as_told(told))
+        print_json({**as_told(told), "why_exact": why_exact(intent)})
         return
     print("\n".join(lines(before, compiled_alone(file), changes(before, compiled_alone(file))) if before else []))
-    print("\n".join(plan_told(told)))
+    print("\n".join([*plan_told(told), *dates_told(told, why_exact(intent))]))
+
+
+def dates_told(plan: Plan, why_exact: str | None) -> list[str]:
+    """Where there is a choice."""
+    if plan.kind != "sweep" or why_exact is not None:
+        return []
+    return ["--dates approximate would read no past: by the states alone, of when each metric last moved"]
 
 
 def counted(settings: Settings, intent: Intent, users: set[str] | None) -> Plan:

@@ -30,13 +30,13 @@ from cli.replay.status import follow
 from cli.settings import Settings
 from projections.telemetry import configure_logs
 from replays.belated import start as start_late
-from replays.registry import Dates, Replay, registry_of
+from replays.registry import Replay, registry_of
 from replays.running import SERVER_ERRORS, run_to_end
 from replays.settings import ReplaySettings
 from replays.starting import Wish
 from replays.starting import start as start_replay
 from schemas.errors import LaurelError
-from schemas.replays import Notify, Policy
+from schemas.replays import Dates, Notify, Policy
 
 
 def start(
@@ -55,7 +55,7 @@ def start(
         Policy, typer.Option(help="For awards that a changed or removed rule gave before: keep, revoke, mark.")
     ] = "keep",
     dates: Annotated[
-        Dates, typer.Option(help="approximate does not look for the day of new awards over known metrics.")
+        Dates, typer.Option(help="approximate reads no past: what is earned is of when its metric last moved.")
     ] = "exact",
     accept_truncated: Annotated[
         bool, typer.Option("--accept-truncated", help="Although the log has lost its beginning.")

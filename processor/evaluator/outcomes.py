@@ -38,6 +38,7 @@ class Occasion(NamedTuple):
     origin: Literal["live", "replay"]
     replay_id: str | None
     announce: bool
+    dates: Literal["approximate"] | msgspec.UnsetType = msgspec.UNSET
 
 
 LIVE = Occasion("live", None, True)

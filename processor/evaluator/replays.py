@@ -51,6 +51,7 @@ from schemas.replays import (
     ReplayOrder,
     Revoke,
     Settle,
+    Values,
     decode_order,
     judged_by,
 )
@@ -89,7 +90,7 @@ class Given(NamedTuple):
 
 
 class Told(msgspec.Struct):
-    """What stands behind an award that a replay takes back, in place of an event."""
+    """What stands behind what a replay gives or takes without an event."""
 
     id: str
     source: str
@@ -498,6 +499,20 @@ class Replays:
             settlement.settle_past(fact.crossings)
             self._tell(user, settlement)
 
+    def _values(self, given: Given) -> Fate:
+        """As by facts, for whoever has none. What live has crossed meanwhile comes first: it has a date."""
+        note = self._note(given, "active", "done")
+        if note is None:
+            return "skipped"
+        order: Values = given.order
+        self._settle_deferred(given.user, order.replay)
+        occasion = Occasion("replay", order.replay, note.notify == "all", "approximate")
+        cause = self._order_cause(order, given.record, given.user)
+        settlement = FactSettlement(self._program.fact_books(occasion), self._states.user(given.user), cause)
+        settlement.settle_past(order.crossings)
+        self._tell(given.user, settlement)
+        return "applied"
+
     def _settle_deferred(self, user: bytes, replay: str) -> None:
         """What live events crossed since activate, as they would have settled it."""
         for deferral in self._program.deferrals:
@@ -564,7 +579,7 @@ class Replays:
             return None
         return board.former_entry(spec)
 
-    def _order_cause(self, order: Revoke | Promote, record: Record, user: bytes) -> Cause:
+    def _order_cause(self, order: Values | Revoke | Promote, record: Record, user: bytes) -> Cause:
         at = append_moment(record.timestamp)
         event = Told(order.replay, self.topic, user.decode(), at)
         return Cause(self.topic, self._number, record.offset, record.timestamp, event, None, at, record)
@@ -602,6 +617,7 @@ OBEYED: dict[type, Callable[[Replays, Given], Fate]] = {
     Activate: Replays._activate,
     Cancel: Replays._cancel,
     Facts: Replays._facts,
+    Values: Replays._values,
     Revoke: Replays._revoke,
     Late: Replays._late,
     Done: Replays._done,

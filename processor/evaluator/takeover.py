@@ -342,7 +342,8 @@ class Takeover:
             self.unlocked += isinstance(outcome, Outcome)
 
     def _said_here(self, outcome: Any, n: int) -> AnyOutcome:
-        data = replace(outcome.data, **self._occasion._asdict())
+        origin, replay_id, announce, _ = self._occasion
+        data = replace(outcome.data, origin=origin, replay_id=replay_id, announce=announce)
         if not isinstance(outcome, Outcome) or n <= data.n:
             told: AnyOutcome = replace(outcome, data=data)
             return told

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
 from itertools import islice
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from processor.replay.approximation import Approximation
 from processor.replay.excerpt import Aim
 from processor.replay.interleaving import interleaved
 from processor.replay.past import Past
@@ -29,6 +30,7 @@ from schemas.replays import (
     Activate,
     Base,
     Cancel,
+    Dates,
     Done,
     End,
     Fact,
@@ -70,6 +72,7 @@ class Task(NamedTuple):
     wanted: Sequence[Named] = ()
     revoked: Sequence[Named] = ()
     notify: Notify = "digest"
+    dates: Dates = "exact"
 
     @property
     def awards(self) -> list[Named]:
@@ -181,7 +184,8 @@ class Job:
         ready = [partition for partition, note in notes.items() if note.phase == "ready"]
         await self._tell([Activate(replay=self._task.replay)], ready)
         notes = await self._until({"active", "done"})
-        await self._in_each(self._send_facts, notes, "active")
+        send = self._send_facts if self._task.dates == "exact" else self._send_values
+        await self._in_each(send, notes, "active")
         await self._until({"done"})
         await self._ports.registry.end("done")
 
@@ -196,6 +200,16 @@ class Job:
         await self._revoke(aside.past, partition)
         await self._send(partition, [Addressed(None, Done(replay=task.replay))])
         del self._folds[partition]
+
+    async def _send_values(self, partition: int, note: ReplayNote) -> None:
+        """Where dates are approximate: by the states alone."""
+        task = self._task
+        approximation = Approximation(task.replay, task.program, self._aim)
+        async with aclosing(self._newest(partition)) as states:
+            async for rows in states:
+                await self._send(partition, approximation.of_all(rows))
+        await self._revoke(Past(task.program, self._aim, partition, task.partitions), partition)
+        await self._send(partition, [Addressed(None, Done(replay=task.replay))])
 
     def _facts(
         self, found: Iterable[Told], lists_left: Counter[bytes], judged: Mapping[bytes, Iterable[Named]]
@@ -271,17 +285,24 @@ class Job:
         if winners is None:
             return None
         found: set[bytes] = set()
-        newest: dict[bytes, bytes | None] = {}  # before compaction a user is there many times
+        async with aclosing(self._newest(partition)) as states:
+            async for rows in states:
+                found |= winners.among(rows)
+        return found
+
+    async def _newest(self, partition: int) -> AsyncGenerator[Mapping[bytes, bytes | None]]:
+        """The states in large pieces. Before compaction a user is there many times: of each piece the last one."""
+        newest: dict[bytes, bytes | None] = {}
         size = 0
         async with aclosing(self._ports.history.states(partition)) as states:
             async for rows in states:
                 newest.update(rows)
                 size += sum(len(row) for _, row in rows if row is not None)
                 if size > NEWEST_BYTES_MAX:
-                    found |= winners.among(newest)
+                    yield newest
                     newest, size = {}, 0
                 await self._watch.go_on()
-        return found | winners.among(newest)
+        yield newest
 
     async def _fold(self, aside: Aside, cut: Mapping[str, int], phase: Phase) -> None:
         """On from where it stands, up to the cut."""

@@ -19,7 +19,7 @@ from broker.topics import places_of
 from replays.shadow import shadow_namespace
 from schemas.topics import Names
 from tests.commands import Laurel, Said
-from tests.integration.replays import PARTITIONS, Deployment, catalog
+from tests.integration.replays import EXPLORER, PARTITIONS, Deployment, catalog
 
 pytestmark = pytest.mark.server
 
@@ -107,10 +107,18 @@ def test_no_other_replay_is_started_beside_a_full_one(deployment: Deployment, ru
     assert (dropped.code, "its shadow needed" in dropped.err) == (4, True), dropped.err
 
 
-def test_approximate_dates_are_refused(deployment: Deployment, refused) -> None:
+def test_approximate_dates_are_refused_where_the_past_has_to_be_read_and_written_down_where_not(
+    deployment: Deployment, run: Laurel, refused
+) -> None:
     said = refused(catalog(2, deployment.topic), "--dates", "approximate")
+    assert (said.code, "nobody has counted toy/partners, toy/days yet" in said.err) == (4, True), said.err
 
-    assert (said.code, "dates are exact" in said.err) == (4, True)
+    file = Path(deployment.file(1)).with_name("more.yaml")
+    file.write_text(catalog(1, deployment.topic).replace("version: 1", "version: 2") + EXPLORER, encoding="utf-8")
+    assert "--dates approximate would read no past" in run("replay", "plan", "--catalog", f"{file}").out
+    started = run("replay", "start", "--catalog", f"{file}", "--dates", "approximate", "--json").json
+    assert (started["kind"], started["dates"]) == ("sweep", "approximate")
+    assert deployment.rows("select details ->> 'dates' from replay_audit") == [("approximate",)]
 
 
 def test_a_truncated_log_needs_the_word_and_is_told_with_its_date(

@@ -9,7 +9,10 @@ from random import Random
 from typing import Any
 
 import pytest
+from msgspec import UNSET
 
+from processor.replay.approximation import why_not
+from processor.replay.excerpt import Aim
 from processor.replay.job import LAG_MAX, Task, run
 from processor.replay.ports import Addressed
 from schemas.errors import LaurelError
@@ -275,3 +278,93 @@ def test_more_processes_send_the_same(at_once: int) -> None:
     assert stage.play(*others) == "done"
     assert stage.unlocked() == [("ann", "texts", NOON + timedelta(hours=1), "replay")]
     assert stage.partition.complaints == []
+
+
+# --- dates that are approximate ---
+
+PAIR = "  - {key: pair, name: A, description: A, when: {all: [alphas >= 5, days >= 3]}}\n"
+SET = "  - {key: set, name: A, description: A, all_of: {category: numbers}}\n"
+DAYS = FIRST.replace("metrics:\n", "metrics:\n  days: {streak: alpha, every: day}\n")
+
+
+def approximately(more: str, log: list[Said], first: str = DAYS) -> Stage:
+    new = first.replace("version: 1", "version: 2") + more
+    stage = Stage(new, log, first=first, dates="approximate")
+    assert stage.found.kind == "sweep"
+    assert why_not(stage.task.program, Aim((), stage.task.awards)) is None
+    return stage
+
+
+def test_approximate_dates_are_those_of_the_metrics_last_move_and_no_past_is_read() -> None:
+    """By hand: ann has five at the fifth of seven hours, bob never."""
+    stage = approximately(FIVE, [*alphas(7), *alphas(4, "bob")])
+
+    assert stage.play() == "done"
+
+    assert stage.unlocked() == [("ann", "five", NOON + timedelta(hours=6), "replay")]
+    (told,) = [each.data for each in stage.partition.outcomes if isinstance(each, Outcome)]
+    assert (told.dates, told.progress_at_unlock, told.evidence.event_id) == ("approximate", 7, "r")
+    assert stage.world.reports == [], "a dating pass would have read, and reported"
+    assert [type(order).__name__ for user, order in stage.world.sent if user is not None] == ["Values"]
+
+
+def test_what_is_crossed_behind_an_approximate_replay_has_its_date_and_counts_what_was_crossed_before() -> None:
+    """By hand: ann has five before, and her third day in a row afterwards; bob gets his fifth live."""
+    stage = approximately(FIVE + PAIR, [*alphas(7), *alphas(4, "bob")])
+    stage.play()
+
+    for said in [*alphas(1, first=24), *alphas(1, first=48), *alphas(1, "bob", first=5)]:
+        stage.partition.say(said)
+
+    assert [each[:2] for each in stage.unlocked()] == [("ann", "five"), ("ann", "pair"), ("bob", "five")]
+    dated = [each.data for each in stage.partition.outcomes if isinstance(each, Outcome)][1:]
+    assert [(each.dates, each.origin) for each in dated] == [(UNSET, "live")] * 2
+    assert dated[1].earned_at == NOON + timedelta(hours=5)
+
+
+def test_a_set_of_awards_that_are_held_has_its_true_date_and_a_streak_the_start_of_its_last_day() -> None:
+    numbers = DAYS.replace("key: ten, name: A,", "key: ten, name: A, category: numbers,")
+    three = "  - {key: three, name: A, description: A, when: days >= 2}\n"
+    stage = approximately(SET + three, [*alphas(12), *alphas(1, first=24), *alphas(1, first=72)], numbers)
+    stage.play()
+
+    assert stage.unlocked()[1:] == [
+        ("ann", "set", NOON + timedelta(hours=9), "replay"),
+        ("ann", "three", datetime(2026, 5, 4, tzinfo=UTC), "replay"),
+    ]
+
+
+def test_two_jobs_with_approximate_dates_give_everything_once() -> None:
+    stage = approximately(FIVE + PAIR, [*alphas(7), *alphas(6, "bob")])
+
+    async def another() -> object:
+        return await run(stage.task, stage.world.ports())
+
+    assert stage.play(another) == "done"
+    assert sorted(each[:2] for each in stage.unlocked()) == [("ann", "five"), ("bob", "five")]
+
+
+@pytest.mark.parametrize(
+    ("metric", "more", "why"),
+    [
+        ("texts: {distinct: alpha, by: data.text}", "when: texts >= 2", "nobody has counted songs/texts yet"),
+        ("alphas: {count: alpha, minus: beta}", "when: alphas >= 2", "becomes less"),
+        ("", "on: alpha", "is in no state"),
+        ("", "when: {any: [alphas >= 2, days >= 2]}", "is in no state"),
+    ],
+)
+def test_dates_are_exact_where_the_states_do_not_tell_who_has_earned_it(metric: str, more: str, why: str) -> None:
+    first = DAYS.replace("metrics:", "  beta: {topic: t.one}\nmetrics:")
+    is_new = metric.startswith("texts")
+    before = first if is_new else first.replace("alphas: {count: alpha}", metric or "alphas: {count: alpha}")
+    new = before.replace("alphas: {", f"{metric}\n  alphas: {{", 1) if is_new else before
+    stage = Stage(
+        new.replace("version: 1", "version: 2") + f"  - {{key: new, name: A, description: A, {more}}}\n",
+        [],
+        first=before,
+    )
+
+    said = why_not(stage.task.program, Aim(stage.found.filling, stage.task.awards))
+
+    assert said is not None
+    assert why in said

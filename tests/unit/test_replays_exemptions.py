@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from replays.exemptions import Exempt, Past, Replayed, exempt
+from replays.exemptions import APPROXIMATE, Exempt, Past, Replayed, exempt
 from schemas.topics import Names
 from tests.unit.owned_partition import records_of
 
@@ -70,6 +70,16 @@ def test_what_a_replay_has_filled_and_given_is_compared():
     assert "artists" not in told.metrics
     assert "famous" not in told.achievements
     assert told.since["famous"] == 2
+
+
+def test_what_a_replay_gave_with_approximate_dates_is_compared_without_them_and_so_is_what_requires_it():
+    more = (THREE[0], "  - {key: more, name: More, when: releases >= 1, requires: [three]}\n" + THREE[1])
+    versions = records_of(FIRST, version(2, THREE), version(3, more))
+    first, second = Replayed("songs", 2, (), {"three"}, "approximate"), Replayed("songs", 3, (), {"more"})
+
+    told = exempt_in(Past(versions, [first, second]))
+
+    assert {key for key, why in told.undated.items() if why == APPROXIMATE} == {"three", "more"}
 
 
 def test_a_replay_of_an_earlier_meaning_fills_nothing_of_the_present_one():

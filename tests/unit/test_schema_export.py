@@ -196,7 +196,7 @@ def unlocked_data() -> dict[str, Any]:
     unlocked = dict.fromkeys(Unlocked.__struct_fields__, "")
     unlocked |= {"catalog_version": 1, "points": 10, "n": 0, "secret": False, "announce": True, "metadata": {}}
     unlocked |= {"tier": None, "progress_at_unlock": 3, "replay_id": None, "origin": "live"}
-    unlocked |= {"xp": 0, "context": {}, "is_public": True}
+    unlocked |= {"xp": 0, "context": {}, "is_public": True, "dates": "approximate"}
     unlocked |= {
         "earned_at": "2026-03-01T10:00:00Z",
         "evidence": msgspec.to_builtins(Evidence(topic="t", partition=0, offset=1, event_id="e")),
@@ -222,7 +222,7 @@ def test_an_outcome_is_of_its_schema():
     assert complaints("outcome.json", {**published, "data": {}})
 
 
-LATER = ("xp", "context", "is_public")
+LATER = ("xp", "context", "is_public", "dates")
 
 
 def test_an_unlock_from_before_a_field_was_there_is_still_read():
