@@ -53,6 +53,7 @@ LOOK_S = 1.0
 STILL_S_MAX = 180.0
 STOP_S_MAX = 120.0
 TIMES_ASKED = 2.0
+CARRIED_S = 1.0  # a worker that is further behind before the replay does not carry the rate
 WHEN = ("before", "during", "after")
 
 
@@ -142,8 +143,10 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
         say("comparing with the oracle")
         lines = expected_of_first(JOB, plan.load, told.events)
         faults = differences(lines, asyncio.run(_outputs(pipeline.settings)))
-    return report(waits(watched.seen, told.appended), watched.lags, moments) | {
+    found = report(waits(watched.seen, told.appended), watched.lags, moments)
+    return found | {
         "rate": plan.rate,
+        "carried": found["parts"]["before"]["lag_max"] <= plan.rate * CARRIED_S,
         "users": plan.users,
         "events": told.events,
         "replay_s": round(job.seconds, 1),

@@ -117,15 +117,17 @@ def test_nothing_is_said_of_a_time_in_which_nobody_unlocked_anything():
         report([Waited(12_000, 10.0)], [], MOMENTS)
 
 
-def test_a_rate_that_was_not_kept_is_said_in_the_table():
+def test_a_rate_that_was_not_kept_or_is_more_than_the_machine_carries_is_said_in_the_table():
     waited = [Waited(at_ms, 10.0) for at_ms in (12_000, 22_000, 32_000)]
     run = {"rate": 500, "users": 10, "events": 9, "replay_s": 3.0, "job_cores": 0.1, "job_mb": 80}
     run["publisher_late_ms"] = 90
-    measured = report(waited, [], MOMENTS) | run | {"rate_kept": False, "faults": [], "correct": True}
+    refused = {"rate_kept": False, "carried": False}
+    measured = report(waited, [], MOMENTS) | run | refused | {"faults": [], "correct": True}
 
     table = loaded_text(measured)
 
     assert "The rate was not kept, so this counts for nothing" in table
+    assert "this machine does not carry the rate" in table
     assert "| during | 1 | 10 | 10 | 0 |" in table
 
 
