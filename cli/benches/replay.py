@@ -22,7 +22,7 @@ LOADED_USERS = 50_000
 
 DOUBTS = {
     "rate_kept": " The rate was not kept, so this counts for nothing.",
-    "carried": " The worker was behind before the replay began: this machine does not carry the rate with all this.",
+    "carried": " The worker was behind before the replay: this machine does not carry the rate with all of it.",
 }
 
 Sweep = dict[str, Any]
