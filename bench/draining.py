@@ -91,23 +91,23 @@ def cpu_s_of(root: int) -> float:
 
 def peak_mb_of(root: int) -> int:
     """The sum of what each process of a family had in memory at most."""
-    peaks = [PEAK.search(Path(f"/proc/{pid}/status").read_text()) for pid in _family(root)]
+    peaks = [PEAK.search(_told(pid, "status")) for pid in _family(root)]
     return sum(int(peak.group(1)) for peak in peaks if peak) // 1024
 
 
 def _family(root: int) -> dict[str, list[str]]:
     """Pid -> fields behind the command's name, of a process and its descendants. Postgres's leave its session."""
-    read = {path.parent.name: _stat(path) for path in Path("/proc").glob("[0-9]*/stat")}
-    stats = {pid: stat for pid, stat in read.items() if stat}
+    told = {pid: _told(pid, "stat") for pid in os.listdir("/proc") if pid.isdecimal()}
+    stats = {pid: stat.rpartition(")")[2].split() for pid, stat in told.items() if stat}
     family = {str(root)} & stats.keys()
     while born := {pid for pid, stat in stats.items() if stat[PARENT] in family} - family:
         family |= born
     return {pid: stats[pid] for pid in family}
 
 
-def _stat(path: Path) -> list[str] | None:
-    """None if the process has gone."""
+def _told(pid: str, name: str) -> str:
+    """A file of a process in /proc; empty if the process has gone."""
     try:
-        return path.read_text().rpartition(")")[2].split()
+        return Path("/proc", pid, name).read_text()
     except (FileNotFoundError, ProcessLookupError):
-        return None
+        return ""
