@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from broker.failpoints import arm_from_environment
-from cli.replay.processes import be_nice, employ
+from cli.replay.processes import employ
 from cli.settings import Settings
 from projections.telemetry import configure_logs
 from replays.serving import serve
@@ -19,7 +19,6 @@ def command() -> None:
     """
     configure_logs()
     arm_from_environment()
-    be_nice()
     asyncio.run(serve(settings(), employ))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,8 @@ from broker.topics import places_of
 from schemas.topics import Names
 
 FLOW_S = 0.5  # what comes in so long is on its way through the checkpoints of processors that keep up
+FLOWS_FROM = 500.0  # records a second
+NICE = 10
 
 
 class LiveTraffic:
@@ -26,11 +29,14 @@ class LiveTraffic:
         return (await self._looked())[0]
 
     async def lag(self) -> int:
-        """The same without what is on its way at the present rate, as it is between two looks."""
+        """The same without what is on its way at the present rate, as it is between two looks. Where live events
+        flow, this process is nice from then on."""
         behind, ends = await self._looked()
         now, before = time.monotonic(), self._before
         self._before = now, ends
         per_s = 0.0 if before is None else (ends - before[1]) / max(now - before[0], 1e-3)
+        if per_s >= FLOWS_FROM:
+            os.setpriority(os.PRIO_PROCESS, 0, _niceness() + nicer_by())
         return max(0, behind - round(FLOW_S * per_s))
 
     async def _looked(self) -> tuple[int, int]:
@@ -38,6 +44,15 @@ class LiveTraffic:
         folded = await self._group.committed(self._places)
         ends = await self._group.ends(self._places)
         return sum(max(0, ends[place] - folded[place]) for place in self._places), sum(ends.values())
+
+
+def nicer_by() -> int:
+    """What this process lacks of being behind the live processors of its machine."""
+    return max(0, NICE - _niceness())
+
+
+def _niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, 0)
 
 
 @asynccontextmanager

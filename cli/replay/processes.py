@@ -12,14 +12,9 @@ from pathlib import Path
 from cli.stack.child import STOP_SECONDS, Child, Order
 from cli.stack.keeper import Keeper
 from cli.stack.pipeline import CHECKOUT, refuse_final_exit
+from replays.traffic import nicer_by
 
 NOT_THEIRS = ("LAUREL_FAILPOINT", "LAUREL_MEMBER_ID", "LAUREL_PROFILE")
-NICE = 10
-
-
-def be_nice() -> None:
-    """Live processors of the same machine come before this process, and those that it starts."""
-    os.setpriority(os.PRIO_PROCESS, 0, max(NICE, os.getpriority(os.PRIO_PROCESS, 0)))
 
 
 class KeptProcesses:
@@ -32,7 +27,7 @@ class KeptProcesses:
         if there is not None and there.alive:
             return
         ours = {key: value for key, value in os.environ.items() if key not in NOT_THEIRS}
-        argv = (sys.executable, "-P", "-m", "cli.main", command)
+        argv = ("nice", "-n", f"{nicer_by()}", sys.executable, "-P", "-m", "cli.main", command)
         env = ours | {"PYTHONPATH": str(CHECKOUT)} | dict(environment)
         self._keeper.start(Child(Order(name, argv, self._folder / f"{name}.log", env=env, restart=True)))
 

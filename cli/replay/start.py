@@ -24,7 +24,7 @@ from cli.output import JsonLines, print_json, stderr
 from cli.replay.ending import exit_code
 from cli.replay.late import FromOption, TopicOption, UntilOption, UsersOption, refuse_mixed, wish_for
 from cli.replay.options import JsonOption
-from cli.replay.processes import be_nice, employ
+from cli.replay.processes import employ
 from cli.replay.standing import Standing, page
 from cli.replay.status import follow
 from cli.settings import Settings
@@ -124,7 +124,6 @@ def tell(replay: Replay, as_json: bool) -> None:
 def carry_out(settings: ReplaySettings, id: str) -> Standing:
     """Run it here and show how far it is. Ctrl-C leaves it as it is, for somebody to go on with."""
     configure_logs()
-    be_nice()
     try:
         return run(_beside(settings, id))
     except KeyboardInterrupt:
