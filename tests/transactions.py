@@ -10,7 +10,7 @@ from broker.connections import consumer
 from broker.positions import end_positions, last_stable_offsets
 from broker.topics import places_of
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 
 
 async def decided(kafka: str, topics: Iterable[str]) -> None:

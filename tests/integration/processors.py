@@ -35,7 +35,7 @@ from schemas.topics import Names, partition_of
 from tests.transactions import decided
 
 PARTITIONS = 4
-WAIT_S = 60.0
+WAIT_S = 120.0
 POLL_S = 0.05
 SESSION_S = 6  # the least that a broker takes by default
 LEAD = 1_000  # records that wait for workers which are kept busy

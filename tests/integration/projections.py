@@ -62,7 +62,7 @@ from schemas.state import CONTROL_KEY, ZONE, Control, encode_control, encode_sta
 from tests.servers import Servers
 
 PARTITIONS = 2
-WAIT_S = 60.0
+WAIT_S = 120.0
 EARNED_AT = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 REVOKED_AT = datetime(2026, 3, 5, 5, 6, 7, tzinfo=UTC)
 EVIDENCE = Evidence(topic="trackflow.activity", partition=1, offset=42, event_id="event-1")

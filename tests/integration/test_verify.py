@@ -86,7 +86,7 @@ def test_what_is_parked_or_skipped_is_left_out_and_named(
         deployment.publish(100)
         assert deployment.differences(1) == []
         worker.process.send_signal(signal.SIGINT)
-        worker.process.wait(30)
+        worker.end()
         controls = asyncio.run(read_controls(deployment.settings.kafka, deployment.settings.names))
         start = controls[0].positions[deployment.topic]
         suspect = Suspect(topic=deployment.topic, start=start, end=start + 1, exits=3, error="E")

@@ -34,7 +34,7 @@ from simulation.process import Line, Process, Weather
 from tests.integration import projections as given
 
 APPENDED_MS = 1_700_000_000_000
-WAIT_S = 30.0
+WAIT_S = 60.0
 OTHERS = """
 select id::text from user_level_reached
 union all select id::text from user_challenge

@@ -20,7 +20,7 @@ from simulation.broker import Broker
 from simulation.log import MemoryLog
 from simulation.process import Line, Process, Weather
 
-GROUP, WAIT_S = "readers", 30.0
+GROUP, WAIT_S = "readers", 60.0
 
 
 class Side(NamedTuple):

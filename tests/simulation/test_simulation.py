@@ -26,7 +26,7 @@ from simulation.world import ORDERS, STEPS
 
 SEEDS, BLOCK = 3_000, 250
 BLOCKS = range(0, SEEDS, BLOCK)
-WAIT_S = 60.0
+WAIT_S = 120.0
 SOAK = [sys.executable, "-m", "cli.main", "soak", "--simulated"]
 
 ENDS = {

@@ -203,7 +203,7 @@ def test_the_last_word_is_one_line_and_the_exit_code() -> None:
         "from processor.kafka.exit import exit_now; exit_now('the line went dead')"
     )
 
-    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30)
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
 
     assert (ended.returncode, ended.stdout) == (70, "")
     (line,) = ended.stderr.splitlines()
