@@ -103,7 +103,7 @@ class Child:
             stderr=subprocess.STDOUT,
             env=self.order.env,
             cwd=self.order.folder,
-            start_new_session=True,
+            process_group=0,  # and no session: where the kernel groups by them, Kafka's threads would count as one
             pass_fds=() if pipe is None else (pipe,),
         )
 

@@ -115,7 +115,8 @@ def test_a_child_that_is_done_or_waits_for_somebody_is_left_alone(stack: LocalSt
 
 def test_a_child_hears_no_ctrl_c_of_ours_and_reads_no_terminal(stack: LocalStack) -> None:
     child = stack.run("processor", SLEEPER)
-    assert os.getsid(child.pid) == child.pid
+    assert os.getpgid(child.pid) == child.pid, "a terminal sends Ctrl-C to one group of processes, to ours"
+    assert os.getsid(child.pid) == os.getsid(0), "the kernel gives each session the same share of the processors"
     assert os.readlink(f"/proc/{child.pid}/fd/0") == os.devnull
 
 
