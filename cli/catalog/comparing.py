@@ -18,7 +18,7 @@ from schemas.program import Ledger
 DIFFERENT = 5
 
 Old = Annotated[str, typer.Argument(metavar="OLD", help="A path, or the name of a catalog that comes with Laurel.")]
-New = Annotated[str, typer.Argument(metavar="NEW")]
+New = Annotated[str, typer.Argument(metavar="NEW", help="What comes after it, likewise.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")]
 ExitCodeOption = Annotated[bool, typer.Option("--exit-code", help="End with 5 when something changes for users.")]
 
