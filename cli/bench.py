@@ -6,7 +6,7 @@ import typer
 
 from cli.benches import curves, language, latency, peers, processor, projection, replay, restore, scan
 
-app = typer.Typer(help="Measure speed, latency and memory, and hold what comes out against an oracle.", no_args_is_help=True)
+app = typer.Typer(help="Measure speed, latency and memory; outputs must be right.", no_args_is_help=True)
 
 app.command("run")(processor.run)
 app.command("quick")(processor.quick)
