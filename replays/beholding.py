@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
@@ -17,8 +17,9 @@ from schemas.replays import ReplayNote
 from schemas.state import Control
 from schemas.topics import Names
 
-LEVEL_BEHIND = 100
-LEVEL_S = 2.0
+LEVEL_S = 2.0  # of what comes live: so near it must come
+LEFT_S = 10.0  # who was level is so until it is so far behind, and more records than these
+LEFT_BEHIND = 100
 FOLDING = "folding"
 STANDING_STILL = ("held", "settled")
 
@@ -81,21 +82,34 @@ class Sight(NamedTuple):
         return note.phase == "settled" and note.cut.get(self.names.derived, end) >= end and at >= end
 
 
-def reports(replay: Replay, sight: Sight, before: Sight | None, seconds: float) -> Iterator[Report]:
-    """How far each partition is. Units: seconds, since the sight before."""
+def reports(
+    replay: Replay, sight: Sight, before: Sight | None, seconds: float, level: Collection[int]
+) -> Iterator[Report]:
+    """How far each partition is. Shapes: level, those that were it. Units: seconds, since the sight before."""
     for partition in range(replay.partitions):
         at, of = sum(sight.folded(partition).values()), sum(sight.shared(partition).values())
         rate = (at - sum(before.folded(partition).values())) / seconds if before and seconds else None
+        flow = (of - sum(before.shared(partition).values())) / seconds if before and seconds else 0.0
         note = sight.note(replay, partition)
         phase = note.phase if note is not None and note.phase != "released" else None
         behind = of - at + sight.underived(partition) + sight.unshown[partition]
-        level = LEVEL if is_level(behind, rate) and sight.runs(replay, partition) else FOLDING
-        yield Report(partition, phase or level, at, of, sight.shadow.get(partition, NOTHING).users, rate)
+        stands = is_level(behind, flow, partition in level) and sight.runs(replay, partition)
+        yield Report(
+            partition,
+            phase or (LEVEL if stands else FOLDING),
+            at,
+            of,
+            sight.shadow.get(partition, NOTHING).users,
+            rate,
+        )
 
 
-def is_level(behind: int, rate: float | None) -> bool:
-    """Units: rate, records a second."""
-    return behind <= max(LEVEL_BEHIND, LEVEL_S * (rate or 0.0))
+def is_level(behind: int, flow: float, was_level: bool) -> bool:
+    """Where nothing comes live, only what is whole, to the last row, is level: else a diff would tell of less.
+
+    Units: flow, records a second that come live.
+    """
+    return behind <= (max(LEFT_BEHIND, LEFT_S * flow) if was_level else LEVEL_S * flow)
 
 
 class Eyes:

@@ -21,7 +21,7 @@ from processor.replay.ports import Status
 from replays.beholding import STANDING_STILL, Eyes, Sight, eyes_on, reports
 from replays.owners import CLOSE_LOOK_S, Owners, owners_of
 from replays.processes import Employ, Processes, start_all, worker_names
-from replays.registry import Registry, Replay
+from replays.registry import LEVEL, Registry, Replay
 from replays.settings import ReplaySettings
 from replays.shadow import make, remove, shadow_names
 from replays.steps import CLOSE, DECIDE
@@ -75,12 +75,15 @@ class Look:
         self.replay = replay
         self._registry, self._eyes = registry, eyes
         self._before: tuple[float, Sight] | None = None
+        self._level: set[int] = set()
 
     async def take(self) -> Sight:
         self.replay = await self._registry.get(self.replay.id)
         sight, now = await self._eyes.look(self.replay.partitions), time.monotonic()
         then, before = self._before or (now, None)
-        for report in reports(self.replay, sight, before, now - then):
+        told = [*reports(self.replay, sight, before, now - then, self._level)]
+        self._level = {report.partition for report in told if report.phase == LEVEL}
+        for report in told:
             await self._registry.show(self.replay.id, report)
         if before is None or now - then > CHANGES_S:
             self._before = now, sight

@@ -20,12 +20,12 @@ LIVE, SHADOW = Names("live"), Names("live-12345678", follows="live")
 MIB = 1024**2
 
 
-def sight(*, shadow_at: int, derived_at: int = 4, live_derived_at: int = 7) -> Sight:
+def sight(*, shadow_at: int, derived_at: int = 4, live_derived_at: int = 7, unshown: int = 0) -> Sight:
     """Of one partition: the source is folded to 10 live, 4 records are derived in the shadow, 7 live."""
     here = {"plays": 10, LIVE.derived: live_derived_at, LIVE.replay_assignments: 3}
     there = {"plays": shadow_at, SHADOW.derived: derived_at, SHADOW.replay_assignments: 1}
     live, shadow = Control(positions=here, users=9), Control(positions=there, catalogs={"toy": 2}, users=5)
-    return Sight(LIVE, SHADOW, {0: live}, {0: shadow}, {0: 7}, {0: 4}, {0: 0})
+    return Sight(LIVE, SHADOW, {0: live}, {0: shadow}, {0: 7}, {0: 4}, {0: unshown})
 
 
 def settled(**cut: int) -> ReplayNote:
@@ -48,18 +48,29 @@ def test_a_partition_has_settled_when_all_that_was_derived_live_is_folded() -> N
 
 def test_a_report_tells_the_shadows_users_and_is_level_only_once_it_runs_what_is_to_be_promoted() -> None:
     """A way back begins with what ran before."""
-    (report,) = reports(PROMOTED, sight(shadow_at=10), None, 0)
-    (early,) = reports(replace(PROMOTED, version=3), sight(shadow_at=10), None, 0)
+    (report,) = reports(PROMOTED, sight(shadow_at=10), None, 0, ())
+    (early,) = reports(replace(PROMOTED, version=3), sight(shadow_at=10), None, 0, ())
 
     assert (report.phase, report.position, report.of, report.users) == ("level", 10, 10, 5)
     assert early.phase == "folding"
 
 
-def test_level_means_little_to_fold_or_little_time() -> None:
-    assert is_level(100, None)
-    assert not is_level(101, None)
-    assert is_level(40_000, rate=20_000.0)
-    assert not is_level(40_001, rate=20_000.0)
+@pytest.mark.parametrize(
+    "behind", [{"shadow_at": 9}, {"shadow_at": 10, "derived_at": 3}, {"shadow_at": 10, "unshown": 1}]
+)
+def test_where_nothing_comes_live_a_shadow_is_level_only_with_its_last_row(behind: dict[str, int]) -> None:
+    """Who compares then is told of everything."""
+    (report,) = reports(PROMOTED, sight(**behind), sight(shadow_at=0), 0.5, ())
+    assert report.phase == "folding"
+
+
+def test_under_a_load_a_shadow_is_level_when_it_is_two_seconds_behind_and_stays_so_for_a_while() -> None:
+    """Whoever read that it is ready is not refused because something has just come."""
+    assert is_level(40_000, flow=20_000.0, was_level=False)
+    assert not is_level(40_001, flow=20_000.0, was_level=False)
+    assert is_level(100, flow=0.0, was_level=True)
+    assert not is_level(101, flow=0.0, was_level=True)
+    assert is_level(200_000, flow=20_000.0, was_level=True)
 
 
 def test_a_shadow_has_a_name_that_a_namespace_may_have_and_no_topic_of_the_live_one() -> None:
