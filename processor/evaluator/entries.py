@@ -24,7 +24,17 @@ from schemas.program import (
     MetricSpec,
     comparisons,
 )
-from schemas.state import AWARD_NUMBER, AWARDS, State, award_entry, award_of, awarded_at, value_reader, with_award
+from schemas.state import (
+    AWARD_NUMBER,
+    AWARDS,
+    AwardEntry,
+    State,
+    award_entry,
+    award_of,
+    awarded_at,
+    value_reader,
+    with_award,
+)
 from schemas.zones import microseconds, moment_of
 
 Since = Callable[[State], int | None]  # microseconds since 1970, None while it does not hold
@@ -38,6 +48,7 @@ class Entry:
         "dependants",
         "holds_since",
         "is_told_alike",
+        "lasts",
         "mark",
         "needs",
         "place",
@@ -53,6 +64,7 @@ class Entry:
         self.spec = spec
         self.mark = AWARD_NUMBER.pack(spec.number)
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
+        self.lasts = self.simple and _lasts(spec, metrics)
         self.is_told_alike = not (spec.on or spec.context or spec.scopes is not None)
         self.holds_since = _all(
             [*map(_award, (numbers[key] for key in spec.requires)), evaluation(spec.when, metrics)]
@@ -74,10 +86,20 @@ class Entry:
 
     def was_earned(self, awards: bytes) -> bool:
         """Whether it is held, or was lost since."""
-        return awards.find(self.mark) >= 0 and award_of(awards, self.spec.number) is not None
+        return self.kept_in(awards) is not None
+
+    def kept_in(self, awards: bytes) -> AwardEntry | None:
+        """What is kept of it, if it was ever earned. Hot: most that is asked for was not."""
+        return award_of(awards, self.spec.number) if awards.find(self.mark) >= 0 else None
 
     def __lt__(self, other: Entry) -> bool:
         return self.place < other.place
+
+
+def _lasts(spec: AchievementSpec, metrics: dict[str, MetricSpec]) -> bool:
+    """Whether its condition holds for ever once it was crossed."""
+    when = spec.when
+    return spec.revocable == "no" and isinstance(when, AtLeast) and metrics[when.metric].only_grows
 
 
 def _marks(condition: Condition) -> list[bytes]:

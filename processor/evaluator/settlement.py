@@ -194,7 +194,7 @@ class Settlement:
             return None
         if not entry.simple:
             return entry.holds_since(state)
-        return crossed_at if self._holds(entry) else None
+        return crossed_at if entry.lasts or self._holds(entry) else None
 
     def _period(self, entry: Entry, instance: Instance) -> str:
         window = entry.spec.window
@@ -217,12 +217,13 @@ class Settlement:
         state[slot] = with_scope(state[slot], scope)
         if first:
             state[AWARDS] = with_award(state[AWARDS], number, at)
-        self._told(self._rules(entry).teller(entry).unlocked(self._cause, moment_of(at), value, scope, n))
-        self._follow(entry, at, first)
+        earned_at = moment_of(at)
+        self._told(self._rules(entry).teller(entry).unlocked(self._cause, earned_at, value, scope, n))
+        self._follow(entry, at, earned_at, first)
 
     def _win(self, entry: Entry, at: int) -> None:
         state, spec = self._state, entry.spec
-        ended = award_of(state[AWARDS], spec.number)
+        ended = entry.kept_in(state[AWARDS])
         n = 0 if ended is None else ended.revoked
         if ended is None:
             state[AWARDS] += award_entry(spec.number, at)
@@ -233,7 +234,7 @@ class Settlement:
             self._told(self._rules(entry).teller(entry).unlocked(self._cause, earned_at, progress, "", n))
         else:
             self._told(self._books.plain_unlock(entry, self._cause, earned_at, progress))
-        self._follow(entry, at, True)
+        self._follow(entry, at, earned_at, True)
 
     def _progress(self, entry: Entry) -> int | None:
         return entry.progress_of(self._state)
@@ -242,10 +243,10 @@ class Settlement:
         self.outcomes.append(unlocked)
         self.unlocked += 1
 
-    def _follow(self, entry: Entry, at: int, first: bool) -> None:
+    def _follow(self, entry: Entry, at: int, earned_at: datetime, first: bool) -> None:
         """What an award gives, and who waited for it."""
         if entry.spec.xp:
-            self._give_xp(entry.board, entry.spec.xp, moment_of(at))
+            self._give_xp(entry.board, entry.spec.xp, earned_at)
         for dependant in entry.dependants if first else ():
             if dependant.may_hold(self._state[AWARDS]):
                 heappush(self._wins, (dependant.place, at, None, dependant, None))

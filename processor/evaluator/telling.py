@@ -30,6 +30,8 @@ from schemas.outcomes import (
     Revoked,
     RevokedOutcome,
     encode_outcome,
+    finished_id,
+    id_start,
     outcome_id,
     unlocked_id,
 )
@@ -41,6 +43,7 @@ UNLOCKED_GAPS = (
     *("id", "subject", "time", "data.description", "data.message", "data.scope", "data.n", "data.metadata"),
     *("data.context", "data.earned_at", "data.progress_at_unlock", "data.evidence"),
 )
+OF_METADATA = ("data.description", "data.message", "data.metadata")  # the same for everybody where it has none
 LEVEL_GAPS = ("id", "subject", "time", "data.value", "data.earned_at", "data.evidence")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -115,25 +118,19 @@ class AwardTeller:
     ) -> None:
         self._spec, self._fields = spec, fields
         self._example = example_of(catalog, spec, occasion)
-        self._form = Form(self._example, UNLOCKED_GAPS)
+        said_alike = () if spec.metadata else OF_METADATA
+        self._form = Form(self._example, [gap for gap in UNLOCKED_GAPS if gap not in said_alike])
+        self._id_start = id_start(catalog.catalog, spec.key, spec.tier)
 
     def unlocked(self, cause: Cause, earned_at: datetime, progress: int | None, scope: str, n: int) -> bytes:
         spec, user = self._spec, cause.event.subject
+        told = finished_id(self._id_start, user, scope, n), user, earned_at
+        context = self._fields.read(cause, spec.context)
+        if not spec.metadata:
+            return self._form.filled(*told, scope, n, context, earned_at, progress, cause.evidence)
         metadata = self._fields.read(cause, spec.metadata)
-        return self._form.filled(
-            unlocked_id(self._example.data.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n),
-            user,
-            earned_at,
-            filled(spec.description, metadata),
-            filled(spec.message, metadata),
-            scope,
-            n,
-            metadata,
-            self._fields.read(cause, spec.context),
-            earned_at,
-            progress,
-            cause.evidence,
-        )
+        texts = filled(spec.description, metadata), filled(spec.message, metadata)
+        return self._form.filled(*told, *texts, scope, n, metadata, context, earned_at, progress, cause.evidence)
 
     def revoked(
         self, cause: Cause, earned_at: datetime, n: int, reasons: Sequence[Reason], scope: str = ""

@@ -102,6 +102,15 @@ def test_texts_are_filled_with_metadata_and_braces_in_values_stay() -> None:
     assert data.metadata == {"title": "{score} & more", "score": 97}
 
 
+def test_without_metadata_texts_stay_as_they_are_written() -> None:
+    entry = {"key": "a", "when": "done >= 1", "message": "{title}!", "context": {"title": "title"}}
+    (outcome,) = Fold(written([DONE], [entry])).take("done", title="jazz")
+
+    assert unlock([outcome]).message == "{title}!"
+    assert (unlock([outcome]).metadata, unlock([outcome]).context) == ({}, {"title": "jazz"})
+    assert outcome.id == unlocked_id("toy", "a", "ann")
+
+
 @pytest.mark.parametrize("scope", [None, "", "  ", "x" * 201])
 def test_a_scope_that_is_absent_blank_or_too_long_gives_no_award(scope: str | None) -> None:
     fold = Fold(written([], [SCOPED]))
