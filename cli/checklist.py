@@ -26,6 +26,7 @@ from schemas.errors import LaurelError, Precondition
 
 ACCEPTANCE = "tests/acceptance"
 LIST = CHECKOUT / ACCEPTANCE / "checklist.txt"
+WAITING = CHECKOUT / ACCEPTANCE / "waiting.txt"
 COLLECT = [
     sys.executable,
     "-m",
@@ -51,12 +52,16 @@ State = Literal["passed", "failed", "not run", "not yet"]
 
 
 class Requirement(msgspec.Struct, frozen=True, kw_only=True):
-    """Shapes: tests as pytest names them, without parameters; `not yet` has no test, `not run` no result."""
+    """Shapes: tests as pytest names them, without parameters; `not yet` has no test, `not run` no result.
+
+    waits_for says what has to be there first, where there is no test.
+    """
 
     id: str
     text: str
     tests: list[str]
     state: State
+    waits_for: str | None
 
 
 def command(
@@ -66,7 +71,7 @@ def command(
     ] = None,
 ) -> None:
     """What the five products ask for, which test holds it, and how that ended in the last `laurel test`."""
-    told = requirements(listed(), collected(), results(RESULTS))
+    told = requirements(listed(LIST), collected(), results(RESULTS), listed(WAITING))
     if write is not None:
         write.write_text(page(told), encoding="utf-8")
     elif as_json:
@@ -75,11 +80,11 @@ def command(
         print_requirements(Console(highlight=False), told)
 
 
-def listed() -> dict[str, str]:
-    """id -> what it asks for, in a line."""
-    if not LIST.is_file():
-        raise Precondition(f"there is no {LIST}: `laurel checklist` needs a checkout, start it with `./laurel`")
-    lines = LIST.read_text(encoding="utf-8").splitlines()
+def listed(file: Path) -> dict[str, str]:
+    """id -> what is said of it, in a line."""
+    if not file.is_file():
+        raise Precondition(f"there is no {file}: `laurel checklist` needs a checkout, start it with `./laurel`")
+    lines = file.read_text(encoding="utf-8").splitlines()
     return dict(line.split(" ", 1) for line in lines if not line.startswith("#"))
 
 
@@ -103,8 +108,26 @@ def results(folder: Path) -> dict[str, bool]:
     return passed
 
 
-def requirements(texts: Mapping[str, str], tests: Iterable[str], passed: Mapping[str, bool]) -> list[Requirement]:
-    """In the order of the list. Raises: LaurelError when a test names what the list does not have."""
+def requirements(
+    texts: Mapping[str, str], tests: Iterable[str], passed: Mapping[str, bool], waiting: Mapping[str, str]
+) -> list[Requirement]:
+    """In the order of the list. Raises: LaurelError when the lists and the tests do not fit together."""
+    covering = covered(texts, tests)
+    check_waiting(covering, waiting)
+    return [
+        Requirement(
+            id=identity,
+            text=text,
+            tests=covering[identity],
+            state=state(covering[identity], passed),
+            waits_for=waiting.get(identity),
+        )
+        for identity, text in texts.items()
+    ]
+
+
+def covered(texts: Iterable[str], tests: Iterable[str]) -> dict[str, list[str]]:
+    """Id -> the tests that name it. Raises: LaurelError when a test names what the list does not have."""
     covering: dict[str, list[str]] = {identity: [] for identity in texts}
     for test in tests:
         named = NAMED.match(test.partition("::")[2])
@@ -113,12 +136,22 @@ def requirements(texts: Mapping[str, str], tests: Iterable[str], passed: Mapping
             if identity not in covering:
                 raise LaurelError(f"{test} names {identity}, which {LIST.name} does not have: correct one of them")
             covering[identity].append(test)
-    return [
-        Requirement(
-            id=identity, text=texts[identity], tests=covering[identity], state=state(covering[identity], passed)
-        )
-        for identity in texts
-    ]
+    return covering
+
+
+def check_waiting(covering: Mapping[str, list[str]], waiting: Mapping[str, str]) -> None:
+    """Raises: LaurelError unless each requirement has either a test or something that it waits for."""
+    if strange := waiting.keys() - covering.keys():
+        raise LaurelError(f"{WAITING.name} has {told_ids(strange)}, which {LIST.name} does not have: take it out")
+    held = {identity for identity, tests in covering.items() if tests}
+    if done := held & waiting.keys():
+        raise LaurelError(f"{WAITING.name} still has {told_ids(done)}, which has a test by now: take it out")
+    if silent := covering.keys() - held - waiting.keys():
+        raise LaurelError(f"{told_ids(silent)} has no test: write one, or say in {WAITING.name} what it waits for")
+
+
+def told_ids(ids: Iterable[str]) -> str:
+    return ", ".join(sorted(ids))
 
 
 def state(tests: list[str], passed: Mapping[str, bool]) -> State:
@@ -138,8 +171,9 @@ def page(told: list[Requirement]) -> str:
         "What the five products ask for, and the test that holds it, from Kafka to what is told. Written by "
         "`laurel checklist --write docs/checklist.md`; `laurel checklist` says how the tests ended.",
         "",
-        f"{held} of {len(told)} have a test of their own. The others ask for an HTTP API, pages and components, "
-        "messages other than awards, boards, feeds and profiles, which are not there yet.",
+        f"{held} of {len(told)} have a test of their own. The others wait for what is not there yet:",
+        "",
+        *(f"- {what}: {count}" for what, count in waits(told).most_common()),
     ]
     for product, title in PRODUCTS.items():
         lines += ["", f"## {product}: {title}", "", "| id | asks for | test |", "|---|---|---|"]
@@ -149,14 +183,19 @@ def page(told: list[Requirement]) -> str:
 
 def row(requirement: Requirement) -> str:
     tests = ", ".join(f"`{test.partition('::')[2]}`" for test in requirement.tests)
-    return f"| {requirement.id} | {requirement.text} | {tests or 'not yet'} |"
+    return f"| {requirement.id} | {requirement.text} | {tests or f'not yet: {requirement.waits_for}'} |"
+
+
+def waits(told: Iterable[Requirement]) -> Counter[str]:
+    """What is waited for -> by how many."""
+    return Counter(each.waits_for for each in told if each.waits_for)
 
 
 def print_requirements(console: Console, told: list[Requirement]) -> None:
     table = Table("id", "state", "test", "asks for", box=None, pad_edge=False)
     for each in told:
         colour = COLOURS[each.state]
-        tests = ", ".join(test.partition("::")[2] for test in each.tests)
+        tests = ", ".join(test.partition("::")[2] for test in each.tests) or f"waits for {each.waits_for}"
         table.add_row(each.id, f"[{colour}]{each.state}[/{colour}]", escape(tests), escape(each.text))
     console.print(table)
     counted = Counter(each.state for each in told)

@@ -160,6 +160,17 @@ def test_S1_56_all_users_get_what_was_earned_before_the_achievement_was_there(sc
     assert day.again["id"] == day.awarded["id"], "the same once more is the same replay"
 
 
+def test_S4_41_operators_add_badges_of_their_own_while_everything_runs(scene, day, laurel):
+    """A catalog file that is published: the badge is listed with what it is worth, and can be held."""
+    row = scene.row(
+        "select name, points, is_active from achievement where catalog = 'past' and key = 'second_release'"
+    )
+    assert row == {"name": "Second Release", "points": 5, "is_active": True}
+    assert scene.awards(CATALOG, "P/two")["second_release"]["points"] == 5
+    (told,) = laurel("progress", "P/one", "--catalog", CATALOG, "--json").json["catalogs"]
+    assert {each["key"]: each["percent"] for each in told["achievements"]}["second_release"] == 50
+
+
 def test_S1_57_one_user_is_folded_anew_and_told_what_is_due(day):
     told = day.recalculated
 

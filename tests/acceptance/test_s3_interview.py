@@ -143,6 +143,16 @@ def test_S3_7_a_claim_is_verified_and_gives_its_xp_once(scene):
     assert scene.rows("select 1 from user_challenge where user_id = 'S3/idle'") == []
 
 
+def test_S3_8_after_a_session_streak_and_badges_are_as_they_should_be(laurel):
+    """Nobody has to ask for it: all that was done is publishing, and who looks is told."""
+    told = laurel("check_achievements", "--user=S3/days", "--catalog", CATALOG, "--json").json
+    earned = {each["key"] for each in told["achievements"][CATALOG] if each["earned"]}
+    assert earned == {"first_steps", "warming_up"}
+    (standing,) = laurel("progress", "S3/days", "--catalog", CATALOG, "--json").json["catalogs"]
+    (streak,) = standing["streaks"]
+    assert (streak["longest"], streak["last_day"]) == (3, "2025-03-05")
+
+
 def test_S3_15_xp_and_levels(scene):
     """Level 2 begins at 100 XP, level 3 at 300: with the second and the sixth session."""
     assert level(scene, "S3/one") == (1, 50, 50, 50)

@@ -421,6 +421,19 @@ def test_S4_44_an_unlock_is_told_with_name_icon_and_a_link_to_its_page(scene):
     assert told["link"] == "/achievements/trackflow/dreamer"
 
 
+def test_S4_61_a_service_is_given_all_that_a_notification_says_and_nothing_twice(scene, laurel):
+    """Whoever sends it needs to ask for nothing else."""
+    first, second = (laurel("queue", "claim", "--count", "1").json for _ in range(2))
+    (told,), (other,) = first["deliveries"], second["deliveries"]
+    assert told["notification_id"] != other["notification_id"]
+    row = scene.row("select * from notification where id::text = %(id)s", id=told["notification_id"])
+    said = ("user_id", "type", "title", "message", "link", "metadata")
+    assert {name: told[name] for name in said} == {name: row[name] for name in said}
+    for claimed in (first, second):
+        ids = [each["notification_id"] for each in claimed["deliveries"]]
+        assert laurel("queue", "ack", claimed["lease"], *ids).code == 0
+
+
 def test_S4_62_every_unlock_makes_one_notification(scene):
     """And one delivery, of everybody in TrackFlow."""
     rows = scene.rows(
@@ -442,6 +455,19 @@ def test_S4_90_an_award_can_be_featured_by_who_holds_it(scene):
         scene.connection.execute(choice, [before["id"]])
         chosen = scene.row(award)
     assert (before["featured"], chosen["featured"], chosen["is_public"]) == (False, True, True)
+
+
+def test_S4_103_an_award_can_be_made_private_by_who_holds_it(scene):
+    """It is held as before, points and all."""
+    award = "select id, is_public from user_award where user_id = 'S4/twice'"
+    profile = "select points, awards from user_profile where user_id = 'S4/twice' and catalog = 'trackflow'"
+    before, points = scene.row(award), scene.row(profile)
+    with scene.connection.transaction(force_rollback=True):
+        choice = b"insert into award_visibility (outcome_id, is_public) values (%s, false)"
+        scene.connection.execute(choice, [before["id"]])
+        assert scene.row(award) == before | {"is_public": False}
+        assert scene.row(profile) == points == {"points": 10, "awards": 1}
+    assert before["is_public"]
 
 
 # --- levels, sets, seasons ---
