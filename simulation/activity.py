@@ -24,7 +24,8 @@ Said = dict[str, Any]
 
 
 class Publication(NamedTuple):
-    """A record for a place, and what must become of it: an event, nothing (neither), or a dead letter."""
+    """A record for a place, and what must become of it: an event, nothing (neither), or a dead letter; one that is
+    both is a dead letter by versions that are too strict for it."""
 
     place: Place
     sent: Sent
@@ -128,8 +129,16 @@ class Publishers:
         topic, number = self._place(said)
         return Publication((topic, (number + 1) % self._partitions), sent(said), refusal="wrong_partition")
 
+    def _loose(self) -> Publication:
+        """Of a zone that moves nobody."""
+        said = self._said() | {"type": "practised"}
+        said["data"] = self._data("practised") | {"room": 7}
+        said.pop("timezone", None)
+        return Publication(self._place(said), sent(said), event=said, refusal="bad_data")
+
 
 STRANGE: dict[str, Callable[[Publishers], Publication]] = {
+    "loose": Publishers._loose,
     "unknown": Publishers._unknown,
     "malformed": Publishers._malformed,
     "without value": Publishers._without_value,

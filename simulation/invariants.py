@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -29,12 +29,16 @@ from schemas.outcomes import (
     decode_any_outcome,
 )
 from schemas.records import PlainRecord
+from schemas.replays import Named
 from schemas.state import CONTROL_KEY, decode_control, decode_state, fresh_state, metric_values
 from simulation.activity import NAMES, SOURCES, Publication
-from simulation.catalogs import ADDITIONS, CATALOG, names_of, program_of, ready, said
+from simulation.catalogs import ADDITIONS, CATALOG, MILDER, names_of, program_of, ready, said
 from simulation.world import World
 
 Metrics = dict[str, dict[str, dict[str, int | None]]]
+EMPTY = {"best": None, "stars": None}  # where others are 0
+Where = tuple[str, int, int]
+"""Topic, partition and offset."""
 
 
 def complaints(world: World) -> list[str]:
@@ -42,33 +46,93 @@ def complaints(world: World) -> list[str]:
     if world.complaints:
         return [*world.complaints]
     judged = Judged(world)
-    checks = (outcomes, read_models, notifications, states, positions, counts, dead_letters, replays)
+    checks = (outcomes, read_models, notifications, states, positions, counts, dead_letters, replays, belated)
     return [f"{check.__doc__}: {told}"[:1500] for check in checks for told in check(world, judged)]
 
 
 class Judged:
-    """The source records as they lie in the log, and what the reference says of the events among them."""
+    """The source records as they lie in the log, and what the reference says of the events among them.
+
+    Shapes: loose are the events that were refused first, for a later version to read; silent are users who have
+    nothing else, and of whom nothing is to be seen: they may have a state, or none.
+    """
 
     def __init__(self, world: World) -> None:
         self._by_bytes = {(each.sent.key, each.sent.value): each for each in world.published}
-        self.events: dict[tuple[str, int, int], dict[str, Any]] = {}
-        self.refused: dict[tuple[str, int, int], Publication] = {}
+        self.events: dict[Where, dict[str, Any]] = {}
+        self.refused: dict[Where, Publication] = {}
+        self.loose: dict[Where, dict[str, Any]] = {}
+        self.dead_letters = dead_letters_in(world)
         self.skipped = 0
+        self.silent: Metrics = {}
         for topic in SOURCES:
             for number in range(world.plan.partitions):
                 for record in world.broker.partition((topic, number)).committed():
                     self._judge((topic, number, record.offset), record)
         self.additions = in_force(world)
-        self.result: Result = reference.fold(self.events.values(), [said(self.additions)])
+        self.result = self._folded(world)
 
-    def _judge(self, where: tuple[str, int, int], record: PlainRecord) -> None:
+    def _judge(self, where: Where, record: PlainRecord) -> None:
         publication = self._by_bytes[record.key, record.value]
-        if publication.event is not None:
+        if publication.event is not None and (publication.refusal is None or where not in self.dead_letters):
             self.events[where] = publication.event
         elif publication.refusal is not None:
             self.refused[where] = publication
+            self.loose.update({where: publication.event} if publication.event is not None else {})
         else:
             self.skipped += 1
+
+    def _folded(self, world: World) -> Result:
+        """What is folded late counts where it was; in what a replay filled that could read it, where it lies."""
+        catalog = said(self.additions)
+        if not self.loose:
+            return reference.fold(self.events.values(), [catalog])
+        turns = enumerate(world.belated)
+        late = {(each.topic, each.partition, each.offset): (each.at, turn) for turn, each in turns}
+        events = self.events | {where: self.loose[where] for where in late}
+        result = reference.fold(in_order(events, late), [catalog])
+        if names := read_milder(world):
+            past = reference.fold(in_order(self.events | self.loose, {}), [catalog])
+            late_only = past.metrics.keys() - result.metrics.keys()
+            take_over(result, past, names)
+            silent = [user for user in late_only if not any(result.metrics[user][CATALOG].values())]
+            self.silent = {user: result.metrics.pop(user) for user in silent}
+        return result
+
+
+def in_order(events: Mapping[Where, dict[str, Any]], late: Mapping[Where, tuple[int, int]]) -> list[dict[str, Any]]:
+    """Shapes: late, the position of its topic before which an event was folded, and its turn among those."""
+
+    def place(where: Where) -> tuple[int, int, int, int]:
+        topic, number, offset = where
+        return SOURCES.index(topic), number, *late.get(where, (offset, len(late)))
+
+    return [events[where] for where in sorted(events, key=place)]
+
+
+def read_milder(world: World) -> set[Named]:
+    """The metrics and achievements whose past was read by rules that refuse nothing loose."""
+    additions = world.plan.replays.additions
+    if MILDER not in additions:
+        return set()
+    version = additions.index(MILDER) + 2
+    done = world.operator.registry.of_status("done")
+    return {name for row in done if row.spans is None and row.record.version >= version for name in row.names}
+
+
+def take_over(result: Result, other: Result, names: Collection[Named]) -> None:
+    """What another fold says of these; of users whom only that one knows nothing else was counted."""
+    for user, metrics in other.metrics.items():
+        known = result.metrics.setdefault(user, {CATALOG: {name: EMPTY.get(name, 0) for name in metrics[CATALOG]}})
+        known[CATALOG].update({name: at for name, at in metrics[CATALOG].items() if (CATALOG, name) in names})
+    result.unlocks = {
+        **{unlock: at for unlock, at in result.unlocks.items() if unlock.award[1:3] not in names},
+        **{unlock: at for unlock, at in other.unlocks.items() if unlock.award[1:3] in names},
+    }
+    result.awards = {
+        **{award: at for award, at in result.awards.items() if award[1:3] not in names},
+        **{award: at for award, at in other.awards.items() if award[1:3] in names},
+    }
 
 
 def in_force(world: World) -> tuple[str, ...]:
@@ -138,7 +202,8 @@ def evidence(found: Iterable[AnyOutcome], judged: Judged) -> Iterator[str]:
         if isinstance(outcome, AnswerOutcome | ReplayOutcome):
             continue
         proof = outcome.data.evidence
-        event = judged.events.get((proof.topic, proof.partition, proof.offset))
+        where = proof.topic, proof.partition, proof.offset
+        event = judged.events.get(where) or judged.loose.get(where)
         if proof.topic in SOURCES and (event is None or event["id"] != proof.event_id):
             yield f"the evidence of {outcome.type} of {outcome.subject} is {proof}, where {event} lies"
 
@@ -159,7 +224,9 @@ def read_models(world: World, judged: Judged) -> Iterator[str]:
     yield from differences("what is held", dict.fromkeys(held), dict.fromkeys(judged.result.awards))
     levels = [level_of(each) for each in database.others.values() if isinstance(each, LevelOutcome)]
     yield from differences("user_level_reached", dict.fromkeys(levels), dict.fromkeys(judged.result.levels_reached))
-    progress = {user: json.loads(row.metrics) for user, row in database.progress.items()}
+    progress = {
+        user: json.loads(row.metrics) for user, row in database.progress.items() if user not in judged.silent
+    }
     yield from differences("user_progress", with_later_ones(progress, judged.result.metrics), judged.result.metrics)
 
 
@@ -187,16 +254,26 @@ def notifications(world: World, judged: Judged) -> Iterator[str]:
 
 def to_be_told(world: World) -> Iterator[str]:
     """Everything, but what came of a replay only as the operator chose."""
-    database, rows = world.database, world.operator.registry.rows
-    yield from database.revoked.values()
-    yield from (each.id for each in database.others.values() if not isinstance(each, ReplayOutcome))
-    for award in database.awards.values():
-        replay = award.data.replay_id
+    rows = world.operator.registry.rows
+    found = [decode_any_outcome(record.value or b"") for record in committed(world, NAMES.outcomes)]
+    for outcome in found:
+        if isinstance(outcome, AnswerOutcome | ReplayOutcome):
+            continue
+        replay = outcome.data.replay_id
         notify = "all" if replay is None else rows[replay].notify
         if notify == "all":
-            yield award.id
-        elif notify == "digest" and replay is not None:
-            yield digest_id(replay, award.subject)
+            yield outcome.id
+        elif (
+            notify == "digest"
+            and replay is not None
+            and has_gained(world, outcome)
+            and rows[replay].status == "done"
+        ):
+            yield digest_id(replay, outcome.subject)
+
+
+def has_gained(world: World, outcome: AnyOutcome) -> bool:
+    return not isinstance(outcome, RevokedOutcome) and outcome.id not in world.database.revoked
 
 
 def states(world: World, judged: Judged) -> Iterator[str]:
@@ -233,9 +310,9 @@ def counts(world: World, judged: Judged) -> Iterator[str]:
     if whole != tally["read"]:
         yield f"{dict(tally)} are {whole} in all, but {tally['read']} were read"
     found = {
-        "applied": tally["applied"],
+        "applied": tally["applied"] + tally["late applied"],
         "derived applied": tally["derived applied"],
-        "duplicate": tally["duplicate"],
+        "duplicate": tally["duplicate"] + tally["late duplicate"],
         "skipped": tally["skipped"],
     }
     wanted = {
@@ -258,20 +335,65 @@ def replays(world: World, judged: Judged) -> Iterator[str]:
         yield from differences(f"what partition {number} knows of replays", found, wanted)
 
 
+def dead_letters_in(world: World) -> dict[Where, list[PlainRecord]]:
+    found: dict[Where, list[PlainRecord]] = {}
+    for record in committed(world, NAMES.dead_letters):
+        said = headers_of(record)
+        where = said[PREFIX + "topic"], int(said[PREFIX + "partition"]), int(said[PREFIX + "offset"])
+        found.setdefault(where, []).append(record)
+    return found
+
+
+def headers_of(record: PlainRecord) -> dict[str, str]:
+    return {name: (value or b"").decode() for name, value in record.headers}
+
+
 def dead_letters(world: World, judged: Judged) -> Iterator[str]:
     """I6"""
-    found: Counter[tuple[str, int, int]] = Counter()
-    for record in committed(world, NAMES.dead_letters):
-        said = {name: (value or b"").decode() for name, value in record.headers}
-        where = (said[PREFIX + "topic"], int(said[PREFIX + "partition"]), int(said[PREFIX + "offset"]))
-        found[where] += 1
+    found = {where: letters for where, letters in judged.dead_letters.items() if where[0] in SOURCES}
+    for where, records in found.items():
         publication = judged.refused.get(where)
         kept = publication and (publication.sent.key, publication.sent.value, publication.refusal)
-        if kept != (record.key, record.value, said[PREFIX + "class"]):
-            yield f"the dead letter of {where} is {record}, expected {kept}"
-    often = {} if world.happened["rewind"] else {where: n for where, n in found.items() if n > 1}
+        for record in records:
+            if kept != (record.key, record.value, headers_of(record)[PREFIX + "class"]):
+                yield f"the dead letter of {where} is {record}, expected {kept}"
+    often = [] if world.happened["rewind"] else [where for where, records in found.items() if len(records) > 1]
     if often or found.keys() != judged.refused.keys():
         yield f"dead letters of {sorted(found)}, more than once {often}, expected {sorted(judged.refused)}"
+    orders = [each for where, letters in judged.dead_letters.items() if where[0] not in SOURCES for each in letters]
+    if wrong := [each for each in orders if headers_of(each)[PREFIX + "class"] != "wrong_partition"]:
+        yield f"dead letters of orders: {wrong}"
+
+
+def belated(world: World, judged: Judged) -> Iterator[str]:
+    """late"""
+    found = Counter((each.topic, each.partition, each.offset) for each in world.belated)
+    if twice := [where for where, count in found.items() if count > 1]:
+        yield f"folded late more than once: {twice}"
+    if strange := found.keys() - judged.loose.keys():
+        yield f"folded late, and not to be: {sorted(strange)}"
+    if missing := to_be_folded(world, judged) - found.keys():
+        yield f"not folded late: {sorted(missing)}"
+    yield from read_again(judged)
+
+
+def read_again(judged: Judged) -> Iterator[str]:
+    """Once a version reads what is loose, nothing of it is refused any more."""
+    last = {(topic, number): offset for topic, number, offset in sorted(judged.loose)}
+    for (topic, number, offset), event in judged.events.items():
+        if "room" in event["data"] and offset < last.get((topic, number), 0):
+            yield f"{topic}-{number} at {offset} was counted, and {last[topic, number]} refused behind it"
+
+
+def to_be_folded(world: World, judged: Judged) -> set[Where]:
+    """Of every stretch that was folded to its end; which of what came several times depends on the stretch."""
+    often = Counter(event["id"] for event in (*judged.events.values(), *judged.loose.values()))
+    stretches = [row.spans for row in world.operator.registry.of_status("done") if row.spans is not None]
+    return {
+        (topic, number, offset)
+        for (topic, number, offset), event in judged.loose.items()
+        if often[event["id"]] == 1 and any(spans[number].start <= offset < spans[number].end for spans in stretches)
+    }
 
 
 def digest(world: World) -> str:

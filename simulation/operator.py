@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from random import Random
+from typing import Literal
 
 from msgspec.structs import replace
 
 from processor.replay.changes import Changes, changes, unfinished_in
+from processor.replay.late import Span
 from schemas.program import CatalogRecord, encode_catalog_record
 from schemas.replays import Notify, Publish, encode_order
 from schemas.state import Control
-from simulation.activity import NAMES
+from simulation.activity import NAMES, PLAYS
 from simulation.broker import Broker, Sent
-from simulation.catalogs import CATALOG, program_of, records
+from simulation.catalogs import CATALOG, MILDER, program_of, records
 from simulation.plan import Replays, Wish
 from simulation.registry import Registry, Row
 from simulation.replayer import controls_in
@@ -22,6 +24,7 @@ AGAIN_S = 1.0  # after being refused
 INTERRUPTED_CHANCE = 0.2
 PAUSED_S_MAX = 4.0
 AGAIN_CHANCE = 0.6  # that what was cancelled is wished for once more
+WHOLE_CHANCE = 0.7  # that all of a topic is to be folded again
 VERSIONS = (NAMES.catalogs, 0)
 
 
@@ -42,6 +45,8 @@ class Operator:
         self._assignments = [(NAMES.replay_assignments, number) for number in range(partitions)]
         self._changelog = [(NAMES.changelog, number) for number in range(partitions)]
         self._versions = records(plan.additions)
+        additions = plan.additions
+        self._milder = additions.index(MILDER) + 1 if MILDER in additions else len(self._versions)
         self.published = [*self._versions[:1]]
         self.registry, self.wishes = Registry(), [*plan.wishes]
 
@@ -65,12 +70,16 @@ class Operator:
     def _try(self) -> None:
         """The first wish; again in a while when it cannot come true yet."""
         wish = self.wishes[0]
-        grant = {"replay": self._replay, "publish": self._publish, "look again": self._look_again}
-        if grant[wish.how](wish):
+        if not self._is_too_early(wish) and GRANTED[wish.how](self, wish):
             self.wishes.pop(0)
             self.begin()
         else:
             self._later(AGAIN_S, self._try)
+
+    def _is_too_early(self, wish: Wish) -> bool:
+        """A replay by rules that refuse what live can read now would leave out what that gives."""
+        rows = [self.registry.rows[id] for id in self.registry.under_way()]
+        return wish.version >= self._milder and any(row.record.version <= self._milder for row in rows)
 
     # --- publishing ---
 
@@ -116,6 +125,25 @@ class Operator:
         self._saw("past looked at again")
         return self.registry.start(row)
 
+    def _fold_late(self, wish: Wish) -> bool:
+        """Once every partition can read it."""
+        lowest = self._lowest()
+        if len(self.controls()) < len(self._changelog) or lowest <= wish.version:
+            return False
+        spans = {number: self._span(number) for _, number in self._changelog}
+        row = Row(f"replay-{len(self.registry.rows)}", self._versions[lowest - 1], [], [], wish.notify, spans=spans)
+        started = self.registry.start(row)
+        if started:
+            self._saw("replay started: late")
+        return started
+
+    def _span(self, partition: int) -> Span:
+        end = self._broker.extent((PLAYS, partition)).end
+        if self._chance.random() < WHOLE_CHANCE:
+            return Span(0, end, end)
+        start = self._chance.randint(0, end)
+        return Span(start, self._chance.randint(start, end), end)
+
     def _start(self, record: CatalogRecord, notify: Notify) -> bool:
         """False where another replay has what this one would fill or mute."""
         found = self._changes(record)
@@ -129,11 +157,12 @@ class Operator:
         return started
 
     def _changes(self, record: CatalogRecord) -> Changes:
-        """From the lowest version that runs anywhere."""
-        controls = self.controls().values()
-        lowest = min((control.catalogs[CATALOG] for control in controls), default=1)
-        running = self._versions[lowest - 1]
-        return changes(program_of(running), program_of(record), unfinished_in(controls))
+        running = self._versions[self._lowest() - 1]
+        return changes(program_of(running), program_of(record), unfinished_in(self.controls().values()))
+
+    def _lowest(self) -> int:
+        """Of the versions that run anywhere."""
+        return min((control.catalogs[CATALOG] for control in self.controls().values()), default=1)
 
     def pause(self) -> None:
         for row in self._some(self.registry.of_status("running")):
@@ -146,7 +175,8 @@ class Operator:
             self._saw("cancel replay")
             self.registry.change(row.id, "cancel")
             if self._chance.random() < AGAIN_CHANCE:
-                self._wish(Wish("replay", row.record.version - 1, self._chance.random() * PAUSED_S_MAX, row.notify))
+                how: Literal["replay", "late"] = "replay" if row.spans is None else "late"
+                self._wish(Wish(how, row.record.version - 1, self._chance.random() * PAUSED_S_MAX, row.notify))
 
     def _wish(self, wish: Wish) -> None:
         self.wishes.append(wish)
@@ -156,6 +186,14 @@ class Operator:
     def _some(self, rows: list[Row]) -> Iterable[Row]:
         """One of them, if there is any."""
         return [self._chance.choice(rows)] if rows else []
+
+
+GRANTED: dict[str, Callable[[Operator, Wish], bool]] = {
+    "replay": Operator._replay,
+    "publish": Operator._publish,
+    "look again": Operator._look_again,
+    "late": Operator._fold_late,
+}
 
 
 def sent(record: CatalogRecord) -> Sent:

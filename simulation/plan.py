@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from processor.kafka.pace import Pace
 from schemas.replays import Notify
-from simulation.catalogs import ADDITIONS, NOTHING
+from simulation.catalogs import ADDITIONS, MILDER, NOTHING
 
 STARTS_S_MAX = 6.0
 FAULTS_S = 14.0  # so long faults happen; then everything has to come to an end
@@ -22,7 +22,9 @@ REPLAYS_CHANCE = 1 / 3
 NOTHING_CHANCE = 0.3
 LEFT_OUT_CHANCE = 0.2
 LOOK_AGAIN_CHANCE = 0.15
+LATE_CHANCE = 0.15
 
+NOTIFY: tuple[Notify, ...] = ("none", "digest", "all")
 KINDS = ("kill", "kill at a step", "pause", "pause at a step", "join", "leave", "rewind", "compact", "kill all")
 OFTEN = ("pause at a step", "kill at a step")  # a process that wakes in the middle of a step is the worst there is
 REPLAY_KINDS = ("kill job", "pause replay", "cancel replay")
@@ -32,10 +34,10 @@ STRANGE_KINDS = ("again", "unknown", "malformed", "without value", "another key"
 
 
 class Wish(NamedTuple):
-    """To have a version run, or the past looked at again by what runs. Shapes: version, how many additions it has;
-    after_s, seconds from when the wish before came true."""
+    """To have a version run, the past looked at again by what runs, or folded late what only this version can read.
+    Shapes: version, how many additions it has; after_s, seconds from when the wish before came true."""
 
-    how: Literal["replay", "publish", "look again"]
+    how: Literal["replay", "publish", "look again", "late"]
     version: int
     after_s: float
     notify: Notify
@@ -76,6 +78,11 @@ def plan(seed: int) -> Plan:
     chance = Random(f"plan {seed}")
     head_s = chance.choice((0.2, 0.3, 0.5, 1.0))
     replays = _replays(chance) if chance.random() < REPLAYS_CHANCE else NO_REPLAYS
+    made = _plan(chance, head_s, replays)
+    return _with_loose_ones(chance, made) if MILDER in replays.additions else made
+
+
+def _plan(chance: Random, head_s: float, replays: Replays) -> Plan:
     return Plan(
         partitions=chance.randint(1, PARTITIONS_MAX),
         workers=chance.choice((1, 2, 2, 3)),
@@ -94,6 +101,16 @@ def plan(seed: int) -> Plan:
     )
 
 
+def _with_loose_ones(chance: Random, plan: Plan) -> Plan:
+    """Positions that are set back by hand are not covered, and where a version both counts something new and can
+    read what was refused, a retry of that counts twice: it was never seen."""
+    rates = plan.rates | {"loose": chance.choice((0.1, 0.3))}
+    if {*ADDITIONS} & {*plan.replays.additions}:
+        rates["again"] = 0.0
+    faults = ["kill" if fault == "rewind" else fault for fault in plan.faults]
+    return plan._replace(rates=rates, faults=faults)
+
+
 def _faults(chance: Random) -> list[str]:
     """A handful, out of a few kinds."""
     kinds = [*chance.sample(KINDS, chance.randint(1, 4)), chance.choice(OFTEN)]
@@ -105,11 +122,22 @@ def _replay_faults(chance: Random) -> list[str]:
 
 
 def _replays(chance: Random) -> Replays:
-    additions = chance.sample([*ADDITIONS], chance.choice((1, 1, 1, 2, 3)))
-    if chance.random() < NOTHING_CHANCE:
-        additions.insert(chance.randint(0, len(additions)), NOTHING)
+    is_late = chance.random() < LATE_CHANCE
+    additions = chance.sample([*ADDITIONS], chance.choice((0, 1, 1) if is_late else (1, 1, 1, 2, 3)))
+    if is_late or chance.random() < NOTHING_CHANCE:
+        additions.insert(chance.randint(0, len(additions)), MILDER if is_late else NOTHING)
     wishes, replayers = [*_wishes(chance, additions)], chance.choice((1, 1, 2))
+    if is_late:
+        _add_late_ones(chance, wishes, additions.index(MILDER) + 1)
     return Replays(tuple(additions), wishes, replayers, _replay_faults(chance))
+
+
+def _add_late_ones(chance: Random, wishes: list[Wish], version: int) -> None:
+    """Anywhere behind the wish that brings this version."""
+    first = next(number for number, wish in enumerate(wishes, 1) if wish.version >= version)
+    for _ in range(chance.choice((1, 1, 2))):
+        late = Wish("late", version, chance.random() * STARTS_S_MAX, chance.choice(NOTIFY))
+        wishes.insert(chance.randint(first, len(wishes)), late)
 
 
 def _wishes(chance: Random, additions: Sequence[str]) -> Iterator[Wish]:
@@ -119,7 +147,8 @@ def _wishes(chance: Random, additions: Sequence[str]) -> Iterator[Wish]:
     is_left_out = False
     for version, addition in enumerate(additions, 1):
         is_last = version == len(additions)
-        how: Literal["replay", "publish"] = "publish" if addition == NOTHING and not is_left_out else "replay"
+        is_silent = addition in (NOTHING, MILDER)
+        how: Literal["replay", "publish"] = "publish" if is_silent and not is_left_out else "replay"
         is_left_out = how == "replay" and not is_last and (is_left_out or chance.random() < LEFT_OUT_CHANCE)
         if not is_left_out:
-            yield Wish(how, version, chance.random() * STARTS_S_MAX, chance.choice(("none", "digest", "all")))
+            yield Wish(how, version, chance.random() * STARTS_S_MAX, chance.choice(NOTIFY))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
+from processor.replay.late import Span
 from processor.replay.ports import Status
 from schemas.program import CatalogRecord
 from schemas.replays import Named, Notify
+from simulation.activity import PLAYS
 
 Ending = Literal["done", "cancelled", "failed"]
 CHANGES: dict[str, tuple[set[Status], Status]] = {
@@ -23,7 +25,7 @@ ENDED: set[Status] = {"done", "cancelled"}
 
 
 class Row:
-    """A replay, and the version it brings."""
+    """A replay, and the version it brings. Shapes: spans, by partition, of one that folds late what is in them."""
 
     def __init__(
         self,
@@ -33,14 +35,16 @@ class Row:
         filling: list[Named],
         notify: Notify,
         wanted: Sequence[Named] = (),
+        spans: Mapping[int, Span] | None = None,
     ) -> None:
         self.id, self.record, self.notify = id, record, notify
-        self.muted, self.filling, self.wanted = muted, filling, wanted
+        self.muted, self.filling, self.wanted, self.spans = muted, filling, wanted, spans
         self.status: Status = "running"
 
     @property
     def names(self) -> set[Named]:
-        return {*self.muted, *self.filling}
+        """What no other may have meanwhile; a topic is of no catalog."""
+        return {*self.muted, *self.filling, *([] if self.spans is None else [("", PLAYS)])}
 
 
 class Registry:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from aiokafka.errors import KafkaConnectionError, KafkaError
@@ -11,15 +12,20 @@ from psycopg import OperationalError
 
 from broker.failpoints import reach
 from processor.kafka.batches import Place
+from processor.kafka.dead_letters import PREFIX
 from processor.kafka.fetch import Chunk
-from processor.replay.job import Task, run
+from processor.replay.job import Job, Task
+from processor.replay.late import LateJob, LateTask
 from processor.replay.ports import Addressed, Part, Ports, Report, StateRow, Status, Stretch
 from processor.replay.wanted import Wanted
 from projections.decoding import RESTART
 from replays.steps import CLOSE, DECIDE, step_of
-from schemas.replays import encode_order
+from schemas.events import readers
+from schemas.records import PlainRecord
+from schemas.replays import Late, decode_order, encode_order
 from schemas.state import CONTROL_KEY, Control, decode_control
 from schemas.topics import Names
+from simulation.activity import PLAYS
 from simulation.broker import Broker, Sent
 from simulation.catalogs import CATALOG, program_of
 from simulation.process import Line, Lost, Process
@@ -85,6 +91,30 @@ class MemoryHistory:
 
     async def _read(self, place: Place, position: int, count: int) -> Chunk:
         return await self._client.ask(lambda: self._client.broker.partition(place).read(position, count))
+
+
+class MemoryStretches:
+    def __init__(self, client: Client, names: Names) -> None:
+        self._client, self._names = client, names
+
+    async def records(self, stretch: Stretch) -> AsyncGenerator[Part, None]:
+        partition, position = self._client.broker.partition((stretch.topic, stretch.partition)), stretch.start
+        while position < stretch.cut:
+            chunk = await self._client.ask(partial(partition.read, position, SCAN_RECORDS))
+            position = min(chunk.end, stretch.cut)
+            yield Part(position, [each for each in chunk.records if each.offset < stretch.cut])
+
+    async def refused(self, topic: str, partition: int) -> Collection[int]:
+        told = [dict(each.headers) for each in await self._all(self._names.dead_letters, partition)]
+        return {int(said[f"{PREFIX}offset"] or b"") for said in told if said[f"{PREFIX}topic"] == topic.encode()}
+
+    async def orders(self, partition: int) -> Sequence[tuple[int, Late]]:
+        records = await self._all(self._names.replay_assignments, partition)
+        orders = [(each.offset, decode_order(each.value or b"")) for each in records]
+        return [(offset, order) for offset, order in orders if isinstance(order, Late)]
+
+    async def _all(self, topic: str, partition: int) -> Sequence[PlainRecord]:
+        return await self._client.ask(self._client.broker.partition((topic, partition)).committed)
 
 
 class MemoryNotes:
@@ -175,10 +205,18 @@ class Replayer:
 
     async def _carry_out(self, id: str) -> None:
         try:
-            await run(self._task(id), self._ports(id))
+            await self._job(id).run()
         except (KafkaError, OperationalError) as away:
             self.process.leave(f"a server went away: {away!r}", code=RESTART)
         self._taken.discard(id)
+
+    def _job(self, id: str) -> Job:
+        task, ports, spans = self._task(id), self._ports(id), self._registry.rows[id].spans
+        if spans is None:
+            return Job(task, ports)
+        late = LateTask(PLAYS, spans, None, self._names.replay_assignments)
+        stretches = MemoryStretches(Client(self._broker, self._line), self._names)
+        return LateJob(task, ports, late, stretches, readers(task.program)[PLAYS])
 
     def _task(self, id: str) -> Task:
         row = self._registry.rows[id]

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from random import Random
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from broker import failpoints
 from broker.failpoints import InjectedFault
 from processor.evaluator.partition import Cut, Folded, PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
+from processor.evaluator.settlement import Books
 from processor.kafka.batches import Place
 from projections.projection import Projection
 from projections.user_achievement import UserAchievementProjection
@@ -53,15 +55,32 @@ class Tally(Counter[str]):
     """Records by what became of them."""
 
 
-Cuts = dict[tuple[str, str], Tally]  # process and transactional id -> what its last cut holds
+class Belated(NamedTuple):
+    """A record that was folded late. Shapes: at, where its topic stood then."""
+
+    topic: str
+    partition: int
+    offset: int
+    at: int
+
+
+Cuts = dict[tuple[str, str], tuple[Tally, list[Belated]]]
+"""Process and transactional id -> what its last cut holds."""
 
 
 class Told(PartitionEvaluator):
-    """The real evaluator; also counts what each cut makes durable, so that the counts can be committed with it."""
+    """The real evaluator; also counts what each cut makes durable, so that the counts can be committed with it.
 
-    def __init__(self, process: str, partition: int, plan: Plan, cuts: Cuts) -> None:
+    Shapes: positions, topic -> how far the partition is.
+    """
+
+    def __init__(
+        self, process: str, partition: int, plan: Plan, cuts: Cuts, positions: Callable[[], Mapping[str, int]]
+    ) -> None:
         super().__init__(ready(), partition, plan.partitions, plan.decoded_max)
         self._told, self._cuts = Tally(), cuts
+        self._belated: list[Belated] = []
+        self._positions = positions
         self._key = (process, NAMES.transactional_id(partition))
 
     def fold(self, topic: str, records: Sequence[Record]) -> Folded:
@@ -73,8 +92,16 @@ class Told(PartitionEvaluator):
         self._told["read"] += len(records)
         return folded
 
+    def fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded:
+        folded = super().fold_late(program, topic, record, books)
+        self._told["late applied"] += folded.applied
+        self._told["late duplicate"] += folded.duplicate
+        self._belated.append(Belated(topic, self._partition, record.offset, self._positions()[topic]))
+        return folded
+
     def cut(self) -> Cut:
-        self._cuts[self._key], self._told = self._told, Tally()
+        self._cuts[self._key] = self._told, self._belated
+        self._told, self._belated = Tally(), []
         return super().cut()
 
 
@@ -127,7 +154,8 @@ class Slot:
 
 
 class World:
-    """Shapes: happened, what happened how often; complaints, what was seen to be wrong while it ran."""
+    """Shapes: happened, what happened how often; complaints, what was seen to be wrong while it ran; belated, what
+    was folded late and committed."""
 
     def __init__(self, seed: int, plan: Plan) -> None:
         self.plan, self.loop, self.chance = plan, virtual_loop(), Random(f"world {seed}")
@@ -136,7 +164,7 @@ class World:
         self.ends: list[str] = []
         self.processes: list[Process] = []
         self.published: list[Publication] = []
-        self.tally = Tally()
+        self.tally, self.belated = Tally(), list[Belated]()
         self._cuts: Cuts = {}
         self.broker, self.database = Broker(self.loop, self.chance), Database()
         self.weather = Weather(self.chance, dict(plan.losses), plan.slow, self.saw)
@@ -177,7 +205,9 @@ class World:
                 self.complaints.append(f"I5: {key} moved back from {before} to {after}")
 
         def committed(process: str, transactional_id: str) -> None:
-            self.tally.update(self._cuts.pop((process, transactional_id), Tally()))
+            tally, belated = self._cuts.pop((process, transactional_id), (Tally(), []))
+            self.tally.update(tally)
+            self.belated += belated
 
         self.broker.on_position.append(position_moved)
         self.database.on_position.append(row_moved)
@@ -225,7 +255,13 @@ class World:
 
     def _worker(self, process: Process, line: Line) -> Worker:
         partitions = self.plan.partitions
-        return Worker(
+
+        def evaluator(number: int) -> Told:
+            return Told(
+                process.name, number, self.plan, self._cuts, lambda: worker.ownership.partitions[number].positions
+            )
+
+        worker = Worker(
             process,
             self.loop,
             line,
@@ -235,11 +271,12 @@ class World:
             ReadyOnce(program_of(self.operator.published[-1]), self.operator.published),
             self._read_catalogs,
             partitions,
-            lambda number: Told(process.name, number, self.plan, self._cuts),
+            evaluator,
             self.plan.pace,
             self.transport,
             self.chance,
         )
+        return worker
 
     def _projector(self, process: Process, line: Line) -> Projector:
         def projections() -> list[Projection]:

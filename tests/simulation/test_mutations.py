@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from broker.reading import Batch
+from processor.evaluator.late import Counted
 from processor.evaluator.partition import Folded
 from processor.evaluator.replays import OBEYED, Given, Replays
 from processor.kafka.fetch import Chunk
@@ -16,7 +17,7 @@ from processor.kafka.partition import OwnedPartition
 from projections import checkpoints
 from projections.session import Session
 from schemas.records import PlainRecord
-from schemas.replays import Base, Prepare
+from schemas.replays import Base, Late, Prepare
 from schemas.state import Control
 from simulation import world
 from simulation.activity import NAMES
@@ -158,3 +159,30 @@ def test_a_cancel_that_is_forgotten_lets_a_late_prepare_revive_the_replay(monkey
 
     monkeypatch.setitem(OBEYED, Prepare, forget)
     assert_noticed("replays", among=is_doubled_and_paused)
+
+
+def folds_late(plan: Plan) -> bool:
+    return any(wish.how == "late" for wish in plan.replays.wishes)
+
+
+def test_a_late_record_that_comes_twice_counts_twice_without_the_mark_of_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The window of event ids catches only the last ones."""
+    fold = Replays._late
+
+    def forget(self: Replays, given: Given) -> str:
+        note = self.notes.get(given.order.replay)
+        if note is not None:
+            self.notes[given.order.replay] = replace(note, late={})
+        return fold(self, given)
+
+    monkeypatch.setitem(OBEYED, Late, forget)
+    assert_noticed("late", "I4", among=lambda plan: folds_late(plan) and plan.replays.replayers > 1)
+
+
+def test_a_late_record_that_a_filled_metric_has_in_its_past_counts_twice_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Counted, "metrics", lambda self, notes, topic, record: frozenset())
+    assert_noticed("I1", "I2", among=lambda plan: folds_late(plan) and fills(plan))
