@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from broker.log_dirs import disks
@@ -21,7 +22,8 @@ where relation.relnamespace = current_schema()::regnamespace and relation.relkin
 
 
 class Space(NamedTuple):
-    """Units: bytes. Shapes: free is that of the broker with the least; None where brokers do not say it."""
+    """Units: bytes. Shapes: topics, what the shadow and its promotion write; free is that of the broker with the
+    least, None where brokers do not say it."""
 
     topics: int
     schema: int
@@ -32,8 +34,16 @@ async def space_for(settings: ReplaySettings) -> Space:
     kept = kept_topics(settings.names)
     found = await disks(settings.kafka, kept)
     schema = await asyncio.to_thread(_schema_bytes, settings)
-    topics = sum(found.used.values()) if found else 0
-    return Space(round(GROWTH * topics), round(GROWTH * schema), found.free if found else None)
+    return Space(
+        topic_bytes(found.used, settings.names) if found else 0, round(GROWTH * schema), found and found.free
+    )
+
+
+def topic_bytes(used: Mapping[str, int], names: Names) -> int:
+    """What the shadow's topics come to, and what a promotion writes: its states into the changelog of here, and those
+    of here, kept for the way back, into its own. Units: bytes."""
+    states = used[names.changelog]
+    return round(GROWTH * (sum(used.values()) + states) + states)
 
 
 def kept_topics(names: Names) -> list[str]:

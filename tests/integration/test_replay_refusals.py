@@ -107,6 +107,34 @@ def test_no_other_replay_is_started_beside_a_full_one(deployment: Deployment, ru
     assert (dropped.code, "its shadow needed" in dropped.err) == (4, True), dropped.err
 
 
+def test_a_full_replay_is_told_what_it_cannot_do_now(deployment: Deployment, run: Laurel) -> None:
+    """Promotion and the way back, in every standing of it, each of which the row is put in by hand."""
+
+    def refuses(said: str, *options: str) -> None:
+        told = run("replay", "promote", "whole", *options)
+        assert (told.code, said in told.err) == (4, True), told.err
+        assert deployment.orders() == 0
+
+    run("replay", "start", "--catalog", deployment.file(6), "--id", "whole")
+    refuses("'whole' is running: what is not promoted needs no way back", "--back")
+    assert "is paused" in run("replay", "pause", "whole").out
+    refuses("cannot promote replay 'whole': it is paused")
+    assert run("replay", "resume", "whole", "--json").json["status"] == "running"
+    assert run("replay", "resume", "whole", "--json").json["status"] == "running"
+    with deployment.connection() as connection:
+        connection.execute("update replay set status = 'done', ended_at = now(), dropped_at = now()")
+    refuses("the shadow of replay 'whole' was dropped", "--back")
+    with deployment.connection() as connection:
+        connection.execute("update replay set dropped_at = null")
+    refuses("brought {'toy': 6}, and {'toy': 1} runs now", "--back")
+    run("replay", "start", "--catalog", deployment.file(2), "--id", "other")
+    refuses("replay 'other' has not ended", "--back")
+    with deployment.connection() as connection:
+        connection.execute("update replay set status = 'done' where id = 'other'")
+    refuses("replay 'other' was started behind the promotion of 'whole'", "--back")
+    assert "cannot resume replay 'whole': it is done" in run("replay", "resume", "whole").err
+
+
 def test_approximate_dates_are_refused_where_the_past_has_to_be_read_and_written_down_where_not(
     deployment: Deployment, run: Laurel, refused
 ) -> None:
