@@ -27,7 +27,9 @@ def wait_until_level(deployment: Deployment, run: Laurel, id: str) -> None:
 
 
 def test_a_cancelled_full_reprocessing_leaves_nothing_behind(deployment: Deployment, run: Laurel) -> None:
-    """It is level and compared before; no topic, no schema, no group of its shadow is there after."""
+    """It is level and compared before, and its promotion given up, since live may wait for no time at all; no topic,
+    no schema, no group of its shadow is there after."""
+    deployment.environment["LAUREL_REPLAY_HOLD_S"] = "0.001"
     for name in ("worker", "projector"):
         deployment.start(name)
     deployment.publish(600)
@@ -39,6 +41,11 @@ def test_a_cancelled_full_reprocessing_leaves_nothing_behind(deployment: Deploym
 
     told = run("replay", "diff", started["id"], "--json").json
     assert {each["achievement"] for each in told["gained"]} == {"guest"}, told
+    run("replay", "promote", started["id"])
+    wait_until(lambda: run("replay", "status", started["id"], "--json").json["failure"], "a promotion given up")
+    assert "live events have waited for 0.001 s" in run("replay", "status", started["id"]).out
+    assert deployment.statuses()[started["id"]] == "running"
+    deployment.publish(20)
     assert deployment.differences(1) == []
 
     run("replay", "cancel", started["id"])
