@@ -110,11 +110,16 @@ async def tell(cursor: AsyncCursor, announced: Sequence[Other], replay_notices_p
 def row(other: Other) -> dict[str, Any]:
     outcome = other.outcome
     return {
-        **msgspec.structs.asdict(outcome.data),
+        **said(outcome.data),
         "id": outcome.id,
         "user_id": outcome.subject,
         "awarded_at": other.awarded_at,
     }
+
+
+def said(data: msgspec.Struct) -> dict[str, Any]:
+    """Without what is not there."""
+    return {name: of for name, of in msgspec.structs.asdict(data).items() if of is not msgspec.UNSET}
 
 
 def is_told(other: Other) -> bool:
@@ -130,7 +135,7 @@ def is_replayed(other: Other) -> bool:
 def notice(other: Other) -> Notice:
     outcome = other.outcome
     words = SAID_OF[outcome.type](outcome.data)
-    told = {name: of for name, of in msgspec.structs.asdict(outcome.data).items() if name not in NOT_FOR_MESSAGES}
+    told = {name: of for name, of in said(outcome.data).items() if name not in NOT_FOR_MESSAGES}
     return Notice(
         id=notification_id(outcome.id),
         user_id=outcome.subject,

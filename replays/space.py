@@ -40,8 +40,8 @@ async def space_for(settings: ReplaySettings) -> Space:
 
 
 def topic_bytes(used: Mapping[str, int], names: Names) -> int:
-    """What the shadow's topics come to, and what a promotion writes: its states into the changelog of here, and those
-    of here, kept for the way back, into its own. Units: bytes."""
+    """What the shadow's topics come to, and what a promotion writes: its states into the changelog of here, and
+    those of here, kept for the way back, into its own. Units: bytes."""
     states = used[names.changelog]
     return round(GROWTH * (sum(used.values()) + states) + states)
 

@@ -11,7 +11,7 @@ import pytest
 
 from replays.steps import DECIDE, HOLD, PROMOTE, SETTLE
 from tests.commands import Laurel
-from tests.integration.demos import wait_until
+from tests.integration.demos import WAIT_S, wait_until
 from tests.integration.replays import KILLED, Deployment
 
 FATAL = [(HOLD, 2), (SETTLE, 2), (DECIDE, 1), (PROMOTE, 2)]
@@ -27,8 +27,8 @@ def wait_until_level(deployment: Deployment, run: Laurel, id: str) -> None:
 
 
 def test_a_cancelled_full_reprocessing_leaves_nothing_behind(deployment: Deployment, run: Laurel) -> None:
-    """It is level and compared before, and its promotion given up, since live may wait for no time at all; no topic,
-    no schema, no group of its shadow is there after."""
+    """It is level and compared before, and its promotion given up, since live may not wait at all; no topic, no
+    schema, no group of its shadow is there after."""
     deployment.environment["LAUREL_REPLAY_HOLD_S"] = "0.001"
     for name in ("worker", "projector"):
         deployment.start(name)
@@ -70,7 +70,7 @@ def test_what_is_promoted_is_what_a_fold_of_the_whole_log_gives_and_there_is_a_w
         deployment.start("replayer")
         wait_until_level(deployment, run, id)
         assert run("replay", "promote", id, "--json").json == {"replay": id, "status": "promoting"}
-        assert worker.process.wait(60) == MUST_START_AGAIN
+        assert worker.process.wait(WAIT_S) == MUST_START_AGAIN
         deployment.start("worker")
         deployment.wait_for_status(id, "done")
         assert run("replay", "promote", id, "--json").json["status"] == "done"
@@ -108,7 +108,7 @@ def test_whoever_dies_while_it_is_promoted_it_ends_as_if_nobody_had(deployment: 
         run("replay", "promote", id)
         for step, time in FATAL:
             job = deployment.start("replayer", failpoint=f"replay.{step}=kill@{time}")
-            assert job.process.wait(120) == KILLED, (
+            assert job.process.wait(WAIT_S) == KILLED, (
                 f"step {step} @ {time}: {deployment.rows('select * from replay')}"
             )
             for process in pipeline:

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+
 import msgspec
 import pytest
 
 from broker.reading import Batch
 from projections.award import decode_award
+from projections.columns import encode_json
 from projections.decoding import Undecodable, decode
 from projections.notification import notification_id
+from projections.other_outcomes import Other, decode_other, notice, row
 from projections.progress_view import Stage
 from projections.statements import statements
 from projections.subscription import merge
@@ -156,3 +161,32 @@ def test_gathered_batches_of_a_partition_become_one_stretch():
 )
 def test_every_statement_has_a_name_and_a_text(file):
     assert all(name and text for name, text in statements(file).items())
+
+
+@pytest.mark.parametrize("dates", [{}, {"dates": "approximate"}])
+def test_a_level_becomes_a_row_and_a_notice_with_what_is_said_of_it_alone(dates: dict[str, str]) -> None:
+    """Only approximate dates are said."""
+    data = {
+        "catalog": "toy",
+        "catalog_version": 1,
+        "catalog_sha256": "",
+        "level": 2,
+        "name": "Level 2",
+        "message": "Well done",
+        "metric": "xp",
+        "value": 60,
+        "start": 50,
+        "next_start": None,
+        "earned_at": "2026-05-01T10:00:00Z",
+        "evidence": {"topic": "t", "partition": 0, "offset": 1, "event_id": "e"},
+        "origin": "replay",
+        "replay_id": "r",
+        "announce": True,
+        **dates,
+    }
+    level = {"specversion": "1.0", "id": "1", "source": "laurel/toy", "type": "level_reached", "subject": "ann"}
+    outcome = decode_other(json.dumps({**level, "time": "2026-05-01T10:00:00Z", "data": data}).encode())
+    other = Other(outcome, datetime(2026, 5, 2, tzinfo=UTC))
+
+    assert json.loads(encode_json(row(other))).get("dates") == dates.get("dates")
+    assert json.loads(encode_json(notice(other).metadata)).get("dates") == dates.get("dates")
