@@ -39,9 +39,13 @@ Named = tuple[str, str]
 
 
 class Publish(msgspec.Struct, frozen=True, kw_only=True, tag="publish"):
-    """Run these versions from here on. Lower ones than run are passed over."""
+    """Run these versions from here on. Lower ones than run are passed over.
+
+    With from_now what cancelled replays of these catalogs have left muted or half filled begins here, at 0.
+    """
 
     catalogs: dict[str, int]
+    from_now: bool = False
 
 
 class Prepare(msgspec.Struct, frozen=True, kw_only=True, tag="prepare"):

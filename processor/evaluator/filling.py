@@ -47,6 +47,7 @@ class Withheld(NamedTuple):
     idle: frozenset[Named] = frozenset()
     unmoved: frozenset[Named] = frozenset()  # what waits for them does, but they stay as they are
     deferred: tuple[Deferred, ...] = ()
+    orphaned: tuple[str, ...] = ()  # the cancelled replays that left `idle`: their entries tell in whose states
 
     def silent(self, catalog: str) -> set[str]:
         """The metrics of a catalog for which nothing waits."""
@@ -64,23 +65,27 @@ class Filling:
     """
 
     def __init__(self, replay: str, metrics: Sequence[MetricSpec], program: Program, others: set[bytes]) -> None:
-        self._mark, self._others = mark_of(replay), others
-        self._slot = program.ledger.extras[REPLAYS_SLOT]
+        self.sign, self._others = mark_of(replay), others
+        self.slot = program.ledger.extras[REPLAYS_SLOT]
         self._metrics = {metric.slot: metric for metric in metrics}
         fresh = fresh_state(program.ledger)
         self._defaults = [(slots, fresh[slots]) for metric in metrics for slots in places_of(metric)]
 
     def begin(self, state: State) -> None:
         """Take out what a cancelled replay left, before the first of this one goes in. Hot while a replay runs."""
-        entries: bytes = state[self._slot]
-        if place_of(entries, self._mark, ENTRY_BYTES) >= 0:
+        entries: bytes = state[self.slot]
+        if place_of(entries, self.sign, ENTRY_BYTES) >= 0:
             return
+        self.clear(state)
+        state[self.slot] = with_standing(entries, self.sign, BEGUN, self._others)
+
+    def clear(self, state: State) -> None:
+        """As if nothing had ever been counted."""
         for slots, default in self._defaults:
             state[slots] = default
-        state[self._slot] = with_standing(entries, self._mark, BEGUN, self._others)
 
     def is_based(self, state: State) -> bool:
-        return standing_of(state[self._slot], self._mark) == BASED
+        return standing_of(state[self.slot], self.sign) == BASED
 
     def join(self, state: State, past: Mapping[int, Sequence[Any]]) -> None:
         """Put what was before the cut before what has been since.
@@ -92,7 +97,7 @@ class Filling:
         for first, metric in self._metrics.items():
             if first in past:
                 join(state, metric, past)
-        state[self._slot] = with_standing(state[self._slot], self._mark, BASED, self._others)
+        state[self.slot] = with_standing(state[self.slot], self.sign, BASED, self._others)
 
     def _check(self, past: Mapping[int, Sequence[Any]]) -> None:
         sizes = {slots.start: slots.stop - slots.start for slots, _ in self._defaults}
@@ -121,7 +126,7 @@ def fillings(program: Program, withheld: Withheld) -> dict[str, Filling]:
     """By the replay's id."""
     marks = current_marks(withheld)
     return {
-        replay: Filling(replay, _specs(program, named), program, marks - {mark_of(replay)})
+        replay: Filling(replay, specs_of(program, named), program, marks - {mark_of(replay)})
         for replay, named in withheld.filling
         if named
     }
@@ -129,10 +134,11 @@ def fillings(program: Program, withheld: Withheld) -> dict[str, Filling]:
 
 def current_marks(withheld: Withheld) -> set[bytes]:
     """Of the replays whose entries in a state still count."""
-    return {mark_of(replay) for replay in (*dict(withheld.filling), *(each.replay for each in withheld.deferred))}
+    deferred = (each.replay for each in withheld.deferred)
+    return {mark_of(replay) for replay in (*dict(withheld.filling), *deferred, *withheld.orphaned)}
 
 
-def _specs(program: Program, named: Collection[Named]) -> list[MetricSpec]:
+def specs_of(program: Program, named: Collection[Named]) -> list[MetricSpec]:
     placed = {(catalog.catalog, metric.key): metric for catalog in program.catalogs for metric in catalog.metrics}
     return [placed[each] for each in sorted(named) if each in placed]
 

@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from processor.evaluator.entries import Entry
 from processor.evaluator.facts import FactBooks, FactSettlement
-from processor.evaluator.filling import Deferred, Withheld
+from processor.evaluator.filling import Deferred, Filling, Withheld, specs_of
 from processor.evaluator.late import Counted, first_read
 from processor.evaluator.outcomes import LIVE, Occasion
 from processor.evaluator.partition import Folded, Rows
@@ -161,13 +161,39 @@ class Replays:
         return self.catalogs | newer
 
     def _publish(self, given: Given) -> Fate:
-        wanted = self.wanted(given.order)
-        if wanted == self.catalogs:
-            return "duplicate"
-        before = self.catalogs
-        self._run(wanted)
-        self._note_first_read(before, given.positions)
-        return "applied"
+        order: Publish = given.order
+        before, wanted = self.catalogs, self.wanted(order)
+        if wanted != before:
+            self._run(wanted)
+            self._note_first_read(before, given.positions)
+        has_begun = order.from_now and self._begin_from_now(order.catalogs)
+        return "applied" if wanted != before or has_begun else "duplicate"
+
+    def _begin_from_now(self, catalogs: Collection[str]) -> bool:
+        """What cancelled replays left of these catalogs, as far as it runs. Returns whether there was something."""
+        running = {*self._names_of(catalogs)}
+        notes = [(replay, note) for replay, note in self.notes.items() if note.phase == "cancelled"]
+        left = [(replay, note) for replay, note in notes if not running.isdisjoint([*note.muted, *note.filling])]
+        for replay, note in left:
+            self._clear(replay, running.intersection(note.filling))
+            muted, filling = _less(note.muted, running), _less(note.filling, running)
+            self.notes[replay] = replace(note, muted=muted, filling=filling)
+        if left:
+            self._run(self.catalogs)
+        return bool(left)
+
+    def _names_of(self, catalogs: Collection[str]) -> Iterator[Named]:
+        for each in self._program.program.catalogs:
+            if each.catalog in catalogs:
+                yield from ((each.catalog, metric.key) for metric in each.metrics)
+                yield from ((each.catalog, spec.reference) for spec in each.achievements)
+
+    def _clear(self, replay: str, metrics: Collection[Named]) -> None:
+        """Out of the states of all whom the replay has touched."""
+        program = self._program.program
+        filling = Filling(replay, specs_of(program, metrics), program, set())
+        for user in self._states.having(filling.slot, filling.sign) if metrics else ():
+            filling.clear(self._states.user(user))
 
     def _note_first_read(self, before: Versions, positions: Mapping[str, int]) -> None:
         """Of event types that are new: what stands before these positions was skipped."""
@@ -190,12 +216,13 @@ class Replays:
 
     def _withheld(self) -> Withheld:
         pending = {name: note for name, note in self.notes.items() if note.phase in ("filling", "ready")}
-        orphaned = [note for note in self.notes.values() if note.phase == "cancelled"]
+        orphaned = {name: note for name, note in self.notes.items() if note.phase == "cancelled"}
         active = [(name, note) for name, note in self.notes.items() if note.phase == "active"]
         return Withheld(
-            muted=frozenset(each for note in [*pending.values(), *orphaned] for each in note.muted),
+            muted=frozenset(each for note in [*pending.values(), *orphaned.values()] for each in note.muted),
             filling=tuple(sorted((name, frozenset(note.filling)) for name, note in pending.items())),
-            idle=frozenset(each for note in orphaned for each in note.filling),
+            idle=frozenset(each for note in orphaned.values() for each in note.filling),
+            orphaned=tuple(sorted(name for name, note in orphaned.items() if note.filling)),
             deferred=tuple(
                 Deferred(name, frozenset(note.muted), frozenset(note.filling)) for name, note in sorted(active)
             ),

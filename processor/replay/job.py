@@ -197,7 +197,7 @@ class Job:
             await self._send(partition, self._facts(found, lists_left, judged))
         unsaid = (user for user, _ in aside.past.bases() if user not in lists_left)
         await self._send(partition, (Addressed(user, Facts(replay=task.replay, last=True)) for user in unsaid))
-        await self._revoke(aside.past, partition)
+        await self._revoke(aside)
         await self._send(partition, [Addressed(None, Done(replay=task.replay))])
         del self._folds[partition]
 
@@ -208,7 +208,8 @@ class Job:
         async with aclosing(self._newest(partition)) as states:
             async for rows in states:
                 await self._send(partition, approximation.of_all(rows))
-        await self._revoke(Past(task.program, self._aim, partition, task.partitions), partition)
+        past = Past(task.program, self._aim, partition, task.partitions)
+        await self._revoke(Aside(partition, past, Spool(), {}, has_users=False))
         await self._send(partition, [Addressed(None, Done(replay=task.replay))])
 
     def _facts(
@@ -226,21 +227,37 @@ class Job:
                 yield Addressed(user, replace(known, facts=some))
             yield Addressed(user, replace(known, facts=last, last=not lists_left[user]))
 
-    async def _revoke(self, past: Past, partition: int) -> None:
+    async def _revoke(self, aside: Aside) -> None:
         """By the states as they are now: the owner takes what is held still. Where the log has lost its beginning
         nobody can be told not to have earned something; but what nobody can earn any more goes."""
-        task, history = self._task, self._ports.history
-        begins = [await history.begin(topic, partition) for topic in past.excerpt.types] if task.judged else []
+        task, partition, history = self._task, aside.partition, self._ports.history
+        read = aside.past.excerpt.types if task.judged else ()
+        begins = [await history.begin(topic, partition) for topic in read]
         ended = Ended([] if any(begins) else task.judged, task.gone)
         if not any(ended):
             return
-        revocations = Revocations(task.replay, task.program, ended, past)
+        revocations = Revocations(task.replay, task.program, ended, aside.past)
         if revocations.has_scopes:
             await self._hear(revocations, partition)
-        async with aclosing(history.states(partition)) as states:
+        losing = await self._losing(revocations, partition)
+        if losing and ended.judged:
+            await self._fold_on(aside)
+        orders = ((user, revocations.of(user, held)) for user, held in losing.items())
+        await self._send(partition, (Addressed(user, order) for user, order in orders if order))
+
+    async def _losing(self, revocations: Revocations, partition: int) -> dict[bytes, frozenset[int]]:
+        """Who holds something that the past does not give, and what of all that may go is held."""
+        losing: dict[bytes, frozenset[int]] = {}
+        async with aclosing(self._newest(partition)) as states:
             async for rows in states:
-                found = ((user, revocations.of(user, row)) for user, row in rows if row is not None)
-                await self._send(partition, (Addressed(user, order) for user, order in found if order))
+                found = ((user, revocations.held(row)) for user, row in rows.items() if row is not None)
+                losing |= {user: held for user, held in found if revocations.of(user, held)}
+        return losing
+
+    async def _fold_on(self, aside: Aside) -> None:
+        """To where live is: what it gave by the new rule, also what was held already, is no loss."""
+        controls = await self._ports.notes.controls()
+        await self._fold(aside, controls[aside.partition].positions, "active")
 
     async def _hear(self, revocations: Revocations, partition: int) -> None:
         async with aclosing(self._ports.history.outcomes(partition)) as outcomes:
@@ -358,7 +375,7 @@ class Job:
         """Wait until every partition is in one of these phases."""
         while True:
             notes = await self._notes()
-            _refuse_too_many(notes)
+            _refuse_miscounted(notes)
             there = [note for note in notes.values() if note.phase in phases]
             if len(there) == self._task.partitions:
                 return notes
@@ -449,15 +466,26 @@ class Meter:
         await self._ports.registry.report(Report(self._partition, self._phase, position, self._of, users, rate))
 
 
-def _refuse_too_many(notes: Mapping[int, ReplayNote]) -> None:
-    """Raises: LaurelError when a partition can never be ready: another process found more users."""
+def _refuse_miscounted(notes: Mapping[int, ReplayNote]) -> None:
+    """Raises: LaurelError when a partition can never be ready. Of one job the bases come before their end."""
     for partition, note in notes.items():
-        if note.phase == "filling" and note.expected is not None and note.users > note.expected:
-            raise LaurelError(
-                f"partition {partition} has the past of {note.users} users, and {note.expected} were found in the "
-                "end: its log has lost records since the replay began; cancel it, and start it under another "
-                "--id with --accept-truncated"
-            )
+        if note.phase == "filling" and note.expected is not None:
+            _refuse_count(partition, note.users, note.expected)
+
+
+def _refuse_count(partition: int, users: int, expected: int) -> None:
+    if users > expected:
+        raise LaurelError(
+            f"partition {partition} has the past of {users} users, and {expected} were found in the "
+            "end: its log has lost records since the replay began; cancel it, and start it under another "
+            "--id with --accept-truncated"
+        )
+    if users < expected:
+        raise LaurelError(
+            f"partition {partition} has taken the past of {users} of {expected} users, and refused that of the "
+            "others: another version runs there, which counts otherwise; cancel it, and start a replay of the "
+            "version that runs, under another --id"
+        )
 
 
 def _in_batches(orders: Iterable[Addressed]) -> Iterator[list[Addressed]]:

@@ -63,6 +63,7 @@ class Revocations:
         self._scoped = {name: numbers["/".join(name)] for name in self._slotted}
         names = {*ended.judged, *ended.gone} - self._slotted
         self._whole = {numbers["/".join(name)]: name for name in names if "/".join(name) in numbers}
+        self._numbers = frozenset((*self._whole, *self._scoped.values()))
         self._given: dict[bytes, dict[Named, dict[str, LostScope]]] = {}
 
     @property
@@ -81,10 +82,14 @@ class Revocations:
             scopes = self._given.setdefault(told.subject.encode(), {}).setdefault(award.name, {})
             scopes[award.scope] = LostScope(scope=award.scope, n=award.n, earned_at=microseconds(told.time))
 
-    def of(self, user: bytes, row: bytes) -> Revoke | None:
-        """What this user loses. Shapes: row is the state, whatever version wrote it."""
-        held = {number for number, _, at in AWARD.iter_unpack(decode_slots(row)[AWARDS]) if at != LOST}
-        lost = sorted((held & self._whole.keys()) - self._past.given(user))
+    def held(self, row: bytes) -> frozenset[int]:
+        """The numbers of what may go. Shapes: row is the state, whatever version wrote it."""
+        numbers = {number for number, _, at in AWARD.iter_unpack(decode_slots(row)[AWARDS]) if at != LOST}
+        return self._numbers & numbers
+
+    def of(self, user: bytes, held: frozenset[int]) -> Revoke | None:
+        """What this user loses of it, by the past as far as it is folded."""
+        lost = sorted((held & self._whole.keys()) - self._past.given(user)) if held else []
         parted = [name for name, number in self._scoped.items() if number in held]
         scopes = [each for name in parted for each in self._lost(user, name)]
         if not lost and not scopes:

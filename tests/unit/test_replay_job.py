@@ -240,6 +240,37 @@ def test_what_is_listed_no_more_or_switched_off_is_taken_also_where_the_log_has_
     assert [(each.subject, each.data.achievement) for each in revoked] == [("ann", "ten")]
 
 
+@pytest.mark.parametrize(
+    ("read", "scope"), [("outcomes", ", scope: data.text"), ("states", ", scope: data.text"), ("states", "")]
+)
+def test_what_the_new_rule_gives_live_while_the_job_looks_for_losses_is_not_taken(
+    monkeypatch: pytest.MonkeyPatch, read: str, scope: str
+) -> None:
+    """Also where it was held already by the rule of before, so that nothing was told of it again. By hand: of "0",
+    "1", "2" and "7" the new rule gives "1" and "7"."""
+    rule = f"  - {{key: of, name: A, description: A, on: alpha{scope}}}\n"
+    stage = Stage(
+        second(rule.replace("on: alpha", 'where: {data.text: {in: ["1", "7"]}}, on: alpha')),
+        alphas(3 if scope else 1),
+        first=FIRST + rule,
+        policy="revoke",
+    )
+    said = alphas(1, first=7)
+    original = getattr(stage.world, read)
+
+    def read_late(partition: int) -> Any:
+        stage.partition.obey()
+        while said:
+            stage.partition.say(said.pop())
+        return original(partition)
+
+    monkeypatch.setattr(stage.world, read, read_late)
+
+    assert (stage.play(), said) == ("done", [])
+    revoked = [each.data.scope for each in stage.partition.outcomes if isinstance(each, RevokedOutcome)]
+    assert revoked == (["0", "2"] if scope else [])
+
+
 def test_nothing_is_taken_from_anybody_whose_past_is_gone() -> None:
     stage = Stage(second("", ("alphas >= 10", "alphas >= 12")), alphas(13), revoked=[("songs", "ten")])
     stage.world.lost = 5
