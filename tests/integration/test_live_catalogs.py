@@ -144,10 +144,10 @@ async def test_publishing_reaches_a_running_worker_and_a_restart_runs_what_ran(
 async def test_a_worker_killed_between_prepare_and_activate_goes_on(
     servers: Servers, namespace: str, tmp_path: Path
 ) -> None:
-    stage = await set_up(servers.kafka, namespace)
+    stage, member = await set_up(servers.kafka, namespace), {"LAUREL_MEMBER_ID": "a"}  # comes back at once
     filling = [("toy", "late")]
     with workers_of(stage, tmp_path) as workers:
-        worker = workers.start()
+        worker = workers.start(**member)
         await play(stage, some_events(400, users=80))
         await settled(stage, [worker])
         await submit_record(stage.kafka, stage.names, second(stage), "toy.yaml", compile_catalog)
@@ -157,7 +157,7 @@ async def test_a_worker_killed_between_prepare_and_activate_goes_on(
         await settled(stage, [worker])
         await worker.stop(signal.SIGKILL)
 
-        worker = workers.start()
+        worker = workers.start(**member)
         cuts = {partition: control.replays["r"].cut[stage.source] for partition, control in noted.items()}
         await send(stage, await bases(stage, cuts))
         await until(stage, lambda control: control.replays["r"].phase == "ready", "ready")
