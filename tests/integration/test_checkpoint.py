@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -22,7 +22,6 @@ from processor.kafka import partition as partition_module
 from processor.kafka.fetch import Chunk
 from processor.kafka.kafka_log import KafkaLog, KafkaWriter
 from processor.kafka.ownership import Ownership
-from processor.kafka.pace import Pace
 from processor.kafka.partition import OwnedPartition
 from processor.profile import Profile
 from processor.telemetry import Telemetry
@@ -32,6 +31,7 @@ from schemas.program import Program
 from schemas.records import PlainRecord, Record
 from schemas.state import CONTROL_FORMAT, STATE_FORMAT, Control, encode_state
 from schemas.topics import partition_of
+from tests.integration.owners import APPENDED_MS, NEVER, NUMBER, Exited, leave
 from tests.integration.processors import (
     CATALOG,
     PARTITIONS,
@@ -50,18 +50,6 @@ from tests.servers import Servers
 from tests.transactions import decided
 
 pytestmark = pytest.mark.server
-
-NEVER = Pace(head_s=3600, backlog_s=3600, records_max=10**9)  # only when the test says so
-APPENDED_MS = 1_780_000_000_000
-NUMBER = 2  # the partition that these tests look at
-
-
-class Exited(Exception):  # noqa: N818 - not an error of the test
-    """Stands for the end of the process."""
-
-
-def leave(why: str, *, code: int = 70) -> NoReturn:
-    raise Exited(f"{why} ({code})")
 
 
 @pytest.fixture

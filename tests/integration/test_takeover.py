@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 
@@ -22,7 +22,6 @@ from processor.kafka import takeover
 from processor.kafka.fetch import Chunk
 from processor.kafka.kafka_log import KafkaLog
 from processor.kafka.ownership import Ownership
-from processor.kafka.pace import Pace
 from processor.kafka.partition import OwnedPartition
 from processor.profile import Profile
 from processor.telemetry import Telemetry
@@ -32,6 +31,7 @@ from schemas.records import PlainRecord
 from schemas.replays import Hold, Promote, Release, ReplayOrder, Settle, encode_order
 from schemas.state import CONTROL_KEY
 from schemas.topics import Names, partition_of
+from tests.integration.owners import APPENDED_MS, NEVER, NUMBER, Exited, leave
 from tests.integration.processors import (
     CATALOG,
     PARTITIONS,
@@ -49,23 +49,12 @@ from tests.transactions import decided
 
 pytestmark = pytest.mark.server
 
-NEVER = Pace(head_s=3600, backlog_s=3600, records_max=10**9)  # only when the test says so
-APPENDED_MS = 1_780_000_000_000
-NUMBER = 2
 NEW = (
     CATALOG.replace("version: 1", "version: 2")
     .replace("by: data.piece}}", "by: data.piece, normalize: true}}")
     .replace("name: Many, at: 25", "name: Many, at: 12")
 )
 EVENTS = 300  # fifteen of each user
-
-
-class Exited(Exception):  # noqa: N818 - not an error of the test
-    """Stands for the end of the process."""
-
-
-def leave(why: str, *, code: int = 70) -> NoReturn:
-    raise Exited(f"{why} ({code})")
 
 
 class Owner:
