@@ -105,13 +105,18 @@ class InPeriod(msgspec.Struct, frozen=True, kw_only=True, tag="period"):
     crossed_at: int
 
 
-class ByEvent(msgspec.Struct, frozen=True, kw_only=True, tag="event"):
-    """An event that is an award itself."""
+class ByEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag="event"):
+    """An award that a record gave: being one itself, or by conditions that the values of now cannot tell.
+
+    Shapes: n, how often it was lost before; lost, whether it was lost since, and not given again.
+    """
 
     catalog: str
     achievement: str
     scope: str
     crossed_at: int
+    n: int = 0
+    lost: bool = False
 
 
 Crossing = Threshold | InPeriod | ByEvent

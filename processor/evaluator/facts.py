@@ -16,7 +16,7 @@ from processor.evaluator.telling import Cause
 from schemas.outcomes import CatalogReason, Reason
 from schemas.program import AtLeast
 from schemas.replays import ByEvent, Crossing, InPeriod, LostScope, Named, Threshold
-from schemas.state import AWARDS, State, awarded_at, with_loss, without_award
+from schemas.state import AWARD, AWARDS, LOST, State, awarded_at, with_loss, without_award
 from schemas.zones import moment_of
 
 
@@ -112,8 +112,17 @@ class FactSettlement(DeferringSettlement):
 
     def _find_award(self, board: Board, crossing: ByEvent) -> None:
         entry = board.entry(crossing.achievement)
-        if entry is not None and (entry.spec.revocable == "no" or self._holds(entry)):
+        if entry is None:
+            return
+        lost = crossing.lost or (entry.spec.revocable != "no" and not self._holds(entry))
+        self._count_losses(entry, crossing.n + lost)
+        if not lost:
             self._take_award(DirectAward(entry, crossing.scope), moment_of(crossing.crossed_at))
+
+    def _count_losses(self, entry: Entry, n: int) -> None:
+        """Of an award that nobody was told of."""
+        if n and not entry.was_earned(self._state[AWARDS]) and self._deferral_of(entry) is None:
+            self._state[AWARDS] += AWARD.pack(entry.spec.number, n, LOST)
 
     def _earned_now_at(self, entry: Entry, crossed_at: int) -> int | None:
         if entry in self._judged:

@@ -194,7 +194,7 @@ class Job:
         await self._fold(aside, note.active_at, "active")
         lists_left, judged = aside.found.known()
         for found in aside.found:
-            await self._send(partition, self._facts(found, lists_left, judged))
+            await self._send(partition, self._facts(aside.past.outlasting(found), lists_left, judged))
         unsaid = (user for user, _ in aside.past.bases() if user not in lists_left)
         await self._send(partition, (Addressed(user, Facts(replay=task.replay, last=True)) for user in unsaid))
         await self._revoke(aside)

@@ -6,9 +6,11 @@ crossed, a recorder looks over its shoulder. What comes out is a function of wha
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
+
+from msgspec.structs import replace
 
 from processor.evaluator.partition import DECODED_MAX, PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
@@ -17,8 +19,8 @@ from processor.replay.recording import Recorder
 from processor.replay.spool import Shelf, Told
 from schemas.program import Program
 from schemas.records import Record
-from schemas.replays import Fact, Named
-from schemas.state import AWARD, AWARDS, LOST, State, decode_state
+from schemas.replays import ByEvent, Crossing, Fact, Named
+from schemas.state import AWARD, AWARDS, LOST, State, award_of, decode_state
 
 RECORDS_BETWEEN_CUTS = 50_000
 SHELVED_AT_ONCE = 2_000
@@ -40,6 +42,7 @@ class Past:
         self.excerpt = excerpt_of(program, aim)
         ready = ReadyProgram(self.excerpt.program, settled=True)
         ready.books = self._recorder = Recorder(ready, self.excerpt, aim)
+        self._numbers = program.ledger.awards
         self._partition, self._only, self._decoded_max = partition, only, decoded_max
         self._begin = partial(Aside, ready, partition, partitions, decoded_max)
         self._aside, self._shelf = self._begin(), Shelf()
@@ -80,6 +83,26 @@ class Past:
         """What was crossed since this was last asked, in the order of the log."""
         told, self._facts = self._facts, []
         return told
+
+    def outlasting(self, found: Iterable[Told]) -> list[Told]:
+        """These, less the awards that were lost since, as far as the past is folded; the last of them as a loss."""
+        return [(user, self._as_it_stands(user, fact)) for user, fact in found]
+
+    def _as_it_stands(self, user: bytes, fact: Fact) -> Fact:
+        state = self._aside.state(user) if any(isinstance(each, ByEvent) for each in fact.crossings) else None
+        if state is None:
+            return fact
+        stood = (self._stood(each, state[AWARDS]) for each in fact.crossings)
+        return replace(fact, crossings=[each for each in stood if each is not None])
+
+    def _stood(self, crossing: Crossing, awards: bytes) -> Crossing | None:
+        if not isinstance(crossing, ByEvent):
+            return crossing
+        kept = award_of(awards, self._numbers[f"{crossing.catalog}/{crossing.achievement}"])
+        assert kept is not None, "what the fold gave is remembered"
+        if kept.at != LOST:
+            return crossing if kept.revoked == crossing.n else None
+        return replace(crossing, lost=True) if kept.revoked == crossing.n + 1 else None
 
     def bases(self) -> Iterator[tuple[bytes, dict[int, list[Any]]]]:
         """The users whose filling metrics were moved. Shapes: as in a Base."""

@@ -50,8 +50,8 @@ class Recorder(Books):
 
     A threshold for which something of the aim, or a level, waits: of a metric that does not only grow the first
     time, unless a compound remembers when it was last crossed. An event that is an award, or a period's threshold,
-    while its scope is free. And every award of the aim that hangs on more than one threshold, when it is given: the
-    values of now cannot tell that.
+    while its scope is free. And every award of the aim that hangs on more than one threshold, or that can be lost,
+    whenever it is given: the values of now cannot tell that.
     """
 
     def __init__(self, ready: ReadyProgram, excerpt: Excerpt, aim: Aim) -> None:
@@ -98,18 +98,22 @@ class Recorder(Books):
             name = catalog, entry.spec.reference
             if name in self._aim:
                 self._wanted[entry] = name
-                if not entry.simple and not entry.spec.on and entry.spec.scopes is None:
+                if not (entry.spec.on or entry.spec.scopes is not None) and _has_verdict(entry):
                     self._verdicts[entry.spec.number] = name
 
     def _watch(self, catalog: str, metric: MetricSpec, waiting: dict[int, Waiting]) -> None:
         for at, each in waiting.items():
             if each.level is not None or any(entry in self._wanted for entry in each.entries):
-                is_told_always = metric.only_grows or each.number is not None
+                is_told_always = metric.only_grows or each.number is not None or self._may_lose(each)
                 number = None if is_told_always else next(self._numbers)
                 self._watched[each] = Watched(catalog, metric, at, number)
         watched = {at: each for at, each in waiting.items() if each in self._watched}
         if metric.key == XP and watched:
             self._experience.append((metric, Thresholds(watched)))
+
+    def _may_lose(self, waiting: Waiting) -> bool:
+        """Each verdict comes with the value that the metric had come to."""
+        return any(entry in self._wanted and entry.spec.revocable != "no" for entry in waiting.entries)
 
     # --- what is crossed ---
 
@@ -168,11 +172,11 @@ class Recorder(Books):
         """The verdicts: what was not held before, and is now."""
         if not self._verdicts or after is before:
             return
-        known = {number for number, _, at in AWARD.iter_unpack(before) if at != LOST}
-        for number, _, at in AWARD.iter_unpack(after):
-            if number in self._verdicts and number not in known and at != LOST:
+        known = {(number, n) for number, n, at in AWARD.iter_unpack(before) if at != LOST}
+        for number, n, at in AWARD.iter_unpack(after):
+            if number in self._verdicts and (number, n) not in known and at != LOST:
                 catalog, reference = self._verdicts[number]
-                yield ByEvent(catalog=catalog, achievement=reference, scope="", crossed_at=at)
+                yield ByEvent(catalog=catalog, achievement=reference, scope="", crossed_at=at, n=n)
 
 
 def _is_new(state: State, award: DirectAward) -> bool:
@@ -180,6 +184,10 @@ def _is_new(state: State, award: DirectAward) -> bool:
     if spec.scopes is None:
         return awarded_at(state[AWARDS], spec.number) is None
     return is_free(state[spec.scopes], award.scope)
+
+
+def _has_verdict(entry: Entry) -> bool:
+    return not entry.simple or entry.spec.revocable != "no"
 
 
 def _entries(waiting: object) -> list[Entry]:

@@ -332,6 +332,64 @@ def test_a_retry_from_before_the_cut_counts_again_only_of_a_type_that_no_version
     assert [value for (_, _, metric), value in values.items() if metric == "betas"] == [counted]
 
 
+# --- what can be lost ---
+
+UNDO = """
+catalog: songs
+version: 1
+events:
+  alpha: {topic: t.one, data: {text: string?}}
+  undone: {topic: t.one, data: {}}
+metrics:
+  alphas: {count: alpha, minus: undone}
+achievements:
+  - {key: ten, name: A, description: A, when: alphas >= 10}
+"""
+TWO = "  - {key: two, name: A, description: A, when: alphas >= 2, revocable: true}\n"
+BOTH = "  - {key: two, name: A, description: A, when: {all: [alphas >= 2, alphas >= 1]}, revocable: true}\n"
+
+
+def done_and_undone(steps: str) -> list[Said]:
+    """One each hour."""
+    (said,) = alphas(1)
+    types = {"+": "alpha", "-": "undone"}
+    return [
+        said
+        | {"id": str(hour), "type": types[step], "data": {}, "time": (NOON + timedelta(hours=hour)).isoformat()}
+        for hour, step in enumerate(steps)
+    ]
+
+
+def held(stage: Stage) -> list[tuple[datetime, int, int | None, str | None]]:
+    found = (each.data for each in stage.partition.outcomes if isinstance(each, Outcome))
+    return [(each.earned_at, each.n, each.progress_at_unlock, each.evidence.event_id) for each in found]
+
+
+@pytest.mark.parametrize(("rule", "progress"), [(TWO, 2), (BOTH, None)])
+def test_what_was_lost_and_earned_again_has_the_date_that_holds_now_and_counts_its_losses(
+    rule: str, progress: int | None
+) -> None:
+    """By hand: two at hour 1, lost at 2, again at 3, lost at 4, again at 5, a third at 6."""
+    stage = Stage(UNDO.replace("version: 1", "version: 2") + rule, done_and_undone("++-+-++"), first=UNDO)
+
+    assert stage.play() == "done"
+    assert held(stage) == [(NOON + timedelta(hours=5), 2, progress, "5")]
+
+
+@pytest.mark.parametrize("rule", [TWO, BOTH])
+def test_what_is_lost_in_the_end_is_not_given_and_its_losses_are_remembered(rule: str) -> None:
+    """By hand: two at hour 1, lost at 2; live at 3, for the second time."""
+    log = done_and_undone("++-+")
+    stage = Stage(UNDO.replace("version: 1", "version: 2") + rule, log[:3], first=UNDO)
+
+    assert stage.play() == "done"
+    assert stage.unlocked() == []
+
+    stage.partition.say(log[3])
+    ((at, n, _, event),) = held(stage)
+    assert (at, n, event) == (NOON + timedelta(hours=3), 1, "3")
+
+
 # --- dates that are approximate ---
 
 PAIR = "  - {key: pair, name: A, description: A, when: {all: [alphas >= 5, days >= 3]}}\n"
