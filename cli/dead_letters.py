@@ -28,13 +28,20 @@ ID = re.compile(r"(\d+)-(\d+)")
 app = typer.Typer(no_args_is_help=True, help="List and show the records that were refused.")
 
 
-UNSAID = {"class": "unknown", "topic": "", "partition": "", "offset": "", "message": "no header says why"}
+UNSAID = {
+    "class": "unknown",
+    "topic": "",
+    "partition": "",
+    "offset": "",
+    "timestamp": "",
+    "message": "no header says why",
+}
 
 
 class DeadLetter(NamedTuple):
     """A refused record: where it came from, why it was refused, and itself.
 
-    Shapes: id is partition-offset within the dead letters; the rest tells the place of the original.
+    Shapes: id is partition-offset within the dead letters; the rest tells the place of the original, and its time.
     """
 
     id: str
@@ -43,6 +50,7 @@ class DeadLetter(NamedTuple):
     partition: int
     offset: int
     message: str
+    timestamp: int
     record: Record
 
 
@@ -89,7 +97,7 @@ def whole(letter: DeadLetter) -> dict[str, Any]:
     record = letter.record
     return {
         **summary(letter),
-        "timestamp": record.timestamp,
+        "timestamp": letter.timestamp,
         "key": _text(record.key),
         "headers": {name: _text(value) for name, value in record.headers},
         "value": _text(record.value),
@@ -148,6 +156,7 @@ def dead_letter(partition: int, record: Record) -> DeadLetter:
         partition=_number(said["partition"]),
         offset=_number(said["offset"]),
         message=said["message"],
+        timestamp=_number(said["timestamp"]),
         record=record,
     )
 

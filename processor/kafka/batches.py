@@ -20,7 +20,7 @@ TRANSACTION_TIMEOUT_MS = 30_000
 RETRY_BACKOFF_MS = 20
 
 
-# key and value; a dead letter also has the timestamp and the headers of its original
+# key and value; a copy also has the timestamp and the headers of its original, a dead letter the headers
 Row = tuple[bytes | None, bytes | None] | tuple[bytes | None, bytes | None, int | None, Headers]
 Place = tuple[str, int]  # topic, partition
 Batches = dict[Place, list[Any]]
@@ -77,7 +77,7 @@ def _fill(batch: Any, rows: Iterable[Row]) -> Row | None:
         if len(row) == 2:
             fitted = append(offset, now, row[0], row[1], [])
         else:
-            fitted = append(offset, row[2], row[0], row[1], row[3])
+            fitted = append(offset, now if row[2] is None else row[2], row[0], row[1], row[3])
         if fitted is None:
             break
         offset += 1

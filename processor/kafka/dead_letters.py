@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-import time
 
 from processor.kafka.batches import Row
 from processor.kafka.partition import Refusal
-from schemas.records import Header, Headers, Record
+from schemas.records import Header, Headers
 from schemas.topics import DEAD_LETTER_BYTES_MAX
 
 PREFIX = "laurel.error."
 STAGE = "fold"
 MESSAGE_CHARS_MAX = 2000
 ROOM = DEAD_LETTER_BYTES_MAX - 1024  # less the envelope of a batch and of its only record
-FUTURE_MS_MAX = 60 * 60 * 1000  # a broker refuses records stamped later than this
 
 
 def dead_letter(refusal: Refusal) -> Row:
-    """The row for a refused record: key, value, headers and timestamp untouched as long as they fit.
+    """The row for a refused record: key, value and headers untouched as long as they fit.
+
+    Its own timestamp stands in a header: a letter is kept for so long from when it is written, and one that was as old
+    as its record would be deleted at once where the record is from long ago.
 
     Only the bytes of a header's name that are no UTF-8 are lost, since our client takes text for a name: they are
     written as \\x escapes. The value of such a header, and the place of the original, are untouched.
@@ -32,7 +33,7 @@ def dead_letter(refusal: Refusal) -> Row:
     if value is not None and _size(key, headers + cut) + len(value) > ROOM:
         cut += _marks("value", value)
         value = value[: ROOM - _size(key, headers + cut)]
-    return key, value, _accepted_timestamp(record), headers + cut
+    return key, value, None, headers + cut
 
 
 def _explanation(refusal: Refusal) -> list[Header]:
@@ -58,9 +59,3 @@ def _marks(part: str, whole: bytes) -> list[Header]:
 def _size(key: bytes | None, headers: Headers) -> int:
     lengths = (len(name.encode()) + len(value or b"") + 10 for name, value in headers)
     return len(key or b"") + sum(lengths)
-
-
-def _accepted_timestamp(record: Record) -> int:
-    """The record's own, unless a broker would refuse it and with it every later checkpoint."""
-    now = int(time.time() * 1000)
-    return record.timestamp if 0 <= record.timestamp <= now + FUTURE_MS_MAX else now

@@ -329,7 +329,7 @@ def explained(letter: Record) -> dict[str, str]:
 def original(record: Record) -> tuple[Any, ...]:
     """A record as its publisher and the broker made it."""
     headers = [(name, value) for name, value in record.headers if not name.startswith(EXPLAINED)]
-    return record.key, record.value, headers, record.timestamp
+    return record.key, record.value, headers
 
 
 def titled(cases: list[Case]) -> pytest.MarkDecorator:
@@ -380,7 +380,7 @@ def test_what_no_dead_letter_can_hold_is_cut_and_can_be_recognised(run: Run, cas
 
     assert told["class"] == case.fate
     assert size(letter) <= DEAD_LETTER_BYTES_MAX
-    assert letter.timestamp == record.timestamp
+    assert told["timestamp"] == str(record.timestamp)
     if "value.sha256" in told:
         assert (record.value or b"").startswith(letter.value or b"?")
         assert told["value.sha256"] == hashlib.sha256(record.value or b"").hexdigest()

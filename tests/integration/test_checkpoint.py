@@ -416,12 +416,8 @@ async def test_a_refused_record_becomes_a_dead_letter_in_the_same_transaction(st
 
         ((partition, letter),) = await records(stage, stage.names.dead_letters)
 
-    assert (partition, letter.key, letter.value, letter.timestamp) == (
-        NUMBER,
-        before.user.encode(),
-        b"{",
-        APPENDED_MS,
-    )
+    assert (partition, letter.key, letter.value) == (NUMBER, before.user.encode(), b"{")
+    assert letter.timestamp > APPENDED_MS, "it is kept for 90 days of its own"
     assert explained(letter) == {
         "laurel.error.topic": stage.source,
         "laurel.error.partition": str(NUMBER),
