@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import NamedTuple
 
 from aiokafka import AIOKafkaProducer
@@ -38,6 +39,13 @@ FENCED_ATTEMPTS_MAX = 5
 FENCED_PAUSE_S = 0.2
 
 Compile = Callable[[Catalog, Ledger], tuple[CatalogProgram, Ledger]]
+Beside = Callable[[Sequence[CatalogRecord], CatalogProgram], AbstractAsyncContextManager[None]]
+"""What a version is published within: it may refuse it, by what is published."""
+
+
+def beside_nothing(records: Sequence[CatalogRecord], program: CatalogProgram) -> AbstractAsyncContextManager[None]:
+    """Where no replay can be under way, or the caller sees to it."""
+    return nullcontext()
 
 
 class Draft(NamedTuple):
@@ -49,6 +57,7 @@ class Draft(NamedTuple):
     compile_catalog: Compile
     from_now: bool
     announced: bool
+    beside: Beside
 
 
 class Submission(NamedTuple):
@@ -97,16 +106,23 @@ async def publish(
 
 
 async def submit(
-    bootstrap: str, names: Names, text: str, file_name: str, compile_catalog: Compile, from_now: bool = False
+    bootstrap: str,
+    names: Names,
+    text: str,
+    file_name: str,
+    compile_catalog: Compile,
+    from_now: bool = False,
+    beside: Beside = beside_nothing,
 ) -> Submission:
     """Publish a catalog unless this version with this content is there; partitions run it from now on.
 
     Raises: BadCatalog on a text that fails the check, a version that sank, other content under a published
     version, or an event that another catalog declares differently; Precondition when a topic is missing, or a
-    new metric would start without its past.
+    new metric would start without its past; what `beside` raises.
     """
+    catalog = read_catalog(text, file_name)
     return await _submit(
-        bootstrap, names, Draft(read_catalog(text, file_name), text, file_name, compile_catalog, from_now, True)
+        bootstrap, names, Draft(catalog, text, file_name, compile_catalog, from_now, announced=True, beside=beside)
     )
 
 
@@ -114,8 +130,9 @@ async def submit_record(
     bootstrap: str, names: Names, text: str, file_name: str, compile_catalog: Compile
 ) -> Submission:
     """Publish a catalog for a replay, which tells the partitions to run it. Raises: as `submit`."""
+    catalog, beside = read_catalog(text, file_name), beside_nothing
     return await _submit(
-        bootstrap, names, Draft(read_catalog(text, file_name), text, file_name, compile_catalog, True, False)
+        bootstrap, names, Draft(catalog, text, file_name, compile_catalog, True, announced=False, beside=beside)
     )
 
 
@@ -140,13 +157,33 @@ async def _submit_once(bootstrap: str, names: Names, draft: Draft) -> Submission
         program, after = draft.compile_catalog(draft.catalog, before)
         published = standing(records, program, draft.file_name)
         if published is not None:
-            return Submission(published, fresh=False)
+            return await _begun(bootstrap, names, client, draft, records, published)
         if not draft.from_now and any(record.catalog == program.catalog for record in records):
             await _refuse_a_past_nobody_fills(bootstrap, names, program, new_metrics(program, before, after))
         record = _record(draft, program, after)
         event_specs(program_of([*records, record], names))  # raises when it contradicts a catalog that runs
-        await _append(client, names, record, await _heard_by(bootstrap, names, records, program))
+        heard_by = await _heard_by(bootstrap, names, records, program)
+        async with draft.beside(records, program):
+            await _append(client, names, record)
+            await _tell(client, names, draft, record, heard_by)
     return Submission(record, fresh=True)
+
+
+async def _begun(
+    bootstrap: str,
+    names: Names,
+    client: AIOKafkaProducer,
+    draft: Draft,
+    records: Sequence[CatalogRecord],
+    published: CatalogRecord,
+) -> Submission:
+    """What is there already; from now on, where a replay that was to bring it has left it."""
+    is_left = draft.announced and draft.from_now and not published.announced
+    if is_left:
+        heard_by = await _heard_by(bootstrap, names, records, published.program)
+        async with draft.beside(records, published.program):
+            await _tell(client, names, draft, published, heard_by)
+    return Submission(published, fresh=is_left)
 
 
 async def _heard_by(bootstrap: str, names: Names, records: Sequence[CatalogRecord], program: CatalogProgram) -> int:
@@ -168,12 +205,17 @@ def _record(draft: Draft, program: CatalogProgram, ledger: Ledger) -> CatalogRec
     return record_of(program, ledger, draft.text, draft.file_name, announced=draft.announced)
 
 
-async def _append(client: AIOKafkaProducer, names: Names, record: CatalogRecord, partitions: int) -> None:
-    """The record, and word of it to so many partitions."""
+async def _append(client: AIOKafkaProducer, names: Names, record: CatalogRecord) -> None:
     key = f"{record.catalog}/{record.version}".encode()
     await client.send_and_wait(names.catalogs, encode_catalog_record(record), key=key, partition=0)
-    order = encode_order(Publish(catalogs={record.catalog: record.version}))
-    for partition in range(partitions if record.announced else 0):
+
+
+async def _tell(
+    client: AIOKafkaProducer, names: Names, draft: Draft, record: CatalogRecord, partitions: int
+) -> None:
+    """Word of it to so many partitions, where it is announced; and all that was written counts."""
+    order = encode_order(Publish(catalogs={record.catalog: record.version}, from_now=draft.from_now))
+    for partition in range(partitions if draft.announced else 0):
         await client.send_and_wait(names.replay_assignments, order, partition=partition)
     await client.commit_transaction()
 

@@ -14,6 +14,7 @@ from cli.kafka import run
 from cli.output import print_json
 from cli.settings import Settings
 from processor.evaluator.compile import compile_catalog
+from replays.publication import beside_replays
 from schemas.catalog import (
     Catalog,
     Finding,
@@ -174,7 +175,8 @@ async def _publish_one(settings: Settings, file: CatalogFile, from_now: bool) ->
     names = settings.names
     before = await read_records(settings.kafka, names)
     warnings = _compared(check_file(file), None, before).warnings
-    submission = await submit(settings.kafka, names, file.text, file.name, compile_catalog, from_now)
+    beside = beside_replays(lambda: settings.database, is_named=settings.postgres is not None)
+    submission = await submit(settings.kafka, names, file.text, file.name, compile_catalog, from_now, beside)
     read = set(program_of(before, names).sources) if before else set()
     wanted = {event.topic for event in submission.record.program.events if event.topic is not None}
     return Published(submission, sorted(wanted - read) if before else [], bool(before), warnings)

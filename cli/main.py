@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import signal
 import sys
@@ -145,6 +146,8 @@ def _forget_interruption() -> None:
 
 def _end(error: LaurelError) -> None:
     print(f"laurel: {error}", file=sys.stderr)
+    if "--json" in sys.argv:
+        print(json.dumps({"error": str(error), "exit_code": error.exit_code}, ensure_ascii=False))
     sys.exit(error.exit_code)
 
 

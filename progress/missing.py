@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from progress.conditions import ConditionStatus, leaves
+from progress.conditions import ConditionStatus
 from progress.standing import Number, Standing
 from schemas.catalog import plain_number
 from schemas.outcomes import CHALLENGE_COMPLETED, UNLOCKED
@@ -45,7 +45,18 @@ def missing_of(
         return []
     if aim.on:
         return [_missing_event(aim, [counting(standing, feed) for feed in aim.on])]
-    return [_missing_leaf(standing, leaf) for leaf in leaves(conditions) if not leaf.met]
+    return [_missing_leaf(standing, leaf) for leaf in unmet_leaves(conditions)]
+
+
+def unmet_leaves(statuses: Iterable[ConditionStatus]) -> Iterator[ConditionStatus]:
+    """Of an `any` that is met no branch is missing, whatever its other branches lack."""
+    for status in statuses:
+        if status.met:
+            continue
+        if status.parts:
+            yield from unmet_leaves(status.parts)
+        else:
+            yield status
 
 
 def _missing_event(aim: AchievementSpec, counts: list[Counting]) -> Missing:

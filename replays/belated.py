@@ -145,8 +145,12 @@ async def refuse_other_split(bootstrap: str, topic: str, partitions: int) -> Non
 
 
 def _declaring(program: Program, topic: str) -> CatalogProgram:
-    declaring = (each for each in program.catalogs if any(event.topic == topic for event in each.events))
-    return next(declaring, program.catalogs[0])
+    return next(iter(reading(program, topic)), program.catalogs[0])
+
+
+def reading(program: Program, topic: str) -> list[CatalogProgram]:
+    """The catalogs that declare an event of this topic."""
+    return [each for each in program.catalogs if any(event.topic == topic for event in each.events)]
 
 
 class Counting:
@@ -281,9 +285,13 @@ async def _start(settings: ReplaySettings, registry: Registry, id: str, intent: 
     registration = registration_of(id, intent)
     await registry.refuse_beside(id, "late")
     await registry.refuse_taken(id, registration.names)
+    catalogs = [each.catalog for each in reading(intent.program, intent.wish.topic)]
+    await registry.refuse_among(id, catalogs)
     refuse_lost(intent)
     await refuse_nothing(settings, intent)
-    return await registry.start(registration)
+    async with registry.alone():
+        await registry.refuse_among(id, catalogs)  # it takes long to know that there is something
+        return await registry.start(registration)
 
 
 def refuse_lost(intent: Intent) -> None:

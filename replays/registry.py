@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import getpass
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any, Literal, NamedTuple
 
-from psycopg import AsyncConnection, errors, sql
+from psycopg import AsyncConnection, AsyncCursor, errors, sql
 from psycopg.types.json import Jsonb
 
 from processor.replay.ports import Report, Status
@@ -153,15 +153,20 @@ ENDINGS: dict[Ending, str] = {"done": "finish", "cancelled": "forget", "failed":
 LEVEL = "level"
 LETS_GO: tuple[Status, ...] = ("done", "cancelled")
 NOW_WHAT: dict[Status, str] = {
-    "running": "it runs: `laurel replay status {id}`",
-    "paused": "it is paused: `laurel replay resume {id}`, or `laurel replay cancel {id}`",
-    "promoting": "it is being promoted: wait for it, `laurel replay status {id} --watch`, or cancel it",
-    "cancelling": "it is being cancelled: wait for it, `laurel replay status {id} --watch`",
-    "cancelled": "it was cancelled: start it again under another id, with --id",
-    "activating": "it is decided, and gives its awards: it ends by itself, `laurel replay status {id} --watch`",
-    "done": "it is done: `laurel replay diff {id}` shows what it gave",
-    "failed": "it failed: see `laurel replay status {id}`, mend the cause, then `laurel replay resume {id}`",
+    "running": "it runs, see `laurel replay status {id}`",
+    "paused": "it is paused; give `laurel replay resume {id}`, or `laurel replay cancel {id}`",
+    "promoting": "it is being promoted; wait for it, `laurel replay status {id} --watch`, or cancel it",
+    "cancelling": "it is being cancelled; wait for it, `laurel replay status {id} --watch`",
+    "cancelled": "it was cancelled; start it again under another id, with --id",
+    "activating": "it is decided, and gives its awards; it ends by itself, `laurel replay status {id} --watch`",
+    "done": "it is done; `laurel replay diff {id}` shows what it gave",
+    "failed": "it failed; see `laurel replay status {id}`, mend the cause, then `laurel replay resume {id}`",
 }
+
+
+class NoRegistry(Precondition):
+    def __init__(self) -> None:
+        super().__init__("Postgres has no registry of replays: make it with `laurel db upgrade`")
 
 
 class Registry:
@@ -170,10 +175,16 @@ class Registry:
     def __init__(self, connection: AsyncConnection) -> None:
         self._connection = connection
 
+    @asynccontextmanager
+    async def alone(self) -> AsyncIterator[None]:
+        """Whoever else starts a replay, or publishes a version, comes before or behind. Raises: NoRegistry."""
+        async with self._connection.transaction():
+            await self._execute("one_at_a_time", {})
+            yield
+
     async def start(self, wanted: Registration) -> Replay:
         """The replay, new or as it is found under its id. Raises: Precondition when another one has its metrics."""
-        async with self._connection.transaction():
-            await self._connection.execute(SQL["one_at_a_time"])
+        async with self.alone():
             if await self._created(wanted):
                 await self.refuse_beside(wanted.id, wanted.kind)
                 await self._take(wanted)
@@ -191,6 +202,19 @@ class Registry:
                 f"it: wait for it (`laurel replay status {other} --watch`), or cancel it (`laurel replay cancel "
                 f"{other}`)"
             )
+
+    async def refuse_among(self, id: str, catalogs: Collection[str]) -> None:
+        """Raises: Precondition while another one brings a version of these, or looks at the past of one."""
+        others = (
+            each for each in await self.listed() if each.id != id and each.kind in ("sweep", "fold_and_merge")
+        )
+        for other in others:
+            if other.status not in LETS_GO and other.catalog in catalogs:
+                raise Precondition(
+                    f"replay '{other.id}' of catalog '{other.catalog}', which reads this topic, has not ended, and "
+                    f"would not see what is folded late beside it: wait for it (`laurel replay status {other.id} "
+                    f"--watch`), or cancel it (`laurel replay cancel {other.id}`)"
+                )
 
     async def refuse_taken(self, id: str, names: Sequence[Named]) -> None:
         """Raises: Precondition when a replay that has not ended fills or mutes one of these."""
@@ -367,11 +391,13 @@ class Registry:
         await self._connection.execute(SQL["note"], {**said, "details": Jsonb(details)})
 
     async def _rows(self, statement: str, wanted: dict[str, Any]) -> list[tuple[Any, ...]]:
+        return await (await self._execute(statement, wanted)).fetchall()
+
+    async def _execute(self, statement: str, wanted: dict[str, Any]) -> AsyncCursor[tuple[Any, ...]]:
         try:
-            cursor = await self._connection.execute(SQL[statement], wanted)
+            return await self._connection.execute(SQL[statement], wanted)
         except errors.UndefinedTable:
-            raise Precondition("Postgres has no registry of replays: make it with `laurel db upgrade`") from None
-        return await cursor.fetchall()
+            raise NoRegistry from None
 
 
 @asynccontextmanager

@@ -75,9 +75,10 @@ async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wi
     await registry.refuse_taken(id, registration.names)
     if registration.kind == "full":
         await refuse_no_room(settings, registration)
-    else:
-        await submit_record(settings.kafka, settings.names, wish.text, wish.file_name, compile_catalog)
-    return await registry.start(registration)
+    async with registry.alone():  # nobody publishes between the two
+        if registration.kind != "full":
+            await submit_record(settings.kafka, settings.names, wish.text, wish.file_name, compile_catalog)
+        return await registry.start(registration)
 
 
 async def refuse_no_room(settings: ReplaySettings, registration: Registration) -> None:

@@ -18,8 +18,8 @@ ROOM = DEAD_LETTER_BYTES_MAX - 1024  # less the envelope of a batch and of its o
 def dead_letter(refusal: Refusal) -> Row:
     """The row for a refused record: key, value and headers untouched as long as they fit.
 
-    Its own timestamp stands in a header: a letter is kept for so long from when it is written, and one that was as old
-    as its record would be deleted at once where the record is from long ago.
+    The record's timestamp stands in a header: a letter is kept for so long from when it is written, and one as old
+    as a record from long ago would be deleted at once.
 
     Only the bytes of a header's name that are no UTF-8 are lost, since our client takes text for a name: they are
     written as \\x escapes. The value of such a header, and the place of the original, are untouched.

@@ -135,6 +135,27 @@ def test_a_full_replay_is_told_what_it_cannot_do_now(deployment: Deployment, run
     assert "cannot resume replay 'whole': it is done" in run("replay", "resume", "whole").err
 
 
+def test_a_version_that_takes_away_what_a_replay_fills_is_not_published(
+    deployment: Deployment, run: Laurel, tmp_path: Path
+) -> None:
+    """One that leaves it as it is may come; once it is called off, each may."""
+    assert run("replay", "start", "--catalog", deployment.file(2), "--id", "one").code == 0
+    without = tmp_path / "without.yaml"
+    without.write_text(catalog(1, deployment.topic).replace("version: 1", "version: 9"), encoding="utf-8")
+    before = asyncio.run(written(deployment))
+
+    said = run("catalog", "publish", f"{without}", "--json")
+
+    assert (said.code, "replay 'one' is at it: wait for it" in said.err) == (4, True), said.err
+    assert said.json["exit_code"] == 4
+    assert said.json["error"] in said.err
+    assert asyncio.run(written(deployment)) == before
+    assert run("catalog", "publish", deployment.file(3)).code == 0
+    with deployment.connection() as connection:
+        connection.execute(b"update replay set status = 'cancelled'")
+    assert run("catalog", "publish", f"{without}").code == 0
+
+
 def test_approximate_dates_are_refused_where_the_past_has_to_be_read_and_written_down_where_not(
     deployment: Deployment, run: Laurel, refused
 ) -> None:

@@ -205,3 +205,25 @@ async def test_silence_is_counted_from_the_last_command_or_report(
 async def test_an_unknown_replay_is_refused_with_where_to_look(registry: Registry) -> None:
     with pytest.raises(Precondition, match="there is no replay 'nobody': `laurel replay status` lists"):
         await registry.pause("nobody")
+
+
+async def test_what_is_folded_late_waits_for_a_replay_that_would_not_see_it(registry: Registry) -> None:
+    await registry.start(WANTED)
+
+    await registry.refuse_among("late", ["songs"])
+    with pytest.raises(Precondition, match=f"replay '{WANTED.id}' of catalog 'trackflow', which reads this topic"):
+        await registry.refuse_among("late", ["songs", "trackflow"])
+    await registry.cancel(WANTED.id)
+    await registry.end(WANTED.id, "cancelled")
+    await registry.refuse_among("late", ["trackflow"])
+
+
+async def test_who_publishes_and_who_starts_a_replay_wait_for_each_other(
+    settings: DatabaseSettings, registry: Registry
+) -> None:
+    async with await connect_async(settings, "publisher") as publisher:
+        async with Registry(publisher).alone():
+            starting = asyncio.ensure_future(registry.start(WANTED))
+            done, _ = await asyncio.wait([starting], timeout=0.2)
+            assert not done
+        assert (await starting).status == "running"

@@ -8,7 +8,7 @@ import pytest
 
 from progress.explanation import Explanation, explain, known_keys
 from progress.standing import Standing
-from schemas.program import All, Feed, Test, WindowSpec
+from schemas.program import All, Any, Feed, Test, WindowSpec
 from tests.unit.standings import (
     EARNED_AT,
     METRICS,
@@ -90,6 +90,17 @@ def test_what_is_missing_is_told_with_the_events_that_would_count():
     (counting,) = missing.counts
     assert (counting.type, counting.topic) == ("song_released", "music")
     assert counting.where == ["data.kind in [album, single]", "data.price >= 9.5"]
+
+
+def test_of_an_any_that_is_met_its_other_branches_are_not_missing():
+    heard = Any(of=[at_least("artists", 1), at_least("likes", 100)])
+    both = entry("both", All(of=[at_least("released", 5), heard]))
+
+    half = explained(standing(both, metrics={"released": 3, "artists": 2}), "both")
+    nothing = explained(standing(both), "both")
+
+    assert [missing.name for missing in half.missing] == ["released"]
+    assert [missing.name for missing in nothing.missing] == ["released", "artists", "likes"]
 
 
 def test_a_derived_event_has_no_topic_to_publish_on():
