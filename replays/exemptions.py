@@ -192,7 +192,13 @@ class Exemption:
             return None
         if any(each.version >= since and entry.reference in each.achievements for each in self._replays()):
             return None
-        return f"its rule is of version {since}, and nobody has replayed it"
+        return f"{self._what_is_new(entry, since)} of version {since}, and nobody has replayed it"
+
+    def _what_is_new(self, entry: AchievementSpec, since: int) -> str:
+        """Its own rule, or only what a metric counts that it waits for."""
+        rules = [_rule(each.program, entry.reference) for each in self._versions if each.version <= since]
+        was, now = rules[-2:] if len(rules) > 1 else (None, None)
+        return "a metric that it waits for is" if was and now and was[:-1] == now[:-1] else "its rule is"
 
     def _due(self, since: Mapping[str, int]) -> Iterator[str]:
         """What it waits for is there from the beginning, and only its rule came later."""

@@ -60,7 +60,7 @@ async def intend(
     others = [each for each in running.catalogs if each.catalog != program.catalog]
     together = sorted([*others, program], key=lambda each: each.catalog)
     new = Program(catalogs=together, ledger=ledger, derived=names.derived, commands=names.commands)
-    found = changes(running, new, unfinished_in(controls.values()), wanted)
+    found = changes(running, new, unfinished_in(controls.values(), records), wanted)
     topics = all_topics(new) if found.kind == "full" else [*found.types]
     lost = await lost_beginnings(bootstrap, await places_of(bootstrap, topics)) if topics else []
     return Intent(program, versions, running, new, found, await partitions_of(bootstrap, names), lost)

@@ -66,6 +66,7 @@ async def _start(settings: ReplaySettings, registry: Registry, id: str, wish: Wi
     intent = await intend(settings.kafka, settings.names, wish.text, wish.file_name, wish.wanted)
     if wish.wanted is None:
         await refuse_repeated(registry, intent.catalog)
+        await refuse_done(registry, intent)
     refuse(intent, wish.accept_truncated, wish.policy)
     refuse_approximate(intent, wish)
     if wish.plan is not None:
@@ -97,6 +98,18 @@ async def refuse_repeated(registry: Registry, catalog: CatalogProgram) -> None:
                 f"for it (`laurel replay status {each.id} --watch`), or take it back (`laurel replay cancel "
                 f"{each.id}`)"
             )
+
+
+async def refuse_done(registry: Registry, intent: Intent) -> None:
+    """Raises: Precondition when a replay has brought this very version, and nothing of it is left to be done."""
+    catalog, found = intent.catalog, intent.changes
+    if found.kind == "nothing" and intent.from_versions.get(catalog.catalog) == catalog.version:
+        for each in await registry.listed():
+            if each.sha256 == catalog.sha256 and each.status == "done":
+                raise Precondition(
+                    f"version {catalog.version} of catalog '{catalog.catalog}' runs already, and replay '{each.id}' "
+                    f"brought it: `laurel replay diff {each.id}` shows what that gave"
+                )
 
 
 def refuse_approximate(intent: Intent, wish: Wish) -> None:

@@ -75,7 +75,8 @@ async def standing_of(registry: Registry, id: str) -> Standing:
 def page(standing: Standing) -> Group:
     """All there is to say of one replay."""
     lines = [Text(line) for line in _lines(standing)]
-    return Group(*lines, *([_partitions(standing.partitions)] if standing.partitions else []))
+    table = _users if standing.replay.status == "done" else _partitions
+    return Group(*lines, *([table(standing.partitions)] if standing.partitions else []))
 
 
 def _lines(standing: Standing) -> list[str]:
@@ -147,6 +148,14 @@ def _partitions(partitions: Sequence[PartitionProgress]) -> Table:
         table.add_row(
             f"{each.partition}", each.phase, f"{each.position:,}", f"{each.of:,}", f"{each.users:,}", rate
         )
+    return table
+
+
+def _users(partitions: Sequence[PartitionProgress]) -> Table:
+    """Of one that is done: the records are those of its last phase, which had but little left to read."""
+    table = Table("partition", "users", box=None, pad_edge=False)
+    for each in partitions:
+        table.add_row(f"{each.partition}", f"{each.users:,}")
     return table
 
 

@@ -16,33 +16,41 @@ from schemas.program import (
     Any,
     AtLeast,
     CatalogProgram,
+    CatalogRecord,
     Condition,
     EventSpec,
     MetricSpec,
     Program,
     comparisons,
 )
-from schemas.replays import Named
+from schemas.replays import Named, ReplayNote
 from schemas.state import Control
 
 Kind = Literal["nothing", "sweep", "fold_and_merge", "full"]
 AS_IT_IS = "publish it with --from-now to let it count from now on only"
 
 
+Meaning = tuple[str, str, int]
+"""A catalog, a metric of it and its slot: another slot is another meaning."""
+
+
 class Unfinished(NamedTuple):
     """What replays have left or are at, by the notes of the partitions.
 
     Shapes: muted and filling are those of cancelled replays, which nobody took over; taken is what a replay that is
-    not activated has, and its id.
+    not activated has, and its id; late are the metrics whose past nobody has filled, and since which version they
+    count.
     """
 
     muted: AbstractSet[Named] = frozenset()
     filling: AbstractSet[Named] = frozenset()
     taken: Mapping[Named, str] = {}
+    late: Mapping[Meaning, int] = {}
 
 
-def unfinished_in(controls: Iterable[Control]) -> Unfinished:
-    """What the control records of all partitions say."""
+def unfinished_in(controls: Iterable[Control], records: Iterable[CatalogRecord] = ()) -> Unfinished:
+    """What the control records of all partitions say. Shapes: records, every published version, oldest first."""
+    controls = [*controls]
     notes = [(name, note) for control in controls for name, note in control.replays.items()]
     left = [note for _, note in notes if note.phase == "cancelled"]
     going = [(name, note) for name, note in notes if note.phase in ("filling", "ready")]
@@ -50,7 +58,34 @@ def unfinished_in(controls: Iterable[Control]) -> Unfinished:
         muted={each for note in left for each in note.muted},
         filling={each for note in left for each in note.filling},
         taken={each: name for name, note in going for each in [*note.muted, *note.filling]},
+        late=_late(records, [note for _, note in notes if note.phase != "cancelled"]),
     )
+
+
+def _late(records: Iterable[CatalogRecord], notes: Collection[ReplayNote]) -> dict[Meaning, int]:
+    """What came with a version that was not the first to read its topics, and was not filled."""
+    began: dict[Meaning, int] = {}
+    read: set[str | None] = set()
+    late: dict[Meaning, int] = {}
+    for record in records:
+        for metric in record.program.metrics:
+            meaning = record.catalog, metric.key, metric.slot
+            is_new = began.setdefault(meaning, record.version) == record.version
+            if is_new and metric.key != XP and read & _topics_of(record.program, metric):
+                late[meaning] = record.version
+        read |= {event.topic for event in record.program.events}
+    return {each: at for each, at in late.items() if not any(_has_filled(note, each, at) for note in notes)}
+
+
+def _topics_of(program: CatalogProgram, metric: MetricSpec) -> set[str | None]:
+    types = {feed.type for feed in (*metric.feeds, *metric.freezes)}
+    return {event.topic for event in program.events if event.type in types}
+
+
+def _has_filled(note: ReplayNote, meaning: Meaning, version: int) -> bool:
+    catalog, key, _ = meaning
+    fills = note.promoted or (catalog, key) in note.filling
+    return fills and note.catalogs.get(catalog, 0) >= version
 
 
 class Changes(NamedTuple):
@@ -81,7 +116,8 @@ def changes(
     filling = [] if wanted is not None else _named(found, "filling")
     muted = [] if wanted is not None else _named(found, "muted")
     aim = Aim(filling, muted if wanted is None else wanted)
-    obstacles = [*_obstacles(running, new), *_xp_obstacles(new, aim), *_unfilled(found, wanted or ())]
+    obstacles = [*_obstacles(running, new), *_xp_obstacles(new, aim), *_late_obstacles(new, aim, unfinished)]
+    obstacles += _unfilled(found, wanted or ())
     return Changes(
         kind=_kind(obstacles, filling, aim.awards),
         why=obstacles or _reasons(aim, wanted is not None),
@@ -307,6 +343,19 @@ def _xp_obstacles(new: Program, aim: Aim) -> Iterator[str]:
                 f"in catalog '{catalog.catalog}' something new waits for XP, which all that gives XP would have to "
                 f"be folded for: {AS_IT_IS}"
             )
+
+
+def _late_obstacles(new: Program, aim: Aim, unfinished: Unfinished) -> Iterator[str]:
+    """The past of what waits for them would be looked for in events that they have not counted."""
+    for catalog in new.catalogs:
+        needed = needs_of(catalog, aim).metrics - {key for name, key in aim.filling if name == catalog.catalog}
+        for metric in catalog.metrics:
+            since = unfinished.late.get((catalog.catalog, metric.key, metric.slot))
+            if since is not None and metric.key in needed:
+                yield (
+                    f"'{metric.key}' of catalog '{catalog.catalog}' counts only what came since version {since}, "
+                    f"so that who has earned what waits for it is not in the log alone: {AS_IT_IS}"
+                )
 
 
 def _unfilled(found: Iterable[_Succession], wanted: Collection[Named]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from functools import reduce
 from typing import cast
 
 from schemas.catalog.events import Events
-from schemas.catalog.model import Feed, Field, Metric, Test, Window
+from schemas.catalog.model import Feed, Field, Metric, Test, Window, XpFeed
 from schemas.catalog.spelling import NUMBER_MAX
 from schemas.state import DISTINCT_MAX, PERIOD_DISTINCT_MAX
 
@@ -70,6 +70,11 @@ def _most_numbers(metric: Metric) -> Reach:
     if metric.kind == "sum" and most > 0:
         return COUNTED
     return (most, "comes to at most") if most < NUMBER_MAX else COUNTED
+
+
+def most_given(feed: XpFeed) -> int:
+    """The most XP that one event gives."""
+    return _largest(feed, feed.of) if feed.of else feed.amount
 
 
 def _largest(feed: Feed, name: str) -> int:

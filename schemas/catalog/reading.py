@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from schemas.catalog.achievements import read_achievements
+from schemas.catalog.attainment import check_xp_reach
 from schemas.catalog.challenges import read_challenges
 from schemas.catalog.conditions import Known
 from schemas.catalog.events import Events, read_events, with_derived
@@ -18,7 +19,7 @@ from schemas.catalog.model import LANGUAGE, POINTS_BY_RARITY, TIERS, Catalog
 from schemas.catalog.requirements import check_keys, check_requires, places_in
 from schemas.catalog.shape import said_in, section, shown
 from schemas.catalog.source import Source
-from schemas.catalog.xp import check_xp_reach, read_levels, read_xp, with_xp
+from schemas.catalog.xp import read_levels, read_xp, with_xp
 from schemas.program import XP
 
 SECTIONS = {

@@ -7,13 +7,13 @@ from decimal import Decimal
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from schemas.catalog.conditions import LevelCurve, comparisons
+from schemas.catalog.conditions import LevelCurve
 from schemas.catalog.events import Events
 from schemas.catalog.findings import Path, Report, nearest
 from schemas.catalog.language import WrittenLevels, WrittenXp
-from schemas.catalog.listing import all_achievements, given_xp, is_given_often, level_starts
+from schemas.catalog.listing import level_starts
 from schemas.catalog.metrics import Metrics, check_field, found_feeds, read_feed
-from schemas.catalog.model import Catalog, Feed, Levels, Metric, XpFeed
+from schemas.catalog.model import Feed, Levels, Metric, XpFeed
 from schemas.catalog.shape import shaped
 from schemas.catalog.texts import check_texts, read_translations
 from schemas.catalog.where import plain_name, scaled
@@ -69,24 +69,6 @@ def with_xp(metrics: Metrics, given: Given, is_given: bool) -> Metrics:
         return metrics
     plus = tuple(Feed(type=feed.type, where=feed.where) for feed in given.feeds)
     return {**metrics, XP: Metric(kind="count", plus=plus)}
-
-
-def check_xp_reach(catalog: Catalog, places: Mapping[str, Path], report: Report) -> None:
-    """Where only awards give XP, each once, nobody has more than all the others give together.
-
-    What is inactive counts: there may be users who have it.
-    """
-    entries = all_achievements(catalog) if catalog.xp_from_awards else []
-    if catalog.xp or catalog.challenges or any(map(is_given_often, entries)):
-        return
-    most = sum(given_xp(catalog, entry) for entry in entries)
-    for entry in entries:
-        others = most - given_xp(catalog, entry)
-        for each in comparisons(entry.when):
-            if each.metric == XP and each.at > others:
-                what = f"nobody can reach {each.at}: all other awards give {others} `xp` together"
-                remedy = f"stay at or below {others}, or let something else give XP"
-                report.add(places.get(entry.reference, ()), what, remedy)
 
 
 def read_levels(

@@ -152,6 +152,18 @@ async def test_a_version_for_a_replay_is_there_for_whoever_is_told_and_nobody_is
     assert (programs.first, versions_of(programs.newest)) == ({"songs": 1}, {"songs": 2})
 
 
+async def test_a_version_that_a_replay_left_may_be_told_to_begin_from_now(servers, names):
+    await submitted(servers, names, text())
+    await submit_record(servers.kafka, names, text(version=2, more=ARTISTS), "songs.yaml", compile_catalog)
+
+    again = await submitted(servers, names, text(version=2, more=ARTISTS))
+    from_now = await submitted(servers, names, text(version=2, more=ARTISTS), from_now=True)
+
+    assert (again.fresh, from_now.fresh) == (False, True)
+    told = Publish(catalogs={"songs": 2}, from_now=True)
+    assert sorted(await orders(servers, names)) == [(partition, told) for partition in range(PARTITIONS)]
+
+
 async def test_a_version_whose_topic_is_not_there_is_refused_where_workers_would_end_for_it(servers, names):
     await submitted(servers, names, text())
     await somebody_has_a_state(servers, names)

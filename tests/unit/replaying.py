@@ -298,7 +298,7 @@ def changes_to(
     """What it takes to run these versions, by what the owner has noted."""
     control = decode_control(partition.control)
     running, new = partition.versions.program(control.catalogs), partition.versions.program(versions)
-    return changes(running, new, unfinished_in([control]), wanted), new
+    return changes(running, new, unfinished_in([control], partition.versions.records), wanted), new
 
 
 def folded_from_zero(program: Program, log: Sequence[Entry]) -> PartitionEvaluator:

@@ -496,8 +496,74 @@ def test_awards_given_once_give_no_more_xp_than_they_have():
     assert shop(AWARDS_ONLY)
     for at in (151, 157, 900):
         (finding,) = findings_of(AWARDS_ONLY.replace("xp >= 150", f"xp >= {at}"))
-        assert finding.what == f"nobody can reach {at}: all other awards give 150 `xp` together"
+        assert finding.what == f"nobody can reach {at}: all awards that can come before give 150 `xp` together"
         assert finding.line == 10
+
+
+CIRCLES = {
+    "it is required by what would give it": """\
+  - {key: a, name: A, xp: 5, when: events >= 1, requires: b}
+  - {key: b, name: B, xp: 0, when: xp >= 5}
+""",
+    "each of two waits for the other": """\
+  - {key: a, name: A, xp: 5, when: xp >= 5}
+  - {key: b, name: B, xp: 5, when: {any: [xp >= 5, xp >= 6]}}
+""",
+    "a set gives what its member waits for": """\
+  - {key: b, name: B, xp: 5, category: d, all_of: {category: c}}
+  - {key: a, name: A, xp: 5, category: c, when: xp >= 5}
+""",
+    "a tier gives what its prerequisite waits for": """\
+  - {key: a, name: A, conditions: {n: events}, requires: b, tiers: [{tier: bronze, at: {n: 1}, xp: 5}]}
+  - {key: b, name: B, xp: 0, when: {all: [events >= 1, xp >= 5]}}
+""",
+    "what comes again and again cannot come at first": """\
+  - {key: a, name: A, xp: 0, when: xp >= 5}
+  - {key: b, name: B, xp: 0, on: e, scope: data.id}
+""",
+}
+
+
+@pytest.mark.parametrize("entries", CIRCLES.values(), ids=CIRCLES.keys())
+def test_awards_that_wait_for_each_others_xp_can_never_come(entries: str):
+    head, _, _ = AWARDS_ONLY.partition("  - {key: one")
+
+    found = findings_of(head + entries)
+
+    assert found
+    assert {each.what.partition(": ")[2] for each in found} == {
+        "all awards that can come before give 0 `xp` together"
+    }
+
+
+def test_awards_that_lift_each_other_in_turn_are_good():
+    """From the last in the file to the first, through a level, a tier and a set."""
+    head, _, _ = AWARDS_ONLY.partition("  - {key: one")
+
+    assert shop(
+        head.replace("achievements:", "levels: {of: xp, curve: [0, 40]}\nachievements:")
+        + """\
+  - {key: e, name: E, when: xp >= 75, requires: d}
+  - {key: d, name: D, xp: 30, all_of: {category: c}}
+  - {key: c, name: C, category: c, xp: 5, when: level >= 2, requires: b/silver}
+  - key: b
+    name: B
+    conditions: {x: xp}
+    tiers: [{tier: bronze, at: {x: 10}, xp: 10}, {tier: silver, at: {x: 20}, xp: 20}]
+  - {key: a, name: A, category: c, xp: 10, when: events >= 1}
+"""
+    )
+
+
+def test_events_that_give_no_xp_lift_nobody():
+    rule = "xp: [{on: e, amount: data.n, where: {data.n: {lte: 0}}}]"
+    text = AWARDS_ONLY.replace("{id: string}", "{id: string, n: integer}").replace("xp: [{on: awards}]", rule)
+    text = text.replace("xp: 30", "points: 1").replace("xp: 100, ", "").replace(", xp: 7", "")
+
+    (finding,) = findings_of(text)
+
+    assert finding.what.startswith("nobody can reach 150: ")
+    assert shop(text.replace("lte: 0", "lte: 1"))
 
 
 @pytest.mark.parametrize(

@@ -211,3 +211,54 @@ def test_what_waits_for_what_another_replay_fills_names_that_one() -> None:
     found = to(second(more=line(key="six", when="artists >= 6")), unfinished_in([Control(replays={"r": going})]))
 
     assert found.conflicts == {("songs", "artists"): "r"}
+
+
+LOGINS = ("artists:", "logins: {count: login}\n  artists:")
+GUEST = line(key="guest", when="logins >= 1")
+
+
+def over_what_came_with_the_second_version(
+    *replays: ReplayNote, wanted: Collection[Named] | None = None
+) -> Changes:
+    """By the third, which has an achievement over it."""
+    third = second(LOGINS, ("version: 2", "version: 3"), more=GUEST)
+    versions = Versions([FIRST, second(LOGINS), third])
+    notes = {f"r{number}": note for number, note in enumerate(replays)}
+    unfinished = unfinished_in([Control(replays=notes)], versions.records)
+    running = versions.program({"songs": 3 if wanted else 2})
+    return changes(running, versions.program({"songs": 3}), unfinished, wanted)
+
+
+@pytest.mark.parametrize("wanted", [None, names("guest")])
+def test_the_past_of_what_waits_for_a_metric_that_counts_from_now_is_not_looked_for_in_what_it_did_not_count(
+    wanted: list[Named] | None,
+) -> None:
+    found = over_what_came_with_the_second_version(wanted=wanted)
+
+    assert found.kind == "full"
+    assert "'logins' of catalog 'songs' counts only what came since version 2" in found.why[0]
+
+
+@pytest.mark.parametrize(
+    "note",
+    [
+        ReplayNote(phase="done", catalogs={"songs": 2}, filling=names("logins")),
+        ReplayNote(phase="done", catalogs={"songs": 3}, promoted=True),
+    ],
+)
+def test_the_past_of_what_waits_for_a_metric_that_was_filled_is_swept(note: ReplayNote) -> None:
+    assert over_what_came_with_the_second_version(note).kind == "sweep"
+
+
+def test_what_a_cancelled_replay_left_of_a_metric_is_filled_not_late() -> None:
+    left = ReplayNote(phase="cancelled", filling=names("logins"))
+
+    assert over_what_came_with_the_second_version(left).kind == "fold_and_merge"
+
+
+def test_a_metric_of_a_topic_that_nobody_had_read_before_counts_all_of_it() -> None:
+    first = FIRST.replace("  login: {topic: web}\n", "")
+    versions = Versions([first, second(LOGINS), second(LOGINS, ("version: 2", "version: 3"), more=GUEST)])
+    unfinished = unfinished_in([Control()], versions.records)
+
+    assert changes(versions.program({"songs": 2}), versions.program({"songs": 3}), unfinished).kind == "sweep"

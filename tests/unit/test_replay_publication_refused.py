@@ -1,14 +1,16 @@
-"""Which versions are not published while a replay is at what they change; no server."""
+"""Which versions are not published or replayed beside or behind a replay; no server."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from replays.publication import refuse_touching
 from replays.registry import Replay
+from replays.starting import refuse_done
 from schemas.errors import Precondition
 from tests.unit.replaying import Versions
 
@@ -111,3 +113,14 @@ def test_the_version_that_a_replay_brings_is_left_to_it() -> None:
 
     with pytest.raises(Precondition, match="is brought by a replay"):
         refuse_touching(replay(sha256=record.sha256), [record], record.program)
+
+
+async def test_a_version_that_runs_and_was_replayed_is_refused_with_the_replay_that_brought_it() -> None:
+    program = Versions([SECOND]).records[-1].program
+    intent = SimpleNamespace(catalog=program, from_versions={"songs": 2}, changes=SimpleNamespace(kind="nothing"))
+
+    async def listed() -> list[Replay]:
+        return [replay(id="first", sha256=program.sha256, status="done")]
+
+    with pytest.raises(Precondition, match="runs already, and replay 'first' brought it"):
+        await refuse_done(SimpleNamespace(listed=listed), intent)  # type: ignore[arg-type]

@@ -93,3 +93,11 @@ def test_each_partition_has_a_line() -> None:
         ["1", "filling", "400", "1,000", "7"],
         ["2", "filling", "800", "1,000", "7"],
     ]
+
+
+def test_one_that_is_done_shows_how_many_users_and_not_what_its_last_phase_read() -> None:
+    done = Standing(
+        replace(REPLAY, status="done"), [PARTITIONS[0]._replace(phase="active", position=0, of=0)], None
+    )
+
+    assert [line.split() for line in shown(done).splitlines()[-2:]] == [["partition", "users"], ["0", "7"]]

@@ -90,7 +90,7 @@ def test_a_replay_of_an_earlier_meaning_fills_nothing_of_the_present_one():
     told = exempt_in(past)
 
     assert told.metrics["artists"] == "it counts only what came since version 3"
-    assert told.achievements["famous"].startswith("its rule is of version 3")
+    assert told.achievements["famous"].startswith("a metric that it waits for is of version 3")
 
 
 def test_a_new_achievement_over_an_old_metric_is_left_out_until_it_is_replayed():
