@@ -107,8 +107,8 @@ async def refuse_done(registry: Registry, intent: Intent) -> None:
         for each in await registry.listed():
             if each.sha256 == catalog.sha256 and each.status == "done":
                 raise Precondition(
-                    f"version {catalog.version} of catalog '{catalog.catalog}' runs already, and replay '{each.id}' "
-                    f"brought it: `laurel replay diff {each.id}` shows what that gave"
+                    f"version {catalog.version} of catalog '{catalog.catalog}' runs already, and replay "
+                    f"'{each.id}' brought it: `laurel replay diff {each.id}` shows what that gave"
                 )
 
 
