@@ -63,13 +63,13 @@ def written_path(path: Path) -> str:
     return text.removeprefix(".")
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """A remedy for a name nobody knows: what was probably meant, else what there is."""
+def nearest(name: str, known: Iterable[str], otherwise: str = "") -> str:
+    """A remedy for a name nobody knows: what was probably meant, else what there is, or what to do `otherwise`."""
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=1)
     if close:
         return f"did you mean `{close[0]}`?"
-    if not names:
-        return "declare it first"
+    if otherwise or not names:
+        return otherwise or "declare it first"
     more = ", …" if len(names) > NAMES_SHOWN_MAX else ""
     return "known are " + ", ".join(f"`{each}`" for each in names[:NAMES_SHOWN_MAX]) + more

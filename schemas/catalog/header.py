@@ -16,6 +16,8 @@ from schemas.catalog.spelling import ROUTES
 from schemas.catalog.texts import check_language
 from schemas.zones import find_zone
 
+ZONE_REMEDY = "write an IANA name in the form Area/City, as `Europe/Paris`, or `UTC`"
+
 
 def read_header(data: dict[str, Any], sections: Iterable[str], report: Report) -> WrittenHeader | None:
     said = {name: value for name, value in data.items() if name not in sections}
@@ -44,7 +46,7 @@ def check_header(header: WrittenHeader | None, events: Events, metrics: Metrics,
         return
     if find_zone(header.timezone) is None:
         what = f"'{header.timezone}' is no time zone"
-        report.add(("timezone",), what, nearest(header.timezone, available_timezones()))
+        report.add(("timezone",), what, nearest(header.timezone, available_timezones(), ZONE_REMEDY))
     _check_headline(header.headline_streak, metrics, report)
     _check_categories(header, report)
     _check_tiers(header.tiers, report)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from functools import reduce
 from typing import cast
@@ -47,13 +48,24 @@ def _values(field: Field | None, name: str, metric: Metric, feed: Feed) -> int:
     named = [set(_listed(test)) for test in tests if test.op in ("eq", "in")]
     if named:
         passing = set.intersection(*named)
-        return len({value // step for value in passing} if metric.bucket else passing)
+        return len({value // step for value in passing} if metric.bucket else _told_apart(passing, metric))
     if field is not None and field.type == "boolean":
         return 2
     lowest, highest = _lowest(tests), _highest(tests)
     if lowest is None or highest is None:
         return NUMBER_MAX
     return highest // step - lowest // step + 1
+
+
+def _told_apart(values: Iterable[object], metric: Metric) -> set[object]:
+    """Without blank texts, which count for nothing; normalised, some may be one."""
+    texts = [value for value in values if not isinstance(value, str) or value.strip()]
+    return {_normal(value) if metric.normalize and isinstance(value, str) else value for value in texts}
+
+
+def _normal(text: str) -> str:
+    """As the fold tells texts apart (processor/evaluator/metrics/distinct.py), which is not to be imported here."""
+    return unicodedata.normalize("NFC", text.strip()).casefold()
 
 
 def _most_days(window: Window | None) -> Reach:

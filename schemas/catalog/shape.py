@@ -161,7 +161,7 @@ def part_at(place: Path, model: type[Written]) -> type[Written]:
 
 
 def _literal(detail: ErrorDetails, _: type[Written]) -> Saying:
-    known = re.findall(r"'([^']*)'", str(detail["ctx"]["expected"]))
+    known = filter(None, re.findall(r"'([^']*)'", str(detail["ctx"]["expected"])))
     return f"{shown(detail['input'])} is not known here", nearest(str(detail["input"]), known)
 
 

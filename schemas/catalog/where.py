@@ -84,6 +84,9 @@ def _mismatch(field: Field, op: Comparison, value: Any) -> tuple[str, str] | Non
     """What is wrong, and the remedy."""
     if op == "not":
         return _not_somebody(field, value)
+    if op == "eq" and field.type == "string" and value == SUBJECT:
+        remedy = f"only `not: {SUBJECT}` knows the user; write `in: [{SUBJECT}]` for the text itself"
+        return f"`{SUBJECT}` would be a text here, and not the user", remedy
     if field.type == "strings":
         return "a list of strings cannot be tested", "test a field with one value"
     if op in ORDERED and field.type not in NUMBERS:

@@ -392,6 +392,9 @@ REFUSED = [
     ("freezes: freeze", "freezes: freez", "no event `freez`", "did you mean `freeze`?"),
     ("freezes: freeze", "freezes: [freeze, freeze]", "`freeze` is named twice", "name it once"),
     ("{max: paid, of", "{max: paid, grace: 1, of", "`grace` means nothing to `max`", "belongs to `streak`"),
+    # words that mean nothing where they stand
+    ("window: {every: month}", "window: {every: year}", "'year' is not known here", "known are `day`, `month`"),
+    ("{data.items: {gte: 10}}", "{data.id: subject}", "`subject` would be a text here", "only `not: subject`"),
     # languages and topics
     ("de: {message: Reich}", "de: {name: Reich}", "a ladder has no name to translate", "of each step"),
     ("fr: {name: Premier}", "en: {name: Premier}", "`en` is the catalog's own language", "where the others stand"),
@@ -434,6 +437,8 @@ def changed_lines(text: str) -> set[int]:
 BOUNDS = [
     ("{distinct: paid, by: data.country, where: {data.country: [fr, de]}}", 3, "no more different values than 2"),
     ("{distinct: paid, by: data.country, where: {data.country: fr}}", 2, "no more different values than 1"),
+    ("{distinct: paid, by: data.country, where: {data.country: ['', ' ', fr]}}", 2, "values than 1"),
+    ("{distinct: paid, by: data.country, normalize: true, where: {data.country: [fr, ' FR']}}", 2, "than 1"),
     ("{distinct: paid, by: data.gift}", 3, "no more different values than 2"),
     ("{distinct: paid, by: [data.gift, data.country], where: {data.country: [fr, de]}}", 5, "than 4"),
     ("{distinct: paid, by: data.items, where: {data.items: {gte: 1, lt: 8}}}", 8, "than 7"),
@@ -579,6 +584,21 @@ def test_events_that_give_no_xp_lift_nobody():
 )
 def test_what_is_given_again_and_again_has_no_such_bound(old: str, new: str):
     assert shop(AWARDS_ONLY.replace("xp >= 150", "xp >= 900").replace(old, new))
+
+
+def test_a_blank_text_is_no_value_to_tell_apart():
+    text = changed(
+        "{distinct: paid, by: data.country}", "{distinct: paid, by: data.country, where: {data.country: ''}}"
+    )
+
+    found = findings_of(text)
+
+    assert "nobody can reach 2: `countries` has no more different values than 0" in {each.what for each in found}
+    assert {each.remedy for each in found} == {"loosen what its events are tested for"}
+
+
+def test_the_text_that_means_the_user_may_stand_in_a_list():
+    assert shop(changed("{data.items: {gte: 10}}", "{data.id: [subject]}"))
 
 
 def test_a_set_without_members_is_told():

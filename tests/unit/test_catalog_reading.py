@@ -159,6 +159,7 @@ REFUSED = [
     ("version: 3", "version: 0", "0 cannot stand here", "write 1 or more"),
     ("version: 3", "version: three", "'three' stands where a whole number belongs", "without quotes"),
     ("Europe/Paris", "Europe/Pari", "is no time zone", "did you mean `Europe/Paris`?"),
+    ("Europe/Paris", "Mars/Olympus", "is no time zone", "the form Area/City"),
     ("headline_streak: visits", "headline_streak: visit", "no metric `visit`", "did you mean `visits`?"),
     ("headline_streak: visits", "headline_streak: orders", "`orders` is no streak", "known are `visits`"),
     ("{key: people,", "{key: money,", "`money` is listed twice", "once"),
