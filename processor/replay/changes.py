@@ -65,7 +65,7 @@ def unfinished_in(controls: Iterable[Control], records: Iterable[CatalogRecord] 
 def _late(records: Iterable[CatalogRecord], notes: Collection[ReplayNote]) -> dict[Meaning, int]:
     """What came with a version that was not the first to read its topics, and was not filled."""
     began: dict[Meaning, int] = {}
-    read: set[str | None] = set()
+    read: set[tuple[str, str]] = set()
     late: dict[Meaning, int] = {}
     for record in records:
         for metric in record.program.metrics:
@@ -73,13 +73,18 @@ def _late(records: Iterable[CatalogRecord], notes: Collection[ReplayNote]) -> di
             is_new = began.setdefault(meaning, record.version) == record.version
             if is_new and metric.key != XP and read & _topics_of(record.program, metric):
                 late[meaning] = record.version
-        read |= {event.topic for event in record.program.events}
+        read |= {_place(record.program, event) for event in record.program.events}
     return {each: at for each, at in late.items() if not any(_has_filled(note, each, at) for note in notes)}
 
 
-def _topics_of(program: CatalogProgram, metric: MetricSpec) -> set[str | None]:
+def _topics_of(program: CatalogProgram, metric: MetricSpec) -> set[tuple[str, str]]:
     types = {feed.type for feed in (*metric.feeds, *metric.freezes)}
-    return {event.topic for event in program.events if event.type in types}
+    return {_place(program, event) for event in program.events if event.type in types}
+
+
+def _place(program: CatalogProgram, event: EventSpec) -> tuple[str, str]:
+    """What catalogs derive is one topic, but each reads its own there."""
+    return ("", event.topic) if event.topic is not None else (program.catalog, "")
 
 
 def _has_filled(note: ReplayNote, meaning: Meaning, version: int) -> bool:
