@@ -41,13 +41,13 @@ def check_achievements(user: UserOption, catalog: CatalogOption = None, as_json:
     console = Console(highlight=False)
     for name, achievements in told.items():
         console.print(f"[bold]{escape(user)}[/bold] in [bold]{name}[/bold]")
-        console.print(_status_table(achievements))
+        console.print(status_table(achievements))
 
 
-def _status_table(achievements: list[Progress]) -> Table:
+def status_table(achievements: list[Progress]) -> Table:
     listed = Table(box=None, show_header=False, pad_edge=False)
     for each in achievements:
-        state = f"unlocked {day(each.earned_at)}" if each.earned else "locked"
+        state = " ".join(filter(None, ("unlocked", each.tier, day(each.earned_at)))) if each.earned else "locked"
         told = "" if each.percent == 100 else conditions_told(each.conditions)
         listed.add_row(each.key, state, bar(each.percent), f"{each.percent:>3} %", escape(told))
     return listed

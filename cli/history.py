@@ -36,7 +36,13 @@ def command(
     console = Console(highlight=False)
     for name in happened:
         console.print(f"[bold]{name}[/bold]")
-        console.print(month_table(added_up[name]) if months else table(happened[name]))
+        console.print(shown(happened[name], added_up[name], months))
+
+
+def shown(happened: list[Happening], added_up: list[Month], months: bool) -> Table | str:
+    if not (added_up if months else happened):
+        return "nothing has happened yet"
+    return month_table(added_up) if months else table(happened)
 
 
 def table(happened: list[Happening]) -> Table:

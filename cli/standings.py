@@ -65,6 +65,7 @@ def _named(programs: Sequence[CatalogProgram], catalog: str) -> CatalogProgram:
 
 
 def unknown_user(user: str) -> LaurelError:
+    shown = user.encode(errors="backslashreplace").decode()
     return LaurelError(
-        f"user '{user}' is not known: no event of theirs has reached the read models; is the projector behind?"
+        f"user '{shown}' is not known: no event of theirs has reached the read models; is the projector behind?"
     )

@@ -175,8 +175,15 @@ def _with_secrets(program: CatalogProgram, references: AbstractSet[str]) -> Cata
     return replace(program, achievements=entries)
 
 
+def can_be_stored(text: str) -> bool:
+    """Postgres takes no NUL, and UTF-8 no halves of characters, which a shell's other bytes become."""
+    return "\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
 def is_known(connection: Connection, user: str) -> bool:
     """Whether any event of theirs has reached the read models."""
+    if not can_be_stored(user):
+        return False
     row = connection.execute(IS_KNOWN, {"user": user}).fetchone()
     return bool(row and row[0])
 
