@@ -35,6 +35,7 @@ def commands_in(
 
     def run(*arguments: str) -> Said:
         monkeypatch.setattr(sys, "argv", ["laurel", *arguments])
+        capsys.readouterr()  # what a worker in this process logged before is not the command's
         with pytest.raises(SystemExit) as ended:
             main.main()
         said = capsys.readouterr()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from cli import testing
+from cli.stack.pipeline import CHECKOUT
 from cli.testing import Run, lanes_of, run_tests, run_undisturbed, summarize
 
 KEEPS_NONE = "import sys; sys.exit(sys.dont_write_bytecode or sys.pycache_prefix is not None)"
@@ -73,7 +75,8 @@ def test_all_ends_with_what_failed_and_why_whichever_lane_it_was(
 
     *_, details, last = capfd.readouterr().out.partition("\nsheep failed:\n")
     assert "short test summary" not in details
-    assert last.splitlines() == [
+    relative = os.path.relpath(tmp_path, CHECKOUT)  # pytest names files by the shorter of the two
+    assert [line.replace(relative, str(tmp_path)) for line in last.splitlines()] == [
         "  test_sheep.py::test_counting[7]",
         "    AssertionError: a sheep is missing",
         "      from the flock",
