@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -19,6 +19,7 @@ from schemas.errors import LaurelError, Precondition
 SHIM = Path(__file__).with_name("shim.py")
 FINAL_EXITS = (0, Precondition.exit_code)  # done, or waiting until somebody does something
 STOP_SECONDS = 10.0
+KILLED_SECONDS = 5.0
 TAIL_LINES = 30
 TAIL_BYTES_MAX = 64 * 1024
 POLL_SECONDS = 0.02
@@ -125,10 +126,14 @@ class Child:
             os.kill(self.pid, self.order.stop)
 
     def kill(self) -> None:
-        """End its whole group at once."""
+        """End its whole group at once.
+
+        Waits with a bound: a Ctrl-C in the middle of `poll` may leave Popen's lock taken, by nobody, for good.
+        """
         if self._process and self.alive:
             os.killpg(self.pid, signal.SIGKILL)
-            self._process.wait()
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(KILLED_SECONDS)
 
     def wait(self, seconds: float) -> bool:
         """Whether it ended within that time."""

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cli.stack import LocalStack
+from cli.stack import child as child_module
 from cli.stack.child import Child, Order
 from cli.stack.folder import DataFolder
 from cli.stack.identity import started_at, still_runs
@@ -183,6 +184,20 @@ def test_a_second_ctrl_c_kills_at_once(tmp_path: Path) -> None:
     assert supervisor.process.poll() is None
     supervisor.end(signal.SIGINT)
     assert supervisor.childless()
+
+
+def test_a_kill_ends_also_where_a_ctrl_c_came_in_the_middle_of_a_look_at_the_child(
+    stack: LocalStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two steps of Popen.poll it leaves a lock taken: who waited for that without a bound never ended."""
+    monkeypatch.setattr(child_module, "KILLED_SECONDS", 0.1)
+    child = stack.run("processor", SLEEPER, restart=False)
+    born = started_at(child.pid)
+    process = child._process
+    assert process is not None
+    with process._waitpid_lock:
+        child.kill()
+    until(lambda: not still_runs(child.pid, str(born)), "the child's end")
 
 
 def test_a_second_supervisor_of_the_same_folder_is_refused_and_told_who_has_it(tmp_path: Path) -> None:
