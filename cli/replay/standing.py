@@ -105,8 +105,8 @@ def _next_step(standing: Standing) -> list[str]:
     replay, id = standing.replay, standing.replay.id
     if replay.kind != "full":
         return []
+    given_up = [f"not promoted: {replay.failure}"] if replay.failure and replay.status == "running" else []
     if standing.is_level:
-        given_up = [f"not promoted: {replay.failure}"] if replay.failure else []
         look = "" if replay.back_of else f"`laurel replay diff {id}`, then "
         return [*given_up, f"ready: {look}`laurel replay promote {id}`"]
     if replay.status == "done" and replay.dropped_at is None:
@@ -114,7 +114,7 @@ def _next_step(standing: Standing) -> list[str]:
             f"its shadow has kept what was before: `laurel replay promote {id} --back` leads back to it, "
             f"`laurel replay drop {id}` takes it away"
         ]
-    return []
+    return given_up
 
 
 def _status(standing: Standing) -> str:

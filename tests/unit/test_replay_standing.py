@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from io import StringIO
 
+import pytest
 from rich.console import Console
 
 from cli.replay.standing import Standing, page
@@ -74,6 +75,17 @@ def test_a_failed_one_says_why() -> None:
     failed = replace(REPLAY, status="failed", failure="the log begins at 40")
 
     assert "toy-v2-1: failed: the log begins at 40" in shown(Standing(failed, [], None))
+
+
+@pytest.mark.parametrize(("phase", "says"), [("held", False), ("level", True)])
+def test_a_promotion_that_was_given_up_says_why_also_before_its_shadow_is_level_again(
+    phase: str, says: bool
+) -> None:
+    given_up = replace(REPLAY, kind="full", shadow="toy-a", failure="live events have waited", partitions=1)
+    told = shown(Standing(given_up, [PARTITIONS[0]._replace(phase=phase)], None))
+
+    assert "not promoted: live events have waited" in told
+    assert ("ready: " in told) is says
 
 
 def test_one_that_nobody_carries_out_says_what_to_look_at() -> None:
