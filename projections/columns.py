@@ -6,7 +6,7 @@ COPY statement names. Source: PostgreSQL's documentation of COPY, "Binary Format
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from struct import Struct
 from typing import Any
@@ -49,6 +49,11 @@ def nullable(value: str | None) -> bytes:
     return NULL if value is None else text(value)
 
 
+def nullables(values: Iterable[str | None]) -> bytes:
+    """Several columns, one behind the other."""
+    return b"".join(map(nullable, values))
+
+
 def jsonb(value: bytes) -> bytes:
     return _length(len(value) + 1) + JSONB_VERSION + value
 
@@ -74,20 +79,14 @@ def appended_at(record: Record) -> datetime:
 
 
 class Repeated(dict[Any, bytes]):
-    """Columns of texts that many rows share: a text, or None, -> its column."""
+    """What many rows share, made once: a value -> its columns."""
 
-    def __missing__(self, value: str | None) -> bytes:
+    def __init__(self, columns: Callable[[Any], bytes]) -> None:
+        super().__init__()
+        self._columns = columns
+
+    def __missing__(self, value: Any) -> bytes:
         if len(self) >= REMEMBERED_MAX:
             self.clear()
-        column = self[value] = nullable(value)
-        return column
-
-
-class RepeatedTogether(dict[tuple[str | None, ...], bytes]):
-    """Columns that many rows share all at once: their texts -> the columns in a row."""
-
-    def __missing__(self, values: tuple[str | None, ...]) -> bytes:
-        if len(self) >= REMEMBERED_MAX:
-            self.clear()
-        columns = self[values] = b"".join(map(nullable, values))
-        return columns
+        made = self[value] = self._columns(value)
+        return made

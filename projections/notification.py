@@ -16,7 +16,7 @@ import msgspec
 from psycopg import AsyncCursor
 
 from projections.award import Award
-from projections.columns import Repeated, encode_json, jsonb, text
+from projections.columns import Repeated, encode_json, jsonb, nullable, text
 from projections.statements import statements
 
 SQL = statements("notification.sql")
@@ -25,7 +25,7 @@ ID_PREFIX = sha1(b"laurel/notification/1:", usedforsecurity=False)
 SUBSCRIBER = text("default")
 TYPE = text("achievement_unlocked")
 
-_texts = Repeated()
+_texts = Repeated(nullable)
 _begin_notice = Struct(">hi16siq").pack
 _begin_delivery = Struct(">hi16s").pack
 

@@ -21,7 +21,7 @@ from projections.award import Award, AwardData, decode_award
 from projections.columns import (
     EMPTY_OBJECT,
     NULL,
-    RepeatedTogether,
+    Repeated,
     append_moment,
     appended_at,
     bigint,
@@ -29,6 +29,7 @@ from projections.columns import (
     encode_json,
     jsonb,
     moment,
+    nullables,
     text,
 )
 from projections.decoding import UNREADABLE, Undecodable, decode, undecodable
@@ -52,7 +53,7 @@ SQL = statements("user_achievement.sql")
 RECORDS_PER_TURN = 50  # decoded before Postgres is given more of the batch before: a moment, or it runs dry
 NO_FIELDS, NO_SCOPE = jsonb(EMPTY_OBJECT) + 3 * NULL, text("")
 
-_shared = RepeatedTogether()
+_shared = Repeated(nullables)
 _begin_award = Struct(">hi16siiiqiqiqiiiqiiiqi?").pack
 
 

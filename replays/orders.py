@@ -19,9 +19,7 @@ from schemas.replays import encode_order
 from schemas.topics import Names
 
 AT_ONCE = 500
-UNOBEYED_MAX = (
-    10_000  # of a partition; its checkpoints, and with them its live unlocks, share with what it has left
-)
+UNOBEYED_MAX = 10_000  # of a partition, whose live records share its checkpoints with them
 LOOK_S = 0.05
 
 

@@ -57,7 +57,7 @@ class Endings:
         """By which such an award goes; None where it stays."""
         if self._order.policy != "revoke":
             return None
-        return self._entry_of(self._before, *_parted(identity))
+        return self._entry_of(self._before, *parted(identity))
 
     def end(self, user: bytes, identity: str, held: AwardEntry, gone: Collection[str]) -> None:
         """Shapes: gone are all awards that this user loses."""
@@ -75,7 +75,7 @@ class Endings:
 
     def _reasons(self, identity: str, gone: Collection[str]) -> list[Reason]:
         """The new version; of what requires something that goes, the chain from there."""
-        catalog, reference = _parted(identity)
+        catalog, reference = parted(identity)
         entry = self._entry_of(self._after, catalog, reference)
         required = () if entry is None else entry.spec.requires
         lost = next((each for each in required if f"{catalog}/{each}" in gone), None)
@@ -129,6 +129,6 @@ def identity_of(outcome: Outcome) -> str:
     return "/".join(part for part in (said.catalog, said.achievement, said.tier) if part)
 
 
-def _parted(identity: str) -> tuple[str, str]:
+def parted(identity: str) -> tuple[str, str]:
     catalog, _, reference = identity.partition("/")
     return catalog, reference

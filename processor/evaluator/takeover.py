@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from processor.evaluator.endings import Endings, EntryOf, identity_of, scope_of
+from processor.evaluator.endings import Endings, EntryOf, identity_of, parted, scope_of
 from processor.evaluator.entries import Entry
 from processor.evaluator.outcomes import Occasion
 from processor.evaluator.ready import ReadyProgram
@@ -315,7 +315,7 @@ class Takeover:
         """An award that stays has given its XP, which the shadow has not."""
         entries = [(self._entry(identity), at) for identity, at in kept]
         giving = [(entry, moment_of(at)) for entry, at in entries if entry is not None and entry.spec.xp]
-        self.unmet |= {(catalog, reference) for catalog, _, reference in (each.partition("/") for each, _ in kept)}
+        self.unmet |= {parted(identity) for identity, _ in kept}
         if giving:
             settlement = KeptSettlement(self._books, state, self._cause_of(user))
             settlement.keep(giving)
@@ -323,8 +323,7 @@ class Takeover:
             self.unlocked += settlement.unlocked
 
     def _entry(self, identity: str) -> Entry | None:
-        catalog, _, reference = identity.partition("/")
-        return self._entry_of(self._books, catalog, reference)
+        return self._entry_of(self._books, *parted(identity))
 
     # --- what is told now ---
 
