@@ -16,12 +16,18 @@ CPU_MODEL = re.compile(r"^model name\s*: (.+)$", re.MULTILINE)
 
 def write_between(document: Path, name: str, text: str) -> None:
     """Replace what stands between a document's markers of that name. Raises: LaurelError when there are none."""
+    head, tail = around(document, name)
+    document.write_text(f"{head}{text.strip()}\n{tail}")
+
+
+def around(document: Path, name: str) -> tuple[str, str]:
+    """What stands before and behind the place of that name, markers included. Raises: as `write_between`."""
     begin, end = f"<!-- {name}: begin -->\n", f"<!-- {name}: end -->"
     head, found, rest = document.read_text().partition(begin)
     _, closed, tail = rest.partition(end)
     if not (found and closed):
         raise LaurelError(f"{document} has no markers '{begin.strip()}' and '{end}': write them where it should go")
-    document.write_text(f"{head}{begin}{text.strip()}\n{end}{tail}")
+    return head + begin, end + tail
 
 
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -22,7 +22,7 @@ from processor.app import evaluators
 from processor.kafka.fetch import Chunk
 from processor.kafka.kafka_log import KafkaLog
 from processor.kafka.ownership import Ownership
-from processor.kafka.pace import Pace
+from processor.kafka.pace import NEVER
 from processor.kafka.partition import OwnedPartition
 from processor.preflight import Plan, prepare
 from processor.profile import Profile
@@ -35,7 +35,6 @@ from schemas.errors import LaurelError
 from schemas.topics import Names
 
 PROCESSES = 2
-NEVER = Pace(head_s=3_600, backlog_s=3_600, records_max=10**9)
 
 
 def mature(deployment: Deployment) -> None:

@@ -28,7 +28,7 @@ from cli.catalog_files import CatalogFile
 from cli.stack import LocalStack
 from cli.stack.kafka import BENCH
 from cli.stack.pipeline import await_ready, prepare, settings_on, start_processes
-from cli.visibility import wait_until_visible
+from cli.visibility import wait_until_awarded, wait_until_visible
 
 JOB = "sweep"
 CATALOG = Path(__file__).with_name("sweep.yaml")
@@ -50,7 +50,7 @@ ROWS = b"select user_id, achievement, earned_at from user_achievement"
 class Swept(NamedTuple):
     """One version brought, as it was seen. Shapes: beside as BESIDE names it; sent by the kind of order.
 
-    Units: seconds since 1970 in `registered` (created, decided, ended) and `shown_s`.
+    Units: seconds since 1970 in `registered` (created, decided, ended), `awarded_s` and `shown_s`.
     """
 
     achievement: str
@@ -59,6 +59,7 @@ class Swept(NamedTuple):
     job: Ended
     registered: tuple[float, float, float]
     sent: Mapping[str, Sent]
+    awarded_s: float
     shown_s: float
     happened: Mapping[str, int]
 
@@ -111,6 +112,8 @@ def _sweep(deployment: Deployment, number: int, say: Say) -> Swept:
     say(f"replaying for {key}")
     job = deployment.laurel("replay", "start", "--catalog", file, "--plan", told_in, "--wait", "--json")
     ended = deployment.succeed(job, BESIDE.values())
+    asyncio.run(wait_until_awarded(deployment.settings, lambda **_: None))
+    awarded_s = time.time()
     asyncio.run(wait_until_visible(deployment.settings, {}, lambda **_: None))
     shown_s, wanted = time.time(), {"id": deployment.answer(job)["id"]}
     (users, awards), (notices,) = deployment.rows(AWARDED, wanted)[0], deployment.rows(TOLD, wanted)[0]
@@ -122,6 +125,7 @@ def _sweep(deployment: Deployment, number: int, say: Say) -> Swept:
         job=ended,
         registered=(created_s, decided_s, ended_s),
         sent=asyncio.run(sent_for(deployment.settings, wanted["id"])),
+        awarded_s=awarded_s,
         shown_s=shown_s,
         happened={"users": users, "awards": awards, "notices": notices},
     )
@@ -157,6 +161,7 @@ def told(swept: Swept) -> dict[str, Any]:
         "start_to_done_s": round(ended_s - created_s, 2),
         "in_time": ended_s - swept.job.began_s <= SECONDS_ASKED,
         "phases_s": {name: round(seconds, 2) for name, seconds in phases(swept).items()},
+        "awards_after_done_s": round(max(0.0, swept.awarded_s - ended_s), 2),
         "rows_after_done_s": round(max(0.0, swept.shown_s - ended_s), 2),
         "planned_in_s": round(swept.plan_s, 2),
         "planned": planned,

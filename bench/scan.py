@@ -17,7 +17,8 @@ from typing import Any
 from bench.load import TOPIC, TYPES, Load, values
 from bench.stage import Say, Stage, staged
 from processor.replay.ports import Stretch
-from processor.replay.scan import Progress, scan
+from processor.replay.scan import Progress, read
+from processor.replay.wanted import Wanted
 from schemas.errors import LaurelError
 from schemas.events import EventReader
 from schemas.program import EventSpec
@@ -75,7 +76,7 @@ class Tally:
 
     async def scan(self, bootstrap: str, name: str, cuts: Iterable[tuple[int, int]]) -> None:
         for partition, cut in cuts:
-            async for batch in scan(bootstrap, Stretch(TOPIC, partition, 0, cut), [name], self._told):
+            async for batch in read(bootstrap, Stretch(TOPIC, partition, 0, cut), Wanted([name]), self._told):
                 found = [record.value or b"" for record in batch.records]
                 for value in found:
                     self._decode(value)

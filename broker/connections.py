@@ -11,6 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaTimeoutError
 
 from broker.coordination import heed_group_errors
+from broker.fencing import told_once
 from broker.parsing import tolerate_header_names
 from schemas.errors import Precondition
 
@@ -66,7 +67,8 @@ async def producer(bootstrap: str, *, transactional_id: str | None = None) -> As
     )
     try:
         await _started(client.start(), bootstrap)
-        yield client
+        with told_once(client):
+            yield client
     finally:
         await client.stop()
 

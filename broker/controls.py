@@ -6,6 +6,7 @@ end of its changelog, so it is looked for from there backwards, in growing steps
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 
@@ -30,8 +31,14 @@ class ControlRecords:
         self._client, self._places = client, places
         self._looked_to: Positions = {}
         self._newest: dict[int, Control] = {}
+        self._looking = asyncio.Lock()
 
     async def controls(self) -> dict[int, Control]:
+        """As they are now; who asks meanwhile waits, as there is one client."""
+        async with self._looking:
+            return await self._controls()
+
+    async def _controls(self) -> dict[int, Control]:
         wanted = as_partitions(self._places)
         if not self._looked_to:
             self._looked_to = dict(await self._client.beginning_offsets(wanted))

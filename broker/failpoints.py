@@ -18,7 +18,7 @@ from schemas.errors import LaurelError
 
 VARIABLE = "LAUREL_FAILPOINT"
 WRITTEN = re.compile(r"(?P<point>[a-z]+\.\d+)=(?P<action>[a-z]+)(?:@(?P<time>[1-9]\d*))?")
-POINTS = {"checkpoint": range(1, 8), "projection": range(1, 7), "replay": range(1, 15)}
+POINTS = {"checkpoint": range(1, 8), "projection": range(1, 7), "replay": range(1, 16)}
 
 
 class InjectedFault(Exception):  # noqa: N818 - what it is

@@ -8,6 +8,7 @@ record/default_records.py, its batch.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -32,14 +33,25 @@ def tolerate_header_names() -> None:
 
 
 def keep_as_parsed(client: AIOKafkaConsumer) -> None:
-    """Let what is fetched and not read yet come as the parser's own compact records, a batch at a time.
+    """Let all that this consumer fetches and has not read come as the parser's own compact records, a batch at a
+    time; to say so again is harmless.
 
     They are a `Record`, and no ConsumerRecord: they name neither topic nor partition. Changed on each fetch, so
-    that no other consumer of the process notices. Needs `tolerate_header_names`, before the first fetch.
+    that no other consumer of the process notices. Needs `tolerate_header_names`, before the first fetch, and a
+    `max_records` in `getmany`.
     """
-    for fetched in client._fetcher._records.values():
-        if type(fetched) is fetcher.FetchResult and fetched.has_more():
+    inside = client._fetcher
+    if type(inside._records) is not KeptFetches:
+        inside._records = KeptFetches(inside._records)
+
+
+class KeptFetches(OrderedDict[TopicPartition, Any]):
+    """What was fetched and not read yet. A fetch may arrive while its reader waits within aiokafka."""
+
+    def __setitem__(self, place: TopicPartition, fetched: Any) -> None:
+        if type(fetched) is fetcher.FetchResult:
             fetched.getall = partial(_take_all, fetched)
+        super().__setitem__(place, fetched)
 
 
 def _take_all(fetched: Any, max_records: int) -> list[Record]:

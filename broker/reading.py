@@ -6,6 +6,7 @@ away. Whoever waits for the record before the end waits for ever; the position g
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from typing import NamedTuple
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from broker.connections import consumer
+from broker.parsing import keep_as_parsed
 from broker.positions import Place, Positions, as_partitions
 from schemas.errors import LaurelError
 from schemas.records import Record
@@ -37,13 +39,14 @@ class Reader:
     def __init__(self, client: AIOKafkaConsumer, starts: Mapping[Place, int]) -> None:
         self._client = client
         self.positions: Positions = dict(starts)
+        keep_as_parsed(client)
         client.assign(as_partitions(starts))
         for place, start in starts.items():
             client.seek(TopicPartition(*place), start)
 
     async def poll(self, timeout_ms: int = POLL_TIMEOUT_MS) -> list[Batch]:
         """What has arrived, one batch for each partition whose position moved."""
-        fetched = await self._client.getmany(timeout_ms=timeout_ms)
+        fetched = await self._client.getmany(timeout_ms=timeout_ms, max_records=sys.maxsize)
         batches = []
         for place, start in self.positions.items():
             end = await self._client.position(TopicPartition(*place))

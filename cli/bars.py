@@ -11,6 +11,7 @@ from progress.standing import Number
 WIDTH = 16
 FULL, EMPTY, MET = "█", "░", "✓"
 LEGACY = ", of a rule that is no more"
+ABOUT = {"exact": "", "approximate": "about "}  # before a date
 
 
 def bar(percent: int, width: int = WIDTH) -> str:

@@ -22,8 +22,10 @@ from schemas.catalog import (
     all_achievements,
     all_events,
     follow,
+    judge_catalog,
     read_catalog,
 )
+from schemas.catalog.findings import in_order
 from schemas.program import CatalogRecord
 
 FAILED = 1
@@ -46,12 +48,12 @@ PublishedOption = Annotated[
 
 
 class Checked(NamedTuple):
-    """A file and what its check says: a catalog, or findings; warnings only with a version to compare with."""
+    """A file and what its check says: a catalog, perhaps with warnings, or findings."""
 
     file: CatalogFile
     catalog: Catalog | None
-    findings: tuple[Finding, ...]
     warnings: tuple[Finding, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 class Published(NamedTuple):
@@ -69,8 +71,8 @@ def check(
 ) -> None:
     """Say everything that must be mended, each with its line; exit code 1 when something must.
 
-    With a version to compare with also: other content under one version, and, as warnings, lowered thresholds and
-    awards that are gone.
+    Warnings are of what can be read, but was hardly meant. With a version to compare with also: other content under
+    one version, and, as warnings, lowered thresholds and awards that are gone.
     """
     before = _named(against) if against else None
     records = run(_records(Settings())) if published else []
@@ -103,9 +105,9 @@ def publish(files: Files, from_now: FromNowOption = False, as_json: JsonOption =
 
 def check_file(file: CatalogFile) -> Checked:
     try:
-        return Checked(file, read_catalog(file.text, file.name), ())
+        return Checked(file, *judge_catalog(file.text, file.name))
     except RefusedCatalog as refused:
-        return Checked(file, None, refused.findings)
+        return Checked(file, None, findings=refused.findings)
 
 
 def _named(before: str) -> Catalog:
@@ -125,7 +127,9 @@ def _compared(checked: Checked, named: Catalog | None, records: Sequence[Catalog
     if new is None or old is None:
         return checked
     succession = follow(old, new, checked.file.text, checked.file.name)
-    return checked._replace(findings=succession.findings, warnings=succession.warnings)
+    return checked._replace(
+        findings=succession.findings, warnings=in_order([*checked.warnings, *succession.warnings])
+    )
 
 
 def published_before(records: Sequence[CatalogRecord], new: Catalog) -> Catalog | None:

@@ -18,8 +18,8 @@ from cli.kafka import run
 from cli.output import print_told
 from cli.postgres import read_models
 from cli.settings import Settings
-from cli.standings import CatalogOption, JsonOption, User, chosen_programs
-from progress.queries import Answer, read_answer
+from cli.standings import CatalogOption, JsonOption, User, chosen_programs, unknown_user
+from progress.queries import Answer, is_known, read_answer
 from schemas.catalog.findings import nearest
 from schemas.challenges import CLAIM
 from schemas.errors import LaurelError
@@ -51,7 +51,10 @@ def command(
     """Claim a challenge. It is refused, with what is missing, unless it is offered, open and complete."""
     settings = Settings()
     with read_models(settings) as connection:
-        offering = offering_catalog(chosen_programs(connection, catalog), challenge)
+        programs = chosen_programs(connection, catalog)
+        if not is_known(connection, user):
+            raise unknown_user(user)
+        offering = offering_catalog(programs, challenge)
         claim = Claim(catalog=offering, challenge=challenge, day=day.date() if day else None)
         command_id = str(uuid4())
         run(publish(settings, user, command_id, claim))

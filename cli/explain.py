@@ -8,7 +8,7 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cli.bars import bar, day, moment, number
+from cli.bars import ABOUT, bar, day, moment, number
 from cli.output import print_told
 from cli.settings import Settings
 from cli.standings import CatalogOption, JsonOption, User, every_standing
@@ -99,9 +99,8 @@ def print_explanation(console: Console, told: Explanation) -> None:
 
 def print_proof(console: Console, proof: Proof) -> None:
     named = ", ".join(escape(part) for part in (proof.tier, proof.scope) if part)
-    console.print(
-        f"\n{f'{named}: ' if named else ''}earned {moment(proof.earned_at)}, awarded {moment(proof.awarded_at)}"
-    )
+    earned = f"{ABOUT[proof.dates]}{moment(proof.earned_at)}"
+    console.print(f"\n{f'{named}: ' if named else ''}earned {earned}, awarded {moment(proof.awarded_at)}")
     if proof.after is not None:
         before = f"{number(proof.before)} → " if proof.before is not None else ""
         console.print(f"  {proof.metric}: {before}{number(proof.after)}")

@@ -156,6 +156,8 @@ def said_plainly(error: Exception) -> LaurelError | None:
 
     By name: whoever raised it has imported the library, and no other command should have to.
     """
+    if isinstance(error, OSError) and (file := _named_file(error)):
+        return Precondition(f"'{file}' cannot be read or written: {error.strerror}; name another file")
     match type(error).__module__.partition(".")[0], type(error).__name__:
         case "aiokafka", "KafkaConnectionError":
             return Precondition(f"Kafka does not answer ({error}): start one with `laurel dev`; check LAUREL_KAFKA")
@@ -166,6 +168,12 @@ def said_plainly(error: Exception) -> LaurelError | None:
         ):
             return LaurelError(_wrong_settings(error))
     return None
+
+
+def _named_file(error: OSError) -> str:
+    """The file that the caller named, if it is about one; or about what stands in for it while it is written."""
+    said = (each.rpartition("=")[2] for each in sys.argv[1:])
+    return next((file for file in said if file and str(error.filename).startswith(file)), "")
 
 
 def _wrong_settings(error: Any) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bench.document import write_between
+from bench.document import around, write_between
 from cli.faults import replay_report as replay_reports
 from cli.faults import report as reports
 from cli.faults.replay_soak import Shape, soak_replays
@@ -18,6 +18,7 @@ from cli.output import print_json
 from cli.simulated_soak import soak_simulated
 
 BROKEN = 5
+REPLAYS = "laurel soak --replays"
 
 
 def command(
@@ -60,9 +61,11 @@ def command(
 
 def _soaked(shape: Shape, file: Path | None, as_json: bool) -> bool:
     """Whether all invariants of replays hold."""
+    if file is not None:
+        around(file, REPLAYS)  # rather now than when there is a result to lose
     found = soak_replays(shape, say)
     if file is not None:
-        write_between(file, "laurel soak --replays", replay_reports.markdown(found))
+        write_between(file, REPLAYS, replay_reports.markdown(found))
     if as_json:
         print_json(replay_reports.told(found))
     else:

@@ -37,6 +37,8 @@ PYTEST = [
     *(sys.executable, "-m", "pytest"),
     *("-o", f"faulthandler_timeout={HANGING_SECONDS}", "-o", "faulthandler_exit_on_timeout=true"),
 ]
+WITHOUT_SERVERS = "tests without servers"
+GIVING_WAY = ("nice", "-n", "5")  # they compute all the while, and whoever waits for a server has a deadline
 # Without bytecode pytest parses and rewrites its plugins at every start, on which CPython before 3.11.8 dies now
 # and then: "SystemError: AST constructor recursion depth mismatch", python/cpython#106905.
 AGAINST_BYTECODE = ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
@@ -76,15 +78,13 @@ def command(
 
 
 def lanes_of(fast: bool, args: list[str]) -> dict[str, list[str]]:
-    """Name -> pytest's arguments of what runs side by side, since tests with servers mostly wait.
-
-    The two take about the same time.
-    """
+    """Name -> pytest's arguments of what runs side by side, since tests with servers mostly wait."""
     if fast or args:
         return {"pytest": [*(["-m", "not server and not simulation"] if fast else []), *args]}
     return {
-        "tests of faults, of benchmarks and without servers": ["-m", "faults or benchmark or not server"],
-        "tests with servers": ["-m", "server and not faults and not benchmark"],
+        WITHOUT_SERVERS: ["-m", "not server"],
+        "tests with servers, one half": ["-m", "server", "--share=1/2"],
+        "tests with servers, the other half": ["-m", "server", "--share=2/2"],
     }
 
 
@@ -106,13 +106,15 @@ def run_tests(lanes: Mapping[str, list[str]]) -> list[Result]:
     shutil.rmtree(RESULTS, ignore_errors=True)
     with ExitStack() as files:
         quiet = {name: files.enter_context(tempfile.TemporaryFile("w+")) for name in [*lanes][:-1]}
-        codes = run_undisturbed(
-            [Run([*PYTEST, f"--junit-xml={junit(name)}", *args], quiet.get(name)) for name, args in lanes.items()]
-        )
+        codes = run_undisturbed([Run(argv_of(name, args), quiet.get(name)) for name, args in lanes.items()])
         said = {name: read_again(file) for name, file in quiet.items()}
     results = [result_of(name, code, said.get(name, "")) for name, code in zip(lanes, codes, strict=True)]
     print_said(results, said)
     return results
+
+
+def argv_of(lane: str, args: Iterable[str]) -> list[str]:
+    return [*(GIVING_WAY if lane == WITHOUT_SERVERS else ()), *PYTEST, f"--junit-xml={junit(lane)}", *args]
 
 
 def junit(lane: str) -> Path:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from cli.awards import rfc3339
-from cli.bars import LEGACY
+from cli.bars import ABOUT, LEGACY
 from cli.output import print_told
 from cli.settings import Settings
 from cli.standings import JsonOption, User, read_standings
@@ -19,7 +19,7 @@ from progress.standing import Standing, unscaled
 from progress.streaks import tell_streaks
 from schemas.program import HIDDEN_MARK
 
-TOLD = ("achievement", "tier", "scope", "name", "icon", "rarity", "points", "is_legacy")
+TOLD = ("achievement", "tier", "scope", "name", "icon", "rarity", "points", "is_legacy", "dates")
 
 app = typer.Typer(no_args_is_help=True, help="Look at one user.")
 
@@ -82,5 +82,6 @@ def _awards_table(awards: list[dict[str, Any]]) -> Table:
     for award in awards:
         more = ", ".join(part for part in (award["tier"], award["scope"]) if part)
         name = award["name"] + (f" ({more})" if more else "") + (LEGACY if award["is_legacy"] else "")
-        table.add_row(award["icon"], escape(name), award["rarity"], f"{award['points']}", award["earned_at"])
+        earned = ABOUT[award["dates"]] + award["earned_at"]
+        table.add_row(award["icon"], escape(name), award["rarity"], f"{award['points']}", earned)
     return table

@@ -42,11 +42,19 @@ async def wait_until_visible(
         await stages.reach("processor", published, lambda: processor.committed(published))
         derived = await processor.ends(await places_of(settings.kafka, [names.derived]))
         await stages.reach("processor", derived, lambda: processor.committed(derived))
-        await _projected(settings, stages, processor)
+        await _projected(settings, [names.catalogs, names.outcomes, names.changelog], stages, processor)
 
 
-async def _projected(settings: Settings, stages: Stages, processor: GroupPositions) -> None:
-    topics = [settings.names.catalogs, settings.names.outcomes, settings.names.changelog]
+async def wait_until_awarded(settings: Settings, show: Progress, still_s_max: float = STILL_S_MAX) -> None:
+    """Until all that the processor has told is in Postgres; how far people are may come later.
+
+    Raises: LaurelError when nothing has moved for so long.
+    """
+    async with group_positions(settings.kafka, settings.names.processor) as processor:
+        await _projected(settings, [settings.names.outcomes], Stages(show, still_s_max), processor)
+
+
+async def _projected(settings: Settings, topics: list[str], stages: Stages, processor: GroupPositions) -> None:
     goal = await processor.ends(await places_of(settings.kafka, topics))
     async with await connect_async(settings.database, "laurel publish --wait") as connection:
         await stages.reach("projector", goal, lambda: projected(connection, topics))

@@ -8,6 +8,7 @@ import msgspec
 
 from progress.achievements import Family, Progress, progress_of
 from progress.conditions import is_complete
+from progress.instances import comes_again, standing_in
 from progress.missing import Missing, missing_of
 from progress.proofs import Proof, proof_of
 from progress.rows import Award
@@ -46,25 +47,46 @@ class Explanation(msgspec.Struct, frozen=True, kw_only=True):
 def explain(
     standing: Standing, key: str, *, tier: str | None = None, scope: str | None = None, operator: bool = False
 ) -> Explanation | None:
-    """None for what the reader may not know to exist: an unknown key, and a secret one unless an operator asks."""
+    """None for what the reader may not know to exist: an unknown key, and a secret one unless an operator asks.
+
+    Raises: LaurelError on a scope that there cannot be.
+    """
     entries = entries_told(standing, key, tier, operator)
     awards = [each for each in standing.person.awards if _is_asked_for(each, key, tier, scope)]
     if not entries and not awards:
         return None
-    progress = progress_of(standing, Family(entries)) if entries else None
+    seen = _seen(standing, entries, awards, scope)
+    state = _state(seen, entries, awards, scope, standing.today)
+    progress = _progress(seen, entries, state) if entries else None
     return Explanation(
         user=standing.person.user,
         catalog=standing.program.catalog,
         key=key,
         tier=tier,
         scope=scope,
-        state=_state(standing, entries, awards, scope),
+        state=state,
         asks=_asks(standing, entries),
         progress=progress,
         awards=[proof_of(standing, award) for award in awards],
-        missing=missing_of(standing, entries, progress.conditions) if progress else [],
+        missing=missing_of(seen, entries, progress.conditions, scope) if progress else [],
         missing_members=[member for member in progress.members if not member.held] if progress else [],
     )
+
+
+def _seen(standing: Standing, entries: list[AchievementSpec], awards: list[Award], scope: str | None) -> Standing:
+    """As seen from the instance or period that is asked for; what has some of a former rule is seen as a whole."""
+    if scope is None or not entries or (awards and not comes_again(entries[0])):
+        return standing
+    return standing_in(standing, entries[0], scope)
+
+
+def _progress(standing: Standing, entries: list[AchievementSpec], state: State) -> Progress:
+    """In a period that is not the present one nothing can be worked for."""
+    progress = progress_of(standing, Family(entries))
+    if progress.season is None or state not in ("over", "upcoming"):
+        return progress
+    season = msgspec.structs.replace(progress.season, state=state)
+    return msgspec.structs.replace(progress, season=season, estimated_completion=None)
 
 
 def _asks(standing: Standing, entries: list[AchievementSpec]) -> str:
@@ -97,7 +119,9 @@ def _is_asked_for(award: Award, key: str, tier: str | None, scope: str | None) -
     return award.achievement == key and tier in (None, award.tier) and scope in (None, award.scope)
 
 
-def _state(standing: Standing, entries: list[AchievementSpec], awards: list[Award], scope: str | None) -> State:
+def _state(
+    standing: Standing, entries: list[AchievementSpec], awards: list[Award], scope: str | None, today: int
+) -> State:
     """Of what comes again with every period, that of the present one, unless a scope is asked for."""
     held = any(award.revocation is None for award in awards)
     if held and (scope is not None or not entries or any(standing.holds(entry) for entry in entries)):
@@ -106,6 +130,8 @@ def _state(standing: Standing, entries: list[AchievementSpec], awards: list[Awar
         return "revoked"
     if not any(entry.is_active for entry in entries):
         return "inactive"
+    if standing.today != today:
+        return "over" if standing.today < today else "upcoming"
     season = season_of(standing, entries[0])
     if season is not None and season.state != "open":
         return season.state

@@ -8,7 +8,10 @@ import msgspec
 
 from progress.rows import Award
 from progress.standing import Number, Standing
-from schemas.program import AchievementSpec, AtLeast
+from schemas.errors import LaurelError
+from schemas.periods import first_day
+from schemas.program import AchievementSpec, AtLeast, Period
+from schemas.zones import day_start
 
 
 class PeriodProgress(msgspec.Struct, frozen=True, kw_only=True):
@@ -29,11 +32,12 @@ class ScopeEarned(msgspec.Struct, frozen=True, kw_only=True):
 
 def periods_of(standing: Standing, entry: AchievementSpec) -> list[PeriodProgress]:
     """The periods known, newest first, the present one always among them."""
-    if entry.window is None or entry.window.every is None:
+    every = every_of(entry)
+    if every is None:
         return []
     values = values_of(standing, entry)
     earned = {award.scope: award.earned_at for award in standing.held(entry.reference)}
-    names = {standing.period(entry.window.every), *values, *earned}
+    names = {standing.period(every), *values, *earned}
     return [
         PeriodProgress(period=name, value=values.get(name), earned_at=earned.get(name))
         for name in sorted(names, reverse=True)
@@ -52,3 +56,34 @@ def scopes_of(entry: AchievementSpec, awards: list[Award]) -> list[ScopeEarned]:
     if entry.scope is None:
         return []
     return [ScopeEarned(scope=each.scope, earned_at=each.earned_at, metadata=each.metadata) for each in awards]
+
+
+def comes_again(entry: AchievementSpec) -> bool:
+    return entry.scope is not None or every_of(entry) is not None
+
+
+def every_of(entry: AchievementSpec) -> Period | None:
+    return entry.window.every if entry.window else None
+
+
+def standing_in(standing: Standing, entry: AchievementSpec, scope: str) -> Standing:
+    """Where the user stands in one instance or period of an achievement: without the awards of the others.
+
+    Raises: LaurelError where there is no such thing.
+    """
+    if not comes_again(entry):
+        what = f"'{entry.key}' is given once, for no instance or period"
+        raise LaurelError(f"{what}: ask without '{scope}'")
+    awards = [each for each in standing.person.awards if each.achievement != entry.key or each.scope == scope]
+    person = msgspec.structs.replace(standing.person, awards=awards)
+    return Standing(standing.program, person, _moment_in(standing, every_of(entry), scope))
+
+
+def _moment_in(standing: Standing, every: Period | None, scope: str) -> datetime:
+    """Now, or the first moment of another period."""
+    if every is None or scope == standing.period(every):
+        return standing.now
+    day = first_day(scope, every)
+    if day is None:
+        raise LaurelError(f"'{scope}' is no {every}: write it as {standing.period(every)}")
+    return day_start(day, standing.zone)

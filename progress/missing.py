@@ -37,14 +37,15 @@ class Missing(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def missing_of(
-    standing: Standing, tiers: list[AchievementSpec], conditions: list[ConditionStatus]
+    standing: Standing, tiers: list[AchievementSpec], conditions: list[ConditionStatus], scope: str | None = None
 ) -> list[Missing]:
     """Every unmet leaf of the conditions of the next tier; of an award straight from an event, that event."""
     aim = next((entry for entry in tiers if not standing.holds(entry)), None)
     if aim is None:
         return []
     if aim.on:
-        return [_missing_event(aim, [counting(standing, feed) for feed in aim.on])]
+        about = [f"data.{aim.scope} = {scope}"] if scope and aim.scope else []
+        return [_missing_event(aim, [counting(standing, feed, about) for feed in aim.on])]
     return [_missing_leaf(standing, leaf) for leaf in unmet_leaves(conditions)]
 
 
@@ -103,11 +104,11 @@ def _other_xp(standing: Standing) -> Iterator[Counting]:
         yield Counting(type=CHALLENGE_COMPLETED, topic=None, where=[])
 
 
-def counting(standing: Standing, feed: Feed) -> Counting:
+def counting(standing: Standing, feed: Feed, about: Iterable[str] = ()) -> Counting:
     event = standing.events[feed.type]
     fields = {field.name: field for field in event.fields}
     where = [test_told(test, fields.get(test.field)) for test in feed.where]
-    return Counting(type=feed.type, topic=event.topic, where=where)
+    return Counting(type=feed.type, topic=event.topic, where=[*where, *about])
 
 
 def test_told(test: Test, field: FieldSpec | None) -> str:

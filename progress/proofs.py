@@ -11,6 +11,7 @@ from progress.history import words_of
 from progress.rows import Award, Evidence, Reason
 from progress.standing import Number, Standing
 from schemas.program import AchievementSpec, AtLeast, MetricSpec
+from schemas.replays import Dates
 
 ONE_BY_ONE = ("count", "distinct")
 
@@ -37,6 +38,7 @@ class Proof(msgspec.Struct, frozen=True, kw_only=True):
     scope: str
     n: int
     earned_at: datetime
+    dates: Dates
     awarded_at: datetime
     points: int
     xp: int
@@ -66,11 +68,14 @@ def proof_of(standing: Standing, award: Award) -> Proof:
         scope=award.scope,
         n=award.n,
         earned_at=award.earned_at,
+        dates=award.dates,
         awarded_at=award.awarded_at,
         points=award.points,
         xp=award.xp,
         metric=metric.origin or metric.key if metric else None,
-        before=standing.told(metric.key, after - 1) if metric and after and is_stepwise(entry, metric) else None,
+        before=standing.told(metric.key, after - 1)
+        if metric and after and moved_by_one(award, entry, metric)
+        else None,
         after=standing.told(metric.key, after) if metric and after is not None else None,
         evidence=award.evidence,
         catalog_version=award.catalog_version,
@@ -83,9 +88,10 @@ def proof_of(standing: Standing, award: Award) -> Proof:
     )
 
 
-def is_stepwise(entry: AchievementSpec | None, metric: MetricSpec) -> bool:
-    """Whether the deciding event moved the metric, and by one; a prerequisite may have been what came last."""
-    return metric.kind in ONE_BY_ONE and entry is not None and not entry.requires
+def moved_by_one(award: Award, entry: AchievementSpec | None, metric: MetricSpec) -> bool:
+    """Whether one event decided, and moved the metric by one; a prerequisite may have been what came last."""
+    decided = award.dates == "exact" and entry is not None and not entry.requires
+    return decided and metric.kind in ONE_BY_ONE
 
 
 def _deciding(standing: Standing, entry: AchievementSpec) -> MetricSpec | None:

@@ -87,6 +87,7 @@ select
     award.replay_id,
     coalesce(chosen.is_public, award.is_public) as is_public,
     coalesce(award.catalog_version < legacy.until_version, false) as is_legacy,
+    coalesce(replay.dates, 'exact') as dates,
     award.revoked_at,
     award.revocation
 from user_achievement as award
@@ -99,6 +100,7 @@ left join legacy_rule as legacy
     on legacy.catalog = award.catalog
     and legacy.achievement = award.achievement
     and legacy.tier is not distinct from award.tier
+left join replay on replay.id = award.replay_id
 where award.user_id = %(user)s and award.catalog = %(catalog)s
 order by award.earned_at desc, award.n desc, award.achievement, award.tier, award.scope
 """

@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from schemas.replays import Dates
+
 EPOCH = date(1970, 1, 1)
 
 
@@ -70,7 +72,8 @@ class Revocation(msgspec.Struct, frozen=True, kw_only=True):
 class Award(msgspec.Struct, frozen=True, kw_only=True):
     """An award, held or revoked, with what was said when it was given.
 
-    Shapes: n counts earlier revocations; `is_legacy` is of a rule that a later version changed or ended.
+    Shapes: n counts earlier revocations; `is_legacy` is of a rule that a later version changed or ended. Where
+    dates are approximate it was earned at that time, or before.
     """
 
     id: str
@@ -98,6 +101,7 @@ class Award(msgspec.Struct, frozen=True, kw_only=True):
     replay_id: str | None = None
     is_public: bool = True
     is_legacy: bool = False
+    dates: Dates = "exact"
     revocation: Revocation | None = None
 
     @property

@@ -59,7 +59,7 @@ class AchievementProjection:
     async def prepare(self, connection: AsyncConnection) -> None:
         """Catalogs are few: they need no temporary table."""
 
-    async def resume(self, connection: AsyncConnection, partitions: Sequence[int]) -> None:
+    async def resume(self) -> None:
         """A record says all that its rows need."""
 
     async def decode(self, batches: Sequence[Batch]) -> list[Published]:

@@ -6,24 +6,21 @@ under the versions that it names, and while the replays that it knows were in th
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
 
 import msgspec
-from psycopg import AsyncConnection
 
 from broker.reading import Batch
-from projections.columns import encode_json
 from projections.decoding import decode
 from projections.projection import place
-from projections.statements import statements
 from schemas.records import Record
 from schemas.replays import Named, Phase
 from schemas.state import CONTROL_KEY, Control, decode_control
-
-SQL = statements("progress_view.sql")
+from schemas.topics import COMPACTION_LAG_MS_MIN
 
 HIDING: set[Phase] = {"filling", "ready", "cancelled"}  # what a cancelled one began, nobody will end
+WAITED_MS = COMPACTION_LAG_MS_MIN // 2  # what came later is all there
 
 ReadControls = Callable[[], Awaitable[Mapping[int, Control]]]
 
@@ -48,19 +45,29 @@ class Views:
     def __init__(self, read_controls: ReadControls) -> None:
         self._read_controls = read_controls
         self._views: dict[int, View] = {}
+        self._looked_at_ms = 0.0
 
-    async def resume(self, partitions: Sequence[int], kept: Mapping[int, View]) -> None:
-        """Stand where the positions do, and see what is read from there on as the newest control record says.
+    async def look(self) -> None:
+        """See what is read from here on as the newest control record says.
 
         Compaction may have left none of those between: states behind a replay's end would be seen as if it still
         filled, and nobody writes them again. States from before it are seen too early so, until its own follow.
         """
+        self._looked_at_ms = time.time() * 1000
         found = await self._read_controls()
-        self._views = {
-            partition: view_of(found[partition]) if partition in found else kept[partition]
-            for partition in partitions
-            if partition in found or partition in kept
-        }
+        self._views = {partition: view_of(control) for partition, control in found.items()}
+
+    async def catch_up(self, batches: Sequence[Batch]) -> None:
+        """Look again where the reader is so far behind that compaction may have been between it and the end."""
+        if any(self._may_be_compacted(batch) for batch in batches):
+            await self.look()
+
+    def _may_be_compacted(self, batch: Batch) -> bool:
+        """Whether it came since the last look, and long ago."""
+        if not batch.records:
+            return False
+        first, last = batch.records[0].timestamp, batch.records[-1].timestamp
+        return last > self._looked_at_ms and max(first, self._looked_at_ms) < time.time() * 1000 - WAITED_MS
 
     def follow(self, batch: Batch) -> list[Stage]:
         """How the records of a batch are seen, one stage after the other."""
@@ -84,22 +91,3 @@ def view_of(control: Control) -> View:
     hiding = [note.filling for note in control.replays.values() if note.phase in HIDING]
     hidden = frozenset(metric for metrics in hiding for metric in metrics)
     return View(tuple(sorted(control.catalogs.items())), hidden)
-
-
-async def read_views(connection: AsyncConnection, partitions: Sequence[int]) -> dict[int, View]:
-    cursor = await connection.execute(SQL["read_views"], [list(partitions)])
-    rows = await cursor.fetchall()
-    return {partition: kept_view(catalogs, hidden) for partition, catalogs, hidden in rows}
-
-
-def kept_view(catalogs: dict[str, int], hidden: list[list[str]]) -> View:
-    return View(tuple(sorted(catalogs.items())), frozenset((catalog, key) for catalog, key in hidden))
-
-
-async def write_views(connection: AsyncConnection, views: Mapping[int, View]) -> None:
-    rows = [row(partition, view) for partition, view in views.items()]
-    await connection.execute(SQL["write_views"], [encode_json(rows).decode()], prepare=False)
-
-
-def row(partition: int, view: View) -> dict[str, Any]:
-    return {"partition": partition, "catalogs": dict(view.catalogs), "hidden": sorted(view.hidden)}

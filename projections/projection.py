@@ -37,8 +37,8 @@ class Projection(Protocol):
     async def prepare(self, connection: AsyncConnection) -> None:
         """Make the temporary tables of a new session."""
 
-    async def resume(self, connection: AsyncConnection, partitions: Sequence[int]) -> None:
-        """Look up what is kept beside the positions of these, which are read from there on."""
+    async def resume(self) -> None:
+        """Look up what is to be known before reading goes on at the positions."""
 
     async def decode(self, batches: Sequence[Batch]) -> Any:
         """The rows of these records. Raises: Undecodable."""

@@ -52,7 +52,7 @@ class PostgresSession:
         await self._connection.execute(SQL["create_positions"], wanted)
         cursor = await self._connection.execute(SQL["read_positions"], wanted)
         positions: dict[int, int] = dict(await cursor.fetchall())
-        await self._projection.resume(self._connection, list(positions))
+        await self._projection.resume()
         return positions
 
     def transaction(self) -> AbstractAsyncContextManager[object]:

@@ -101,7 +101,7 @@ class UserAchievementProjection:
         for statement in (SQL["create_incoming"], SQL["create_appeared"], NOTIFICATION_SQL["create_incoming"]):
             await connection.execute(statement)
 
-    async def resume(self, connection: AsyncConnection, partitions: Sequence[int]) -> None:
+    async def resume(self) -> None:
         """A record says all that its rows need."""
 
     async def decode(self, batches: Sequence[Batch]) -> OutcomeRows:

@@ -22,7 +22,7 @@ from broker.reading import Batch
 from projections.columns import NULL, append_moment, copied, encode_json, jsonb, moment_at, nullable, text
 from projections.decoding import undecodable
 from projections.pace import Pace, follow
-from projections.progress_view import ReadControls, Stage, View, Views, read_views, write_views
+from projections.progress_view import ReadControls, Stage, View, Views
 from projections.projection import place
 from projections.shown import Moves, Shown
 from projections.statements import statements
@@ -84,11 +84,10 @@ class Progress(NamedTuple):
 
 
 class ProgressRows(NamedTuple):
-    """Users to write, users whose state was erased, and partitions that are seen in another way from now on."""
+    """Users to write, and users whose state was erased."""
 
     rows: list[Progress]
     erased: list[str]
-    views: dict[int, View]
     gait: Gait
 
 
@@ -191,14 +190,12 @@ class UserProgressProjection:
         self._days.clear()  # the last transaction of the session before may not have been committed
         await connection.execute(SQL["create_incoming"])
 
-    async def resume(self, connection: AsyncConnection, partitions: Sequence[int]) -> None:
-        await self.resume_with(partitions, await read_views(connection, partitions))
-
-    async def resume_with(self, partitions: Sequence[int], kept: Mapping[int, View]) -> None:
-        await self._views.resume(partitions, kept)
+    async def resume(self) -> None:
+        await self._views.look()
         self._resumed_at_ms = time.time() * 1000
 
     async def decode(self, batches: Sequence[Batch]) -> ProgressRows:
+        await self._views.catch_up(batches)
         gait, followed = (
             gait_of(batches, self._resumed_at_ms),
             [Followed(batch, self._views.follow(batch)) for batch in batches],
@@ -209,7 +206,7 @@ class UserProgressProjection:
             await self._known.learn({each.view for each in latest})
             rows += [await self._row(each) for each in latest if each.record.value is not None]
             erased += [each.user for each in latest if each.record.value is None]
-        return ProgressRows(rows, erased, changed_views(followed), gait)
+        return ProgressRows(rows, erased, gait)
 
     async def _row(self, latest: Latest) -> Progress:
         try:
@@ -223,8 +220,6 @@ class UserProgressProjection:
                 await self._write_rows(cursor, rows)
             if rows.erased:
                 await cursor.execute(SQL["delete_progress"], {"users": rows.erased})
-        if rows.views:
-            await write_views(connection, rows.views)
         for user in rows.erased:
             self._days.pop(user, None)
         return 0
@@ -312,9 +307,3 @@ def user_of(record: Record, where: str) -> str:
         return (record.key or b"").decode()
     except UnicodeDecodeError as error:
         raise undecodable(record, where, error) from error
-
-
-def changed_views(batches: Sequence[Followed]) -> dict[int, View]:
-    """Partition -> how it is seen from now on, where that is another way than before."""
-    last = {followed.batch.partition: followed.stages for followed in batches}
-    return {partition: stages[-1].view for partition, stages in last.items() if len(stages) > 1 and stages[-1].view}

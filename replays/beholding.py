@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import NamedTuple
 
-from aiokafka import AIOKafkaConsumer
-
 from broker.connections import consumer
-from broker.controls import ControlRecords, control_records
+from broker.controls import control_records
 from broker.positions import end_positions
-from processor.replay.ports import Report
-from replays.registry import LEVEL, Registry, Replay
+from processor.replay.ports import Notes, Report
+from replays.ports import Ends, Rows
+from replays.registry import LEVEL, Replay
 from schemas.replays import ReplayNote
 from schemas.state import Control
 from schemas.topics import Names
@@ -113,17 +113,10 @@ def is_level(behind: int, flow: float, was_level: bool) -> bool:
 
 
 class Eyes:
-    """On the live namespace, and on the shadow."""
+    """On the live namespace, and on the shadow. Shapes: ends, how far partitions are committed; names, of both."""
 
-    def __init__(
-        self,
-        live: ControlRecords,
-        shadow: ControlRecords,
-        client: AIOKafkaConsumer,
-        registry: Registry,
-        names: tuple[Names, Names],
-    ) -> None:
-        self._live, self._shadow, self._client, self._registry = live, shadow, client, registry
+    def __init__(self, live: Notes, shadow: Notes, ends: Ends, registry: Rows, names: tuple[Names, Names]) -> None:
+        self._live, self._shadow, self._ends, self._registry = live, shadow, ends, registry
         self._names, self._shadow_names = names
 
     async def look(self, partitions: int) -> Sight:
@@ -131,7 +124,7 @@ class Eyes:
         names, shadow_names = self._names, self._shadow_names
         topics = (names.derived, shadow_names.derived, shadow_names.outcomes)
         places = [(topic, partition) for topic in topics for partition in range(partitions)]
-        ends = await end_positions(self._client, places)
+        ends = await self._ends(places)
         derived, shadow_derived, outcomes = (
             {partition: ends[topic, partition] for partition in range(partitions)} for topic in topics
         )
@@ -141,10 +134,10 @@ class Eyes:
 
 
 @asynccontextmanager
-async def eyes_on(bootstrap: str, registry: Registry, names: Names, shadow: Names) -> AsyncIterator[Eyes]:
+async def eyes_on(bootstrap: str, registry: Rows, names: Names, shadow: Names) -> AsyncIterator[Eyes]:
     """Raises: Precondition when one of them has no changelog."""
     async with AsyncExitStack() as stack:
         live = await stack.enter_async_context(control_records(bootstrap, names))
         other = await stack.enter_async_context(control_records(bootstrap, shadow))
         client = await stack.enter_async_context(consumer(bootstrap))
-        yield Eyes(live, other, client, registry, (names, shadow))
+        yield Eyes(live, other, partial(end_positions, client), registry, (names, shadow))

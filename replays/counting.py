@@ -17,6 +17,7 @@ from processor.replay.excerpt import Aim
 from processor.replay.interleaving import interleaved
 from processor.replay.past import Past
 from processor.replay.ports import Stretch
+from processor.replay.wanted import Wanted
 from projections.statements import statements
 from replays.intent import Intent
 from replays.sources import SourceLog
@@ -93,7 +94,7 @@ class Count:
         crossing: set[bytes] = set()
         topics = {
             topic: log.scan(
-                Stretch(topic, partition, await log.begin(topic, partition), ends[topic, partition]), types
+                Stretch(topic, partition, await log.begin(topic, partition), ends[topic, partition]), Wanted(types)
             )
             for topic, types in past.excerpt.types.items()
         }

@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import msgspec
-
-from schemas.program import XP, AchievementSpec, AtLeast, CatalogProgram, CatalogRecord, Condition, MetricSpec
-from schemas.program import Any as AnyOf
+from schemas.program import (
+    XP,
+    AchievementSpec,
+    CatalogProgram,
+    CatalogRecord,
+    Condition,
+    MetricSpec,
+    comparisons,
+    has_choice,
+)
 from schemas.replays import Dates, Named
 from schemas.topics import Names
 
@@ -35,8 +41,9 @@ class Replayed(NamedTuple):
 class Past(NamedTuple):
     """What there is to know of before.
 
-    Shapes: records, every published version, oldest first; unfinished, what a replay fills or mutes just now, or
-    did when it was cancelled; truncated, the source topics that have lost their beginning -> what is left.
+    Shapes: records, every version that has counted something, oldest first; unfinished, what a replay fills or
+    mutes just now, or did when it was cancelled; truncated, the source topics that have lost their beginning ->
+    what is left.
     """
 
     records: Sequence[CatalogRecord]
@@ -63,6 +70,13 @@ class Exempt(NamedTuple):
 def exempt(program: CatalogProgram, past: Past, names: Names) -> Exempt:
     """For the version that runs."""
     return Exemption(program, past, names).told()
+
+
+class Rule(NamedTuple):
+    """All that decides whether an achievement is earned. Shapes: slots, of the metrics that it waits for."""
+
+    own: tuple[object, ...]
+    slots: dict[str, int]
 
 
 class Exemption:
@@ -117,7 +131,7 @@ class Exemption:
         if not replayed:
             return False
         metrics = self._topics.metrics_of(entry)
-        has_ways = any(each.on or _has_ways(each.when) for each in replayed)
+        has_ways = any(each.on or has_choice(each.when) for each in replayed)
         return has_ways or not all(metric.only_grows for metric in metrics)
 
     # --- metrics ---
@@ -198,7 +212,7 @@ class Exemption:
         """Its own rule, or only what a metric counts that it waits for."""
         rules = [_rule(each.program, entry.reference) for each in self._versions if each.version <= since]
         was, now = rules[-2:] if len(rules) > 1 else (None, None)
-        return "a metric that it waits for is" if was and now and was[:-1] == now[:-1] else "its rule is"
+        return "a metric that it waits for is" if was and now and was.own == now.own else "its rule is"
 
     def _due(self, since: Mapping[str, int]) -> Iterator[str]:
         """What it waits for is there from the beginning, and only its rule came later."""
@@ -285,16 +299,7 @@ def topic_of(topic: str | None, names: Names) -> str:
 
 
 def metrics_in(condition: Condition) -> set[str]:
-    if isinstance(condition, AtLeast):
-        return {condition.metric}
-    return {metric for part in condition.of for metric in metrics_in(part)}
-
-
-def _has_ways(condition: Condition) -> bool:
-    """Whether one of several things suffices."""
-    if isinstance(condition, AtLeast):
-        return False
-    return isinstance(condition, AnyOf) or any(_has_ways(part) for part in condition.of)
+    return {each.metric for each in comparisons(condition)}
 
 
 def _earlier_topics(records: Sequence[CatalogRecord], record: CatalogRecord, names: Names) -> set[str]:
@@ -308,15 +313,13 @@ def _has(program: CatalogProgram, metric: MetricSpec) -> bool:
     return any((each.key, each.slot) == (metric.key, metric.slot) for each in program.metrics)
 
 
-def _rule(program: CatalogProgram, reference: str) -> Any:
-    """All that decides whether an achievement is earned; None where it is not there, or not active."""
+def _rule(program: CatalogProgram, reference: str) -> Rule | None:
+    """None where it is not there."""
     entry = next((each for each in program.achievements if each.reference == reference), None)
-    if entry is None or not entry.is_active:
+    if entry is None:
         return None
     metrics = metrics_in(entry.when)
-    slots = sorted((metric.key, metric.slot) for metric in program.metrics if metric.key in metrics)
-    rule = (entry.when, entry.requires, entry.on, entry.scope, entry.window, entry.revocable, slots)
-    return msgspec.to_builtins(rule)
+    return Rule(entry.rule, {metric.key: metric.slot for metric in program.metrics if metric.key in metrics})
 
 
 def _gives_other_xp(was: CatalogProgram, now: CatalogProgram) -> bool:
@@ -334,7 +337,7 @@ def _xp_by_name(program: CatalogProgram) -> dict[tuple[str, str], int]:
     return awards | {("challenge", each.key): each.xp for each in offered}
 
 
-def _last_change(rules: Sequence[tuple[int, Any]]) -> int | None:
+def _last_change(rules: Sequence[tuple[int, Rule | None]]) -> int | None:
     """The last version whose rule is another than that of the version before; None when none is."""
     changed = [version for (_, was), (version, now) in pairwise(rules) if was != now]
     return changed[-1] if changed else None

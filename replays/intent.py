@@ -13,6 +13,7 @@ from processor.replay.approximation import why_not
 from processor.replay.changes import Changes, changes, unfinished_in
 from processor.replay.excerpt import Aim
 from replays.history import Begin, lost_beginnings
+from replays.registry import wait_or_cancel
 from schemas.catalog import read_catalog
 from schemas.errors import Precondition
 from schemas.program import CatalogProgram, CatalogRecord, Program
@@ -115,7 +116,7 @@ def refuse(intent: Intent, accept_truncated: bool, policy: Policy) -> None:
     for (_, name), holder in found.conflicts.items():
         raise Precondition(
             f"{named(intent)} waits for '{name}', which belongs to replay '{holder}' until that one has ended: "
-            f"wait for it (`laurel replay status {holder} --watch`), or cancel it (`laurel replay cancel {holder}`)"
+            f"{wait_or_cancel(holder)}"
         )
     if intent.lost and not accept_truncated:
         others = f", and {len(intent.lost) - 1} more partitions likewise" if len(intent.lost) > 1 else ""

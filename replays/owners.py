@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-
-from aiokafka import AIOKafkaConsumer
+from functools import partial
 
 from broker.connections import consumer
-from broker.controls import ControlRecords, control_records
+from broker.controls import control_records
 from broker.positions import end_positions
-from processor.replay.ports import Addressed
-from replays.orders import Orders, orders
+from processor.replay.ports import Addressed, Notes, Orders
+from replays.orders import orders
+from replays.ports import Ends
 from replays.registry import Replay
 from replays.settings import ReplaySettings
 from schemas.replays import ReplayNote, ReplayOrder, encode_order
@@ -23,8 +23,10 @@ UNHEARD_OF = Control()
 
 
 class Owners:
-    def __init__(self, sender: Orders, controls: ControlRecords, client: AIOKafkaConsumer, topic: str) -> None:
-        self._sender, self._controls, self._client, self._topic = sender, controls, client, topic
+    """Shapes: ends, how far partitions are committed; topic, that of the orders."""
+
+    def __init__(self, sender: Orders, notes: Notes, ends: Ends, topic: str) -> None:
+        self._sender, self._notes, self._ends, self._topic = sender, notes, ends, topic
         self._told: set[tuple[int, bytes]] = set()
 
     async def tell(self, orders: Mapping[int, ReplayOrder]) -> None:
@@ -39,9 +41,9 @@ class Owners:
         """Every partition. Returns what each has noted of the replay when it has folded the order."""
         partitions = range(replay.partitions)
         await self.tell(dict.fromkeys(partitions, order))
-        ends = await end_positions(self._client, [(self._topic, partition) for partition in partitions])
+        ends = await self._ends([(self._topic, partition) for partition in partitions])
         while True:
-            controls = await self._controls.controls()
+            controls = await self._notes.controls()
             known = {partition: controls.get(partition, UNHEARD_OF) for partition in partitions}
             if all(known[place[1]].positions.get(self._topic, 0) >= end for place, end in ends.items()):
                 return [control.replays.get(replay.id) for control in known.values()]
@@ -54,5 +56,6 @@ async def owners_of(settings: ReplaySettings) -> AsyncIterator[Owners]:
     names, kafka = settings.names, settings.kafka
     async with AsyncExitStack() as stack:
         sender = await stack.enter_async_context(orders(kafka, names, settings.replay_rate))
-        controls = await stack.enter_async_context(control_records(kafka, names))
-        yield Owners(sender, controls, await stack.enter_async_context(consumer(kafka)), names.replay_assignments)
+        notes = await stack.enter_async_context(control_records(kafka, names))
+        client = await stack.enter_async_context(consumer(kafka))
+        yield Owners(sender, notes, partial(end_positions, client), names.replay_assignments)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -36,15 +37,32 @@ def worker_names(count: int) -> list[str]:
     return [f"shadow-worker-{number}" for number in range(1, count + 1)]
 
 
-def start_all(processes: Processes, settings: ReplaySettings, shadow: Names) -> None:
-    """One that follows takes up the partitions of the one before it at once: each has a name in the group."""
-    common = {
-        "LAUREL_KAFKA": settings.kafka,
-        "LAUREL_POSTGRES": settings.postgres.get_secret_value(),
-        "LAUREL_NAMESPACE": shadow.namespace,
-        "LAUREL_METRICS_PORT": "0",
-    }
-    follows = {"LAUREL_FOLLOWS": settings.namespace}
-    for name in worker_names(settings.replay_workers):
-        processes.start(name, "worker", common | follows | {"LAUREL_MEMBER_ID": name})
-    processes.start(PROJECTOR, "projector", common | {"LAUREL_MEMBER_ID": PROJECTOR})
+class ShadowProcesses:
+    """The crew of a shadow, of processes of this machine."""
+
+    def __init__(self, processes: Processes, settings: ReplaySettings, shadow: Names) -> None:
+        self._processes, self._settings, self._shadow = processes, settings, shadow
+        self._workers = worker_names(settings.replay_workers)
+
+    def start(self) -> None:
+        """One that follows takes up the partitions of the one before it at once: each has a name in the group."""
+        common = {
+            "LAUREL_KAFKA": self._settings.kafka,
+            "LAUREL_POSTGRES": self._settings.postgres.get_secret_value(),
+            "LAUREL_NAMESPACE": self._shadow.namespace,
+            "LAUREL_METRICS_PORT": "0",
+        }
+        follows = {"LAUREL_FOLLOWS": self._settings.namespace}
+        for name in self._workers:
+            self._processes.start(name, "worker", common | follows | {"LAUREL_MEMBER_ID": name})
+        self._processes.start(PROJECTOR, "projector", common | {"LAUREL_MEMBER_ID": PROJECTOR})
+
+    async def start_again(self) -> None:
+        await asyncio.to_thread(self.start)
+
+    async def stop_workers(self) -> None:
+        for name in self._workers:
+            await asyncio.to_thread(self._processes.stop, name)
+
+    def refuse_ended(self) -> None:
+        self._processes.refuse_ended()

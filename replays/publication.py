@@ -12,9 +12,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from broker.catalogs import Beside
 from processor.replay.excerpt import Aim, folded_types, needs_of
 from projections.settings import DatabaseSettings
-from replays.registry import LETS_GO, NoRegistry, Registry, Replay, registry_of
+from replays.registry import LETS_GO, NoRegistry, Registry, Replay, registry_of, wait_or_cancel
 from schemas.errors import Precondition
-from schemas.program import AchievementSpec, CatalogProgram, CatalogRecord
+from schemas.program import CatalogProgram, CatalogRecord
 from schemas.replays import Named
 
 
@@ -53,8 +53,7 @@ def refuse_touching(replay: Replay, records: Sequence[CatalogRecord], program: C
     for what in touched(replay, records, program):
         raise Precondition(
             f"version {program.version} of catalog '{program.catalog}' {what}, and replay '{replay.id}' is at it: "
-            f"wait for it (`laurel replay status {replay.id} --watch`), or cancel it (`laurel replay cancel "
-            f"{replay.id}`)"
+            f"{wait_or_cancel(replay.id)}"
         )
 
 
@@ -101,22 +100,8 @@ def _rules(program: CatalogProgram, aim: Aim) -> Iterator[tuple[tuple[str, str],
 def _all_rules(program: CatalogProgram) -> Iterator[tuple[tuple[str, str], object]]:
     """Equal slots are equal meanings."""
     yield from ((("metric", each.key), each.slot) for each in program.metrics)
-    yield from ((("achievement", each.reference), _rule(each)) for each in program.achievements)
+    yield from ((("achievement", each.reference), each.rule) for each in program.achievements)
     yield from ((("event", each.type), each) for each in program.events)
     yield ("setting", "timezone"), program.timezone
     yield ("setting", "repartition"), program.repartition
     yield ("setting", "levels"), program.levels
-
-
-def _rule(spec: AchievementSpec) -> object:
-    """All that decides whether it is earned; how it looks and what it is worth may change."""
-    return (
-        spec.is_active,
-        spec.when,
-        spec.requires,
-        spec.on,
-        spec.scope,
-        spec.window,
-        spec.all_of,
-        spec.revocable,
-    )

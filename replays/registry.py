@@ -199,8 +199,7 @@ class Registry:
             whole = "that one" if its_kind == "full" else "this one"
             raise Precondition(
                 f"replay '{other}' has not ended, and {whole} is a full reprocessing, which bears no other beside "
-                f"it: wait for it (`laurel replay status {other} --watch`), or cancel it (`laurel replay cancel "
-                f"{other}`)"
+                f"it: {wait_or_cancel(other)}"
             )
 
     async def refuse_among(self, id: str, catalogs: Collection[str]) -> None:
@@ -212,8 +211,7 @@ class Registry:
             if other.status not in LETS_GO and other.catalog in catalogs:
                 raise Precondition(
                     f"replay '{other.id}' of catalog '{other.catalog}', which reads this topic, has not ended, and "
-                    f"would not see what is folded late beside it: wait for it (`laurel replay status {other.id} "
-                    f"--watch`), or cancel it (`laurel replay cancel {other.id}`)"
+                    f"would not see what is folded late beside it: {wait_or_cancel(other.id)}"
                 )
 
     async def refuse_taken(self, id: str, names: Sequence[Named]) -> None:
@@ -224,8 +222,7 @@ class Registry:
             catalog, name, holder = others[0]
             what = f"'{name}' of catalog '{catalog}'" if catalog else f"topic '{name}'"
             raise Precondition(
-                f"{what} belongs to replay '{holder}' until that one has ended: wait for "
-                f"it (`laurel replay status {holder} --watch`), or cancel it (`laurel replay cancel {holder}`)"
+                f"{what} belongs to replay '{holder}' until that one has ended: {wait_or_cancel(holder)}"
             )
 
     async def find(self, id: str) -> Replay | None:
@@ -404,6 +401,11 @@ class Registry:
 async def registry_of(settings: DatabaseSettings) -> AsyncIterator[Registry]:
     async with await connect_async(settings, f"{settings.namespace} replay") as connection:
         yield Registry(connection)
+
+
+def wait_or_cancel(id: str) -> str:
+    """What to do where a replay that has not ended is in the way."""
+    return f"wait for it (`laurel replay status {id} --watch`), or cancel it (`laurel replay cancel {id}`)"
 
 
 def who() -> str:

@@ -8,26 +8,25 @@ one that died goes on where that one was.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import NamedTuple
 
 import structlog
+from msgspec.structs import asdict
 
-from broker.catalogs import read_records, submit_record
 from broker.connections import Unreachable
 from broker.failpoints import reach
-from processor.evaluator.compile import compile_catalog
 from processor.replay.ports import Status
-from replays.beholding import STANDING_STILL, Eyes, Sight, eyes_on, reports
-from replays.owners import CLOSE_LOOK_S, Owners, owners_of
-from replays.processes import Employ, Processes, start_all, worker_names
-from replays.registry import LEVEL, Registry, Replay
-from replays.settings import ReplaySettings
-from replays.shadow import make, remove, shadow_names
+from replays.beholding import STANDING_STILL, Eyes, Sight, reports
+from replays.owners import CLOSE_LOOK_S, Owners
+from replays.ports import Crew, Namespaces, Rows
+from replays.registry import LEVEL, Replay
+from replays.shadow import shadow_names
 from replays.steps import CLOSE, DECIDE
 from schemas.errors import LaurelError, Precondition
 from schemas.program import CatalogRecord
-from schemas.replays import Hold, Promote, Release, ReplayNote, Settle
+from schemas.replays import Hold, Promote, Rehearse, Release, ReplayNote, Settle
 from schemas.topics import Names
 
 LOOK_S = 0.5
@@ -36,33 +35,46 @@ CHANGES_S = 5.0
 log = structlog.get_logger(__name__)
 
 
-class TakenTooLong(LaurelError):  # noqa: N818 - what happened
-    """Live events have waited long enough."""
+class NotNow(LaurelError):  # noqa: N818 - what happened
+    """The promotion cannot be, or live events have waited long enough for it: the shadow goes on."""
 
 
-async def reprocess(settings: ReplaySettings, registry: Registry, replay: Replay, employ: Employ) -> Status:
+class World(NamedTuple):
+    """Where a full one is carried out. Shapes: the last three are given for as long as they are used, the crew and
+    the eyes of a shadow. Units: hold_s, seconds that live events may wait for a promotion."""
+
+    names: Names
+    hold_s: float
+    registry: Rows
+    namespaces: Namespaces
+    crew: Callable[[Names], AbstractContextManager[Crew]]
+    eyes: Callable[[Names], AbstractAsyncContextManager[Eyes]]
+    owners: Callable[[], AbstractAsyncContextManager[Owners]]
+
+
+async def reprocess(world: World, replay: Replay) -> Status:
     """Carry it out as far as it goes. Raises: LaurelError; what a server's client raises when it went away."""
+    registry = world.registry
     while not await registry.lead(replay.id):
         if (status := await registry.status(replay.id)) not in WORK:
             return status
         await asyncio.sleep(LOOK_S)
     while (status := await registry.status(replay.id)) in WORK:
-        await WORK[status](settings, registry, await registry.get(replay.id), employ)
+        await WORK[status](world, await registry.get(replay.id))
     return status
 
 
 # --- beside what runs ---
 
 
-async def accompany(settings: ReplaySettings, registry: Registry, replay: Replay, employ: Employ) -> None:
+async def accompany(world: World, replay: Replay) -> None:
     """Until it is decided, paused or taken back. Raises: LaurelError when a process of it cannot go on."""
-    await make(settings, replay, await registry.source(replay.id))
-    shadow = shadow_names(settings.names, replay)
-    with employ(shadow.namespace) as processes:
-        start_all(processes, settings, shadow)
-        seen = eyes_on(settings.kafka, registry, settings.names, shadow)
-        async with owners_of(settings) as owners, seen as eyes:
-            await Vigil(settings, registry, processes, owners, Look(registry, eyes, replay)).keep()
+    await world.namespaces.make(replay, await world.registry.source(replay.id))
+    shadow = shadow_names(world.names, replay)
+    with world.crew(shadow) as crew:
+        crew.start()
+        async with world.owners() as owners, world.eyes(shadow) as eyes:
+            await Vigil(world, crew, owners, Look(world.registry, eyes, replay)).keep()
 
 
 class Look:
@@ -71,15 +83,16 @@ class Look:
     Shapes: replay, the row as it was seen last.
     """
 
-    def __init__(self, registry: Registry, eyes: Eyes, replay: Replay) -> None:
+    def __init__(self, registry: Rows, eyes: Eyes, replay: Replay) -> None:
         self.replay = replay
         self._registry, self._eyes = registry, eyes
+        self._clock = asyncio.get_running_loop().time
         self._before: tuple[float, Sight] | None = None
         self._level: set[int] = set()
 
     async def take(self) -> Sight:
         self.replay = await self._registry.get(self.replay.id)
-        sight, now = await self._eyes.look(self.replay.partitions), time.monotonic()
+        sight, now = await self._eyes.look(self.replay.partitions), self._clock()
         then, before = self._before or (now, None)
         told = [*reports(self.replay, sight, before, now - then, self._level)]
         self._level = {report.partition for report in told if report.phase == LEVEL}
@@ -93,11 +106,10 @@ class Look:
 class Vigil:
     """Over a shadow and its processes. Units: held_since, of our own clock."""
 
-    def __init__(
-        self, settings: ReplaySettings, registry: Registry, processes: Processes, owners: Owners, look: Look
-    ) -> None:
-        self._settings, self._registry, self._processes = settings, registry, processes
+    def __init__(self, world: World, crew: Crew, owners: Owners, look: Look) -> None:
+        self._world, self._registry, self._crew = world, world.registry, crew
         self._owners, self._look = owners, look
+        self._clock = asyncio.get_running_loop().time
         self._held_since: float | None = None
 
     @property
@@ -109,8 +121,8 @@ class Vigil:
         while (sight := await self._look.take()) and self._replay.status in ("running", "promoting"):
             try:
                 await self._watch(sight)
-            except TakenTooLong as late:
-                await self._give_up(str(late))
+            except NotNow as why:
+                await self._give_up(str(why))
             except Unreachable:
                 raise
             except LaurelError as failure:
@@ -120,7 +132,7 @@ class Vigil:
             await asyncio.sleep(CLOSE_LOOK_S if self._replay.status == "promoting" else LOOK_S)
 
     async def _watch(self, sight: Sight) -> None:
-        self._processes.refuse_ended()
+        self._crew.refuse_ended()
         if self._replay.status == "promoting":
             self._refuse_waiting()
             await self._promote(sight)
@@ -131,7 +143,7 @@ class Vigil:
         """The next of: hold, settle, let the shadow come to the cut, decide."""
         replay, notes = self._replay, sight.notes(self._replay)
         if any(note is not None and note.phase == "released" for note in notes.values()):
-            raise TakenTooLong("its promotion was given up before")  # by one that died before it could say so
+            raise NotNow("its promotion was given up before")  # by one that died before it could say so
         standing = {number: note for number, note in notes.items() if note and note.phase in STANDING_STILL}
         if len(standing) < replay.partitions:
             hold = Hold(replay=replay.id, attempt=replay.attempt)
@@ -145,22 +157,41 @@ class Vigil:
         return Settle(replay=self._replay.id, attempt=self._replay.attempt, derived=end)
 
     def _refuse_waiting(self) -> None:
-        """Raises: TakenTooLong."""
-        self._held_since = self._held_since or time.monotonic()
-        longest = self._settings.replay_hold_s
-        if time.monotonic() - self._held_since > longest:
-            raise TakenTooLong(
-                f"live events have waited for {longest:g} s (LAUREL_REPLAY_HOLD_S) and the shadow was not ready: "
-                "see that all workers run, then promote it again"
-            )
+        """Raises: NotNow."""
+        self._held_since = self._held_since or self._clock()
+        if self._left_s() < 0:
+            raise self._too_late()
+
+    def _left_s(self) -> float:
+        """How long live events may still wait."""
+        held_s = self._clock() - (self._held_since or self._clock())
+        return self._world.hold_s - held_s
+
+    def _too_late(self) -> NotNow:
+        return NotNow(
+            f"live events have waited for {self._world.hold_s:g} s (LAUREL_REPLAY_HOLD_S) and the shadow "
+            "was not ready: see that all workers run, then promote it again"
+        )
 
     async def _decide(self) -> None:
         """The workers of the shadow end before it: from then on its states belong to the owners."""
-        for name in worker_names(self._settings.replay_workers):
-            await asyncio.to_thread(self._processes.stop, name)
-        await publish_live(self._settings, self._registry, self._replay)
+        await self._crew.stop_workers()
+        await publish_live(self._world, self._replay)
+        await self._rehearse()
         reach(f"replay.{DECIDE}")
         await self._registry.decide_to_promote(self._replay.id)
+
+    async def _rehearse(self) -> None:
+        """Whatever an owner has against it is said while it can be given up. Raises: NotNow."""
+        order = Rehearse(**asdict(promotion_of(self._replay)))
+        try:
+            async with asyncio.timeout(self._left_s()):
+                notes = await self._owners.tell_all(self._replay, order)
+        except TimeoutError:
+            raise self._too_late() from None
+        refused = [note.refused for note in notes if note is not None and note.refused is not None]
+        if refused:
+            raise NotNow(refused[0])
 
     async def _give_up(self, why: str) -> None:
         """Live goes on with the old rules."""
@@ -168,18 +199,14 @@ class Vigil:
         log.warning("promotion is given up", replay=replay.id, why=why)
         await self._owners.tell_all(replay, Release(replay=replay.id, attempt=replay.attempt))
         await self._registry.give_up(replay.id, why)
-        await asyncio.to_thread(self._start_again)
-
-    def _start_again(self) -> None:
-        """The workers that were ended for the decision."""
-        start_all(self._processes, self._settings, shadow_names(self._settings.names, self._replay))
+        await self._crew.start_again()
 
 
-async def publish_live(settings: ReplaySettings, registry: Registry, replay: Replay) -> None:
+async def publish_live(world: World, replay: Replay) -> None:
     """Owners find the version when promote names it. Raises: Precondition when its numbering is another by now."""
-    source, shadow = await registry.source(replay.id), shadow_names(settings.names, replay)
-    await submit_record(settings.kafka, settings.names, source.text, source.file_name, compile_catalog)
-    here, there = [await _record(settings.kafka, names, replay) for names in (settings.names, shadow)]
+    shadow = shadow_names(world.names, replay)
+    await world.namespaces.publish(await world.registry.source(replay.id))
+    here, there = [await _record(world.namespaces, names, replay) for names in (world.names, shadow)]
     if here.ledger != there.ledger:
         raise Precondition(
             f"another version was published since replay '{replay.id}' was started, and the states of the shadow "
@@ -187,25 +214,25 @@ async def publish_live(settings: ReplaySettings, registry: Registry, replay: Rep
         )
 
 
-async def _record(bootstrap: str, names: Names, replay: Replay) -> CatalogRecord:
-    records = await read_records(bootstrap, names)
+async def _record(namespaces: Namespaces, names: Names, replay: Replay) -> CatalogRecord:
+    records = await namespaces.records(names)
     return next(each for each in records if (each.catalog, each.version) == (replay.catalog, replay.version))
 
 
 # --- once it is decided, or taken back ---
 
 
-async def promote(settings: ReplaySettings, registry: Registry, replay: Replay, _: Employ) -> None:
+async def promote(world: World, replay: Replay) -> None:
     """Every partition takes over its states. Raises: Precondition with what an owner says against it."""
-    async with owners_of(settings) as owners:
+    async with world.owners() as owners:
         notes = await owners.tell_all(replay, promotion_of(replay))
     refused = [note for note in notes if note is None or note.phase != "done"]
     if refused:
         raise Precondition(_told(refused[0], replay))
     if replay.policy == "legacy":
-        await registry.retire(replay, retired_by(replay, (note for note in notes if note is not None)))
+        await world.registry.retire(replay, retired_by(replay, (note for note in notes if note is not None)))
     reach(f"replay.{CLOSE}")
-    await registry.end(replay.id, "done")
+    await world.registry.end(replay.id, "done")
 
 
 def promotion_of(replay: Replay) -> Promote:
@@ -235,18 +262,18 @@ def _told(note: ReplayNote | None, replay: Replay) -> str:
     )
 
 
-async def take_back(settings: ReplaySettings, registry: Registry, replay: Replay, _: Employ) -> None:
+async def take_back(world: World, replay: Replay) -> None:
     """Nothing of it stays, and nothing is held."""
     if replay.attempt:
-        async with owners_of(settings) as owners:
+        async with world.owners() as owners:
             await owners.tell_all(replay, Release(replay=replay.id, attempt=replay.attempt))
-    await remove(settings, replay)
-    await registry.drop(replay.id)
+    await world.namespaces.remove(replay)
+    await world.registry.drop(replay.id)
     reach(f"replay.{CLOSE}")
-    await registry.end(replay.id, "cancelled")
+    await world.registry.end(replay.id, "cancelled")
 
 
-WORK: dict[Status, Callable[[ReplaySettings, Registry, Replay, Employ], Awaitable[None]]] = {
+WORK: dict[Status, Callable[[World, Replay], Awaitable[None]]] = {
     "running": accompany,
     "promoting": accompany,
     "activating": promote,

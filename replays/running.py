@@ -18,12 +18,13 @@ from broker.failpoints import reach
 from broker.topics import places_of
 from processor.replay.job import Task, run
 from processor.replay.ports import Ports, Report, Status
-from replays.belated import job_of
 from replays.intent import program_at
+from replays.late_starting import job_of
 from replays.orders import orders
 from replays.processes import Employ
 from replays.registry import Registry, Replay, registry_of
 from replays.reprocessing import reprocess
+from replays.servers import world_of
 from replays.settings import ReplaySettings
 from replays.sources import SourceLog
 from replays.steps import CLOSE, DECIDE
@@ -69,7 +70,7 @@ async def run_replay(settings: ReplaySettings, id: str, employ: Employ) -> Statu
         replay = await registry.get(id)
         await refuse_other_partitions(settings, replay)
         if replay.kind == "full":
-            return await reprocess(settings, registry, replay, employ)
+            return await reprocess(world_of(settings, registry, employ), replay)
         task = task_of(replay, await read_records(settings.kafka, settings.names), settings.names)
         async with world(settings, registry, task) as ports:
             if replay.kind == "late":

@@ -63,7 +63,7 @@ async def make(settings: ReplaySettings, replay: Replay, source: Source) -> None
     shadow = shadow_names(settings.names, replay)
     await create_topics(settings.kafka, wanted_topics(shadow, [], replay.partitions))
     await asyncio.to_thread(_make_schema, settings, shadow)
-    await _copy_catalogs(settings, shadow, replay.from_versions)
+    await _copy_catalogs(settings, shadow, replay)
     await publish(settings.kafka, shadow, source.text, source.file_name, compile_catalog, from_now=True)
 
 
@@ -72,21 +72,22 @@ def _make_schema(settings: DatabaseSettings, shadow: Names) -> None:
         runner.upgrade(connection, shadow.postgres_schema, runner.migration_files())
 
 
-async def _copy_catalogs(settings: ReplaySettings, shadow: Names, running: dict[str, int]) -> None:
+async def _copy_catalogs(settings: ReplaySettings, shadow: Names, replay: Replay) -> None:
     """With the numbering of every version, so that states of the one can be read by the other. All, or none."""
     records = await read_records(settings.kafka, settings.names)
     async with producer(settings.kafka, transactional_id=shadow.catalog_publisher) as client:
         await client.begin_transaction()  # fences: what is read from here on is all there will be
         if not await read_records(settings.kafka, shadow):
-            for record in as_running(records, running):
+            for record in as_begun(records, replay):
                 key = f"{record.catalog}/{record.version}".encode()
                 await client.send_and_wait(shadow.catalogs, encode_catalog_record(record), key=key, partition=0)
         await client.commit_transaction()
 
 
-def as_running(records: Sequence[CatalogRecord], running: dict[str, int]) -> list[CatalogRecord]:
-    """Who begins with these records runs what runs here, and nothing that waits for a replay."""
-    return [replace(each, announced=each.version <= running.get(each.catalog, 0)) for each in records]
+def as_begun(records: Sequence[CatalogRecord], replay: Replay) -> list[CatalogRecord]:
+    """Who begins with these records runs what is to be promoted, and of other catalogs nothing that waits for a
+    replay: from the first event on, also where it was published before, by a promotion that was called off."""
+    return [replace(each, announced=each.version <= replay.versions.get(each.catalog, 0)) for each in records]
 
 
 async def remove(settings: ReplaySettings, replay: Replay) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from broker.connections import consumer
 from broker.positions import as_partitions
 from broker.reading import read_to_end
 from processor.replay.ports import Part, StateRow, Stretch
-from processor.replay.scan import Progress, read, scan
-from processor.replay.wanted import Everything
+from processor.replay.scan import Progress, read
+from processor.replay.wanted import Everything, Wanted
 from schemas.state import CONTROL_KEY
 from schemas.topics import Names
 
@@ -24,8 +24,8 @@ class SourceLog:
             (begin,) = (await client.beginning_offsets(as_partitions([(topic, partition)]))).values()
         return int(begin)
 
-    async def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncGenerator[Part, None]:
-        async for batch in scan(self._bootstrap, stretch, types, _unseen):
+    async def scan(self, stretch: Stretch, wanted: Wanted) -> AsyncGenerator[Part, None]:
+        async for batch in read(self._bootstrap, stretch, wanted, _unseen):
             yield Part(batch.end, batch.records)
 
     async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:

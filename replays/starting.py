@@ -13,7 +13,7 @@ from broker.catalogs import submit_record
 from processor.evaluator.compile import compile_catalog
 from replays.intent import Intent, intend, refuse, why_exact
 from replays.planning import refuse_outdated
-from replays.registry import Registration, Registry, Replay, registry_of
+from replays.registry import LETS_GO, Registration, Registry, Replay, registry_of, wait_or_cancel
 from replays.settings import ReplaySettings
 from replays.shadow import refuse_leftovers, shadow_namespace
 from replays.space import refuse_no_space, space_for
@@ -24,11 +24,13 @@ from schemas.program import CatalogProgram
 from schemas.replays import Dates, Named, Notify, Policy
 from schemas.topics import Names
 
-ENDED = ("done", "cancelled")
-
 
 class Wish(NamedTuple):
-    """What an operator asks for. Shapes: wanted are running achievements whose past is looked at again."""
+    """What an operator asks for.
+
+    Shapes: wanted are running achievements whose past is looked at again; plan is as `laurel replay plan --json`
+    told it, to be started as it is or not at all.
+    """
 
     text: str
     file_name: str
@@ -38,9 +40,7 @@ class Wish(NamedTuple):
     dates: Dates = "exact"
     accept_truncated: bool = False
     wanted: Sequence[Named] | None = None
-    plan: dict[str, Any] | None = (
-        None  # as `laurel replay plan --json` told it, to be started as it is or not at all
-    )
+    plan: dict[str, Any] | None = None
 
 
 async def start(settings: ReplaySettings, wish: Wish) -> Replay:
@@ -92,11 +92,10 @@ async def refuse_no_room(settings: ReplaySettings, registration: Registration) -
 async def refuse_repeated(registry: Registry, catalog: CatalogProgram) -> None:
     """Raises: Precondition when another replay brings this very version, and has not ended."""
     for each in await registry.listed():
-        if each.sha256 == catalog.sha256 and (each.muted or each.filling) and each.status not in ENDED:
+        if each.sha256 == catalog.sha256 and (each.muted or each.filling) and each.status not in LETS_GO:
             raise Precondition(
-                f"version {catalog.version} of catalog '{catalog.catalog}' is being replayed by '{each.id}': wait "
-                f"for it (`laurel replay status {each.id} --watch`), or take it back (`laurel replay cancel "
-                f"{each.id}`)"
+                f"version {catalog.version} of catalog '{catalog.catalog}' is being replayed by '{each.id}': "
+                f"{wait_or_cancel(each.id)}"
             )
 
 

@@ -14,14 +14,16 @@ from schemas.replays import (
     Prepare,
     Promote,
     Publish,
+    Rehearse,
     Release,
     ReplayOrder,
     Revoke,
     Settle,
+    Values,
 )
 
 PREPARE, BASE, END, DECIDE, ACTIVATE, FACTS, REVOKE, DONE, CANCEL, CLOSE = range(1, 11)
-HOLD, SETTLE, PROMOTE, RELEASE = range(11, 15)
+HOLD, SETTLE, PROMOTE, RELEASE, REHEARSE = range(11, 16)
 
 STEPS: dict[type[ReplayOrder], int] = {
     Publish: PREPARE,
@@ -31,6 +33,7 @@ STEPS: dict[type[ReplayOrder], int] = {
     End: END,
     Activate: ACTIVATE,
     Facts: FACTS,
+    Values: FACTS,
     Revoke: REVOKE,
     Done: DONE,
     Cancel: CANCEL,
@@ -38,6 +41,7 @@ STEPS: dict[type[ReplayOrder], int] = {
     Settle: SETTLE,
     Promote: PROMOTE,
     Release: RELEASE,
+    Rehearse: REHEARSE,
 }
 
 

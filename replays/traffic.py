@@ -10,10 +10,10 @@ from contextlib import asynccontextmanager
 from broker.connections import consumer
 from broker.positions import GroupPositions, Place
 from broker.topics import places_of
+from processor.replay.ports import Load
 from schemas.topics import Names
 
 FLOW_S = 0.5  # what comes in so long is on its way through the checkpoints of processors that keep up
-FLOWS_FROM = 500.0  # records a second
 NICE = 10
 
 
@@ -28,16 +28,16 @@ class LiveTraffic:
         """What is committed and not folded."""
         return (await self._looked())[0]
 
-    async def lag(self) -> int:
-        """The same without what is on its way at the present rate, as it is between two looks. Where live events
-        flow, this process is nice from then on."""
+    async def load(self) -> Load:
+        """The same without what is on its way at the present rate, as it is between two looks."""
         behind, ends = await self._looked()
         now, before = time.monotonic(), self._before
         self._before = now, ends
         per_s = 0.0 if before is None else (ends - before[1]) / max(now - before[0], 1e-3)
-        if per_s >= FLOWS_FROM:
-            os.setpriority(os.PRIO_PROCESS, 0, _niceness() + nicer_by())
-        return max(0, behind - round(FLOW_S * per_s))
+        return Load(max(0, behind - round(FLOW_S * per_s)), per_s)
+
+    def give_way(self) -> None:
+        os.setpriority(os.PRIO_PROCESS, 0, _niceness() + nicer_by())
 
     async def _looked(self) -> tuple[int, int]:
         """What is not folded, and the sum of the ends."""

@@ -16,6 +16,7 @@ from broker.catalogs import read_records
 from broker.controls import read_controls
 from broker.positions import Positions
 from broker.topics import partition_counts
+from processor.replay.changes import that_counted
 from projections.statements import statements
 from replays.exemptions import Exempt, Past, Replayed, exempt
 from replays.history import lost_beginnings
@@ -125,7 +126,7 @@ async def rules_of_partitions(
     run = {number: _versions(controls.get(number, newest)) for number in range(partitions)}
     programs = {versions: program_at(records, names, dict(versions)) for versions in {*run.values()}}
     lost = await _truncated(bootstrap, {number: programs[versions] for number, versions in run.items()})
-    past = Past(records, replays, unfinished(controls), lost)
+    past = Past(that_counted(records, controls.values()), replays, unfinished(controls), lost)
     rules = {versions: _rules(program, past, names, catalog) for versions, program in programs.items()}
     return {number: rules[versions] for number, versions in run.items()}
 

@@ -22,6 +22,7 @@ from schemas.errors import BadCatalog, BadRecord, Cause
 from schemas.origins import origin_of
 from schemas.program import CLAIMS_WINDOW, CatalogProgram, EventSpec, FieldSpec, Program
 from schemas.records import Record
+from schemas.topics import partition_of
 from schemas.zones import EPOCH, find_zone
 
 EVENT_BYTES_MAX = 256 * 1024
@@ -377,6 +378,17 @@ def check_user(key: bytes) -> None:
     """Raises: BadRecord for a key that could be taken for one of Laurel's own."""
     if key[0] < ord(FIRST_PRINTABLE):
         raise BadRecord("bad_envelope", f"subject {key.decode()!r} begins with a control character: send a user id")
+
+
+def check_partition(key: bytes, partition: int, partitions: int) -> None:
+    """Raises: BadRecord for a user whose events belong elsewhere."""
+    wanted = partition_of(key, partitions)
+    if wanted != partition:
+        raise BadRecord(
+            "wrong_partition",
+            f"user {key.decode()!r} belongs on partition {wanted}, the record is on {partition}: "
+            "set partitioner=murmur2_random in the publisher (librdkafka's own default is another)",
+        )
 
 
 def _wrong_key(subject: str, key: bytes | None) -> BadRecord:

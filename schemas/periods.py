@@ -11,6 +11,8 @@ from schemas.zones import EPOCH_DAY
 
 EPOCH_WEEKDAY = 3  # 1970 began on a Thursday, the fourth day of a week that begins on Monday
 DAYS_A_WEEK = 7
+DAYS_MAX = date(9999, 1, 1).toordinal() - EPOCH_DAY  # behind it the calendar ends
+FIRST_DAY: dict[Period, str] = {"day": "", "week": "-1", "month": "-01"}
 
 
 def _week(day: int) -> int:
@@ -39,6 +41,15 @@ def period_name(period: int, every: Period) -> str:
         return _date(period).isoformat()
     year, week, _ = _date(period * DAYS_A_WEEK - EPOCH_WEEKDAY).isocalendar()
     return f"{year:04}-W{week:02}"
+
+
+def first_day(name: str, every: Period) -> int | None:
+    """The day on which the period of this name begins, in days since 1970; None where none is called so."""
+    try:
+        day = date.fromisoformat(name + FIRST_DAY[every]).toordinal() - EPOCH_DAY
+    except ValueError:
+        return None
+    return day if 0 <= day < DAYS_MAX and period_name(PERIOD_OF[every](day), every) == name else None
 
 
 def _date(day: int) -> date:

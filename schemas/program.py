@@ -158,6 +158,28 @@ def comparisons(condition: Condition) -> Iterator[AtLeast]:
         yield from comparisons(part)
 
 
+def has_choice(condition: Condition) -> bool:
+    """Whether one of several things suffices."""
+    if isinstance(condition, AtLeast):
+        return False
+    return isinstance(condition, Any) or any(has_choice(part) for part in condition.of)
+
+
+def implies(one: Condition, other: Condition) -> bool:
+    """Whether the one holding means that the other holds: as far as can be seen part by part."""
+    if isinstance(one, Any):
+        return all(implies(part, other) for part in one.of)
+    if isinstance(other, All):
+        return all(implies(one, part) for part in other.of)
+    if isinstance(one, All) and any(implies(part, other) for part in one.of):
+        return True
+    if isinstance(other, Any):
+        return any(implies(one, part) for part in other.of)
+    if isinstance(one, AtLeast) and isinstance(other, AtLeast):
+        return one.metric == other.metric and one.at >= other.at
+    return False
+
+
 class Texts(msgspec.Struct, frozen=True, kw_only=True):
     """What is said in another language; what is empty is said in the catalog's own."""
 
@@ -235,6 +257,20 @@ class AchievementSpec(msgspec.Struct, frozen=True, kw_only=True):
     def reference(self) -> str:
         """What `requires` calls it."""
         return self.key if self.tier is None else f"{self.key}/{self.tier}"
+
+    @property
+    def rule(self) -> tuple[object, ...]:
+        """All that decides whether it is earned, but for what its metrics count. How it looks and what it is worth
+        does not; nor does what a set is of, beside its members."""
+        return (
+            self.is_active,
+            self.when,
+            self.requires,
+            self.on,
+            self.scope,
+            self.window,
+            self.revocable,
+        )
 
 
 class LevelsSpec(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,12 +13,13 @@ From prepare on the new achievements are muted (they award nothing) and the new 
 and cross nothing). A base is what a user's new metrics came to before the cut; the owner merges it in. With
 activate nothing is muted any more: the facts are the crossings of before, as a fold from zero found them.
 
-    hold -> settle … -> promote             full reprocessing; release, at any time before promote, lets go
+    hold -> settle … -> rehearse -> promote full reprocessing; release, at any time before promote, lets go
 
 A shadow, a namespace of its own, has folded the whole log by the new versions, never past what is committed here.
 With hold the sources and the commands stand still; what was derived of them is folded up to where settle says. When
-the shadow stands at the same positions, promote puts its states in the place of those here, in one checkpoint, and
-those of here in the shadow: it can go on from them, for a way back.
+the shadow stands at the same positions, the owners rehearse: what speaks against it is known before it is decided.
+Promote puts the shadow's states in the place of those here, in one checkpoint, and those of here in the shadow: it
+can go on from them, for a way back.
 """
 
 from __future__ import annotations
@@ -254,6 +255,10 @@ class Promote(msgspec.Struct, frozen=True, kw_only=True, tag="promote"):
     notify: Notify = "digest"
 
 
+class Rehearse(Promote, frozen=True, kw_only=True, tag="rehearse"):
+    """Find out whether this could be promoted: what cannot is noted as `refused`. Nothing else changes."""
+
+
 ReplayOrder = (
     Publish
     | Prepare
@@ -270,6 +275,7 @@ ReplayOrder = (
     | Settle
     | Release
     | Promote
+    | Rehearse
 )
 
 
@@ -280,11 +286,12 @@ class ReplayNote(msgspec.Struct, kw_only=True, omit_defaults=True):
     how many have got a base, expected what the end marker said. A cancelled one keeps what is muted and fills,
     until another replay takes it over; nothing else. `revoked` when it took awards back, which may be earned anew.
     Of a full one that is held, cut is how far each lane of the sources is folded and no further, also that of the
-    derived topic once it is settled; refused says why the last promote could not be. One that is promoted and done
-    keeps its cut: the states hold what `catalogs` made of all below it. So does one that has filled something, with
-    what it filled. late maps a source topic to the last offset that was folded late. told is there in a shadow that
-    keeps the states of before the promotion: where what it tells from there on begins in its outcomes. unmet are
-    achievements of which somebody keeps an award that what was promoted does not give, where that is to be marked.
+    derived topic once it is settled; refused says why the last promote or rehearsal could not be. One that is
+    promoted and done keeps its cut: the states hold what `catalogs` made of all below it. So does one that has
+    filled something, with what it filled. late maps a source topic to the last offset that was folded late. told is
+    there in a shadow that keeps the states of before the promotion: where what it tells from there on begins in its
+    outcomes. unmet are achievements of which somebody keeps an award that what was promoted does not give, where
+    that is to be marked.
     """
 
     phase: Phase

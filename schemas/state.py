@@ -68,6 +68,7 @@ ENTRY = struct.Struct(">Qi")  # hash, signed occurrences
 AWARD = struct.Struct(">IIq")  # award or condition number, times revoked, microseconds since 1970
 AWARD_NUMBER = struct.Struct(">I")
 AWARD_BYTES = AWARD.size
+LOW_BYTES = slice(AWARD_NUMBER.size - 1, None, AWARD_BYTES)  # of all numbers in awards
 LOST = -(2**63)  # stands for the time of an award that was revoked
 FREEZE = struct.Struct(">i")  # a day
 CLAIM = struct.Struct(">iI")  # a day, the number of the challenge
@@ -108,8 +109,8 @@ class Control(msgspec.Struct, kw_only=True):
 
     Shapes: catalogs name -> version; positions source topic -> next offset; replays id -> what is known of it;
     furthest has the topics whose position an operator set back, and how far they had been folded; unread maps topic
-    and event type to the position before which nobody knew the type, so that it was skipped; users, how many have a
-    state.
+    and event type to the position before which nobody knew the type, so that it was skipped; began, the versions
+    that the first record of all was folded by, where that is known; users, how many have a state.
     """
 
     format: int = CONTROL_FORMAT
@@ -118,6 +119,7 @@ class Control(msgspec.Struct, kw_only=True):
     replays: dict[str, ReplayNote] = {}
     furthest: dict[str, int] = {}
     unread: dict[str, dict[str, int]] = {}
+    began: dict[str, int] = {}
     users: int = 0
 
 
@@ -209,13 +211,20 @@ def with_loss(awards: bytes, number: int) -> bytes:
 
 
 def _place_of(awards: bytes, number: int) -> int | None:
-    wanted = AWARD_NUMBER.pack(number)
-    place = awards.find(wanted)
-    while place % AWARD_BYTES:
-        if place < 0:
-            return None
-        place = awards.find(wanted, place + 1)
-    return place
+    """Hot. By the low bytes: whole numbers, mostly zeros, are looked for slowly, and found where none begins."""
+    lows, low = awards[LOW_BYTES], number & 0xFF
+    index = lows.find(low)
+    while index >= 0:
+        place = index * AWARD_BYTES
+        if AWARD_NUMBER.unpack_from(awards, place)[0] == number:
+            return place
+        index = lows.find(low, index + 1)
+    return None
+
+
+def low_byte(number: int) -> int:
+    """What of the LOW_BYTES is there wherever an award of this number is."""
+    return number & 0xFF
 
 
 def runs_of(state: State, metric: MetricSpec) -> Iterator[Run]:

@@ -15,6 +15,7 @@ DAY_MS = 24 * 3600 * 1000
 SOURCE_RECORD_BYTES_MAX = 1024 * 1024
 DEAD_LETTER_BYTES_MAX = SOURCE_RECORD_BYTES_MAX + 64 * 1024
 CHANGELOG_RECORD_BYTES_MAX = 1024 * 1024
+COMPACTION_LAG_MS_MIN = 120 * 1000  # before, a projector sees every control record
 COMPACTION_LAG_MS_MAX = 3600 * 1000
 
 KEPT_FOR_EVER = {"cleanup.policy": "delete", "retention.ms": "-1", "retention.bytes": "-1"}
@@ -23,6 +24,7 @@ CHANGELOG_CONFIG = {
     "cleanup.policy": "compact",
     "segment.bytes": str(64 * 1024 * 1024),
     "min.cleanable.dirty.ratio": "0.1",
+    "min.compaction.lag.ms": str(COMPACTION_LAG_MS_MIN),
     "max.compaction.lag.ms": str(COMPACTION_LAG_MS_MAX),
 }
 NAMESPACE_PATTERN = re.compile(r"[a-z][a-z0-9_-]{0,39}")

@@ -15,12 +15,14 @@ from processor.evaluator.ready import ReadyProgram
 from schemas.catalog import read_catalog
 from schemas.program import CatalogProgram, CatalogRecord, Ledger, Program, record_of
 from schemas.replays import Named
+from schemas.topics import Names
 from simulation.activity import NAMES, PLAYS, RATINGS
 
 CATALOG = "toy"
 SHARED_MAX = 200  # programs that are kept ready
 LATER_METRICS, LATER_ACHIEVEMENTS = "  # later metrics\n", "  # later achievements\n"
 STRICT = ", room: string?"  # what says it otherwise is a dead letter, until a version does not look at it
+DERIVED, XP, HALF_HOUR = "derive: [", "xp: [", "name: Half an hour, at: 30}"
 
 FIRST = f"""
 catalog: {CATALOG}
@@ -75,7 +77,12 @@ class Addition(NamedTuple):
     achievements: str
 
 
-NOTHING, MILDER = "nothing", "milder"
+NOTHING, MILDER, ANEW = "nothing", "milder", "anew"
+MORE = {  # what only folding everything anew makes up for
+    DERIVED: "derive: [{type: echoed, subject: data.partner, unless_self: true, data: {piece: data.piece}}, ",
+    XP: "xp: [{on: played, amount: 7}, ",
+    HALF_HOUR: "name: Half an hour, at: 75}",  # a harder rule
+}
 ADDITIONS = {
     "sweep": Addition(
         "",
@@ -117,17 +124,34 @@ ADDITIONS = {
 """,
     ),
 }
+AFRESH = Addition(
+    """
+  echoes: {count: echoed}
+""",
+    """
+  - {key: echo_1, name: An echo, when: echoes >= 1}
+  - {key: plays_6, name: Six plays, when: plays >= 6}
+""",
+)
 
 
 def text_of(additions: Collection[str]) -> str:
     """The catalog with these additions, in the order in which they were made."""
-    made = [ADDITIONS.get(each, Addition("", "")) for each in additions]
+    made = [(ADDITIONS | {ANEW: AFRESH}).get(each, Addition("", "")) for each in additions]
     return (
-        FIRST.replace("version: 1", f"version: {1 + len(made)}")
+        first(additions)
+        .replace("version: 1", f"version: {1 + len(made)}")
         .replace(LATER_METRICS, lines(each.metrics for each in made))
         .replace(LATER_ACHIEVEMENTS, lines(each.achievements for each in made))
         .replace(STRICT, "" if MILDER in additions else STRICT)
     )
+
+
+def first(additions: Collection[str]) -> str:
+    said = FIRST
+    for known, more in MORE.items() if ANEW in additions else ():
+        said = said.replace(known, more)
+    return said
 
 
 def lines(parts: Iterable[str]) -> str:
@@ -143,8 +167,8 @@ def records(additions: tuple[str, ...]) -> tuple[CatalogRecord, ...]:
     return *before, record_of(program, ledger, text, "toy.yaml")
 
 
-def program_of(record: CatalogRecord) -> Program:
-    return Program(catalogs=[record.program], ledger=record.ledger, derived=NAMES.derived, commands=NAMES.commands)
+def program_of(record: CatalogRecord, names: Names = NAMES) -> Program:
+    return Program(catalogs=[record.program], ledger=record.ledger, derived=names.derived, commands=names.commands)
 
 
 def program() -> Program:
@@ -164,7 +188,8 @@ class ReadyOnce(Programs):
 
     def ready(self, wanted: Versions, withheld: Withheld = NO_REPLAY, *, settled: bool = False) -> ReadyProgram:
         program = self.program(wanted)
-        key = tuple(each.sha256 for each in program.catalogs), len(program.ledger.slots), withheld, settled
+        catalogs = tuple(each.sha256 for each in program.catalogs)
+        key = catalogs, program.derived, len(program.ledger.slots), withheld, settled
         if key not in self._shared:
             if len(self._shared) == SHARED_MAX:
                 self._shared.clear()

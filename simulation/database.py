@@ -15,10 +15,9 @@ from projections.award import Award
 from projections.digest import digest_id
 from projections.notification import notification_id
 from projections.other_outcomes import Other, OtherOutcome, is_told
-from projections.progress_view import View
 from projections.projection import Projection
 from projections.user_achievement import OutcomeRows
-from projections.user_progress import Progress, ProgressRows, UserProgressProjection
+from projections.user_progress import Progress, ProgressRows
 from schemas.outcomes import (
     AnswerOutcome,
     ChallengeOutcome,
@@ -57,7 +56,6 @@ class Database:
         self.notifications: dict[str, Notification] = {}
         self.deliveries: dict[tuple[str, str], str] = {}
         self.progress: dict[str, Progress] = {}
-        self.views: dict[int, View] = {}  # of partitions
         self.on_position: list[Callable[[Key, int, int], None]] = []
         self.locks: dict[Key, Transaction] = {}
         self._unique: set[tuple[Any, ...]] = set()
@@ -141,7 +139,6 @@ class Transaction:
         self.others: list[Other] = []
         self.progress: list[Progress] = []
         self.erased: list[str] = []
-        self.views: dict[int, View] = {}
 
 
 class MemorySession:
@@ -169,8 +166,7 @@ class MemorySession:
             return {number: found.setdefault(self._key(number), at) for number, at in beginnings.items()}
 
         positions = await self._ask(serve, "statement")
-        if isinstance(self._projection, UserProgressProjection):
-            await self._projection.resume_with(list(positions), self._database.views)
+        await self._projection.resume()
         return positions
 
     @asynccontextmanager
@@ -245,7 +241,6 @@ class MemorySession:
         self._database.progress.update({row.user: row for row in begun.progress})
         for user in begun.erased:
             self._database.progress.pop(user, None)
-        self._database.views |= begun.views
         self._end(begun)
 
     def _roll_back(self, begun: Transaction) -> None:
@@ -299,7 +294,6 @@ def _write_outcomes(database: Database, begun: Transaction, rows: OutcomeRows) -
 def _write_progress(database: Database, begun: Transaction, rows: ProgressRows) -> int:
     begun.progress += rows.rows
     begun.erased += rows.erased
-    begun.views |= rows.views
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 
 from bench import reference
-from bench.reference import Result, Unlock
+from bench.reference import Award, Result, Unlock
 from processor.evaluator.partition import PartitionEvaluator
 from processor.kafka.dead_letters import PREFIX
 from projections.award import AwardData
@@ -28,15 +28,19 @@ from schemas.outcomes import (
     Unlocked,
     decode_any_outcome,
 )
+from schemas.program import Program
 from schemas.records import PlainRecord
-from schemas.replays import Named
+from schemas.replays import Named, Policy
 from schemas.state import CONTROL_KEY, decode_control, decode_state, fresh_state, metric_values
+from schemas.topics import Names
 from simulation.activity import NAMES, SOURCES, Publication
-from simulation.catalogs import ADDITIONS, CATALOG, MILDER, names_of, program_of, ready, said
+from simulation.catalogs import ADDITIONS, ANEW, CATALOG, MILDER, names_of, program_of, ready, said
+from simulation.registry import Row
 from simulation.world import World
 
 Metrics = dict[str, dict[str, dict[str, int | None]]]
 EMPTY = {"best": None, "stars": None}  # where others are 0
+ANNOUNCED = ("ahead",)  # when they are lost
 Where = tuple[str, int, int]
 """Topic, partition and offset."""
 
@@ -46,15 +50,27 @@ def complaints(world: World) -> list[str]:
     if world.complaints:
         return [*world.complaints]
     judged = Judged(world)
-    checks = (outcomes, read_models, notifications, states, positions, counts, dead_letters, replays, belated)
-    return [f"{check.__doc__}: {told}"[:1500] for check in checks for told in check(world, judged)]
+    checks = (
+        outcomes,
+        read_models,
+        notifications,
+        states,
+        positions,
+        counts,
+        dead_letters,
+        replays,
+        belated,
+        shadows,
+    )
+    return [f"{check.__doc__}: {told}"[:1500] for check in (*checks, shadows) for told in check(world, judged)]
 
 
 class Judged:
     """The source records as they lie in the log, and what the reference says of the events among them.
 
     Shapes: loose are the events that were refused first, for a later version to read; silent are users who have
-    nothing else, and of whom nothing is to be seen: they may have a state, or none.
+    nothing else, and of whom nothing is to be seen: they may have a state, or none; before is what was there where
+    a shadow took over.
     """
 
     def __init__(self, world: World) -> None:
@@ -65,6 +81,7 @@ class Judged:
         self.dead_letters = dead_letters_in(world)
         self.skipped = 0
         self.silent: Metrics = {}
+        self.before: Result | None = None
         for topic in SOURCES:
             for number in range(world.plan.partitions):
                 for record in world.broker.partition((topic, number)).committed():
@@ -85,6 +102,8 @@ class Judged:
     def _folded(self, world: World) -> Result:
         """What is folded late counts where it was; in what a replay filled that could read it, where it lies."""
         catalog = said(self.additions)
+        if (row := promoted(world)) is not None:
+            return self._promoted(world, row)
         if not self.loose:
             return reference.fold(self.events.values(), [catalog])
         turns = enumerate(world.belated)
@@ -98,6 +117,41 @@ class Judged:
             silent = [user for user in late_only if not any(result.metrics[user][CATALOG].values())]
             self.silent = {user: result.metrics.pop(user) for user in silent}
         return result
+
+    def _promoted(self, world: World, row: Row) -> Result:
+        """What a fold of the whole log by the new version gives; but what was told before keeps its date, and what
+        was derived before is derived by the rules of then."""
+        early = [event for where, event in self.events.items() if is_below_cut(world, row, where)]
+        before = self.before = reference.fold(early, [said(in_force(world, row))])
+        at_cut = reference.fold(early, [said(self.additions)])
+        new = reference.fold(self.events.values(), [said(self.additions)])
+        new.derived += before.derived - at_cut.derived
+        treat_older_awards(new, before, before.awards.keys() - at_cut.awards.keys(), world.plan.replays.policy)
+        new.unlocks.update(before.unlocks)
+        new.levels_reached.update(before.levels_reached)
+        return new
+
+
+def treat_older_awards(new: Result, before: Result, ungiven: Collection[Award], policy: Policy) -> None:
+    """Those that the new rules do not give at the cut stay; or go, and are others when they are earned again."""
+    if policy == "keep":
+        new.awards.update({award: before.awards[award] for award in ungiven})
+        return
+    for award in ungiven:
+        new.revocations[Unlock(award, 0)] = []
+        if (at := new.unlocks.pop(Unlock(award, 0), None)) is not None:
+            new.unlocks[Unlock(award, 1)] = at
+
+
+def promoted(world: World) -> Row | None:
+    """The full one that is done."""
+    return next((row for row in world.operator.registry.of_status("done") if row.whole is not None), None)
+
+
+def is_below_cut(world: World, row: Row, where: Where) -> bool:
+    """Whether it was folded by the old rules."""
+    topic, number, offset = where
+    return offset < world.operator.controls()[number].replays[row.id].cut.get(topic, 0)
 
 
 def in_order(events: Mapping[Where, dict[str, Any]], late: Mapping[Where, tuple[int, int]]) -> list[dict[str, Any]]:
@@ -135,10 +189,16 @@ def take_over(result: Result, other: Result, names: Collection[Named]) -> None:
     }
 
 
-def in_force(world: World) -> tuple[str, ...]:
-    """What replays have brought: all of it, or nothing."""
-    filled = {name for row in world.operator.registry.of_status("done") for name in row.names}
-    return tuple(each for each in world.plan.replays.additions if names_of(each) <= filled)
+def in_force(world: World, before: Row | None = None) -> tuple[str, ...]:
+    """What replays have brought: all of it, or nothing. Shapes: before, the one with which counting ends."""
+    additions, filled = world.plan.replays.additions, set[Named]()
+    for row in world.operator.registry.of_status("done"):
+        if row is before:
+            break
+        if row.whole is not None:
+            return additions[: row.record.version - 1]
+        filled |= row.names
+    return tuple(each for each in additions if names_of(each) <= filled)
 
 
 def differences(name: str, found: dict[Any, Any], wanted: dict[Any, Any]) -> Iterator[str]:
@@ -232,7 +292,7 @@ def read_models(world: World, judged: Judged) -> Iterator[str]:
 
 def with_later_ones(found: Metrics, wanted: Metrics) -> Metrics:
     """With metrics that came later and that a user never moved: a row stays as it is until then."""
-    later = {name for addition in ADDITIONS for _, name in names_of(addition)}
+    later = {name for addition in (*ADDITIONS, ANEW) for _, name in names_of(addition)}
     made = dict(found)
     for user in found.keys() & wanted.keys():
         values = wanted[user][CATALOG]
@@ -259,6 +319,8 @@ def to_be_told(world: World) -> Iterator[str]:
     for outcome in found:
         if isinstance(outcome, AnswerOutcome | ReplayOutcome):
             continue
+        if isinstance(outcome, RevokedOutcome) and outcome.data.achievement not in ANNOUNCED:
+            continue
         replay = outcome.data.replay_id
         notify = "all" if replay is None else rows[replay].notify
         if notify == "all":
@@ -278,18 +340,27 @@ def has_gained(world: World, outcome: AnyOutcome) -> bool:
 
 def states(world: World, judged: Judged) -> Iterator[str]:
     """I4"""
-    found = {}
+    found: Metrics = {}
     for number in range(world.plan.partitions):
-        records = world.broker.partition((NAMES.changelog, number)).committed()
-        running = program_of(world.operator.version(number))
-        fresh = fresh_state(running.ledger)
+        found |= states_in(world, NAMES, program_of(world.operator.version(number)), judged.result, [number])
+    yield from differences("states", found, judged.result.metrics)
+
+
+def states_in(
+    world: World, names: Names, running: Program, wanted: Result, partitions: Iterable[int] | None = None
+) -> Metrics:
+    """What the changelog alone says of the metrics that are wanted, by the numbering of a program."""
+    found: Metrics = {}
+    fresh = fresh_state(running.ledger)
+    for number in range(world.plan.partitions) if partitions is None else partitions:
+        records = world.broker.partition((names.changelog, number)).committed()
         restored = PartitionEvaluator(ready(), number, world.plan.partitions)
         restored.load((each.key, each.value) for each in records if each.key not in (None, CONTROL_KEY))
-        for user in judged.result.metrics:
+        for user in wanted.metrics:
             if (row := restored.get(user.encode())) is not None:
                 values = metric_values(decode_state(row, fresh), running)[CATALOG]
-                found[user] = {CATALOG: {name: values[name] for name in judged.result.metrics[user][CATALOG]}}
-    yield from differences("states", found, judged.result.metrics)
+                found[user] = {CATALOG: {name: values[name] for name in wanted.metrics[user][CATALOG]}}
+    return found
 
 
 def positions(world: World, judged: Judged) -> Iterator[str]:
@@ -298,7 +369,8 @@ def positions(world: World, judged: Judged) -> Iterator[str]:
         records = world.broker.partition((NAMES.changelog, number)).committed()
         controls = [decode_control(each.value) for each in records if each.key == CONTROL_KEY and each.value]
         recorded = controls[-1].positions if controls else {}
-        group = {topic: at for (_, (topic, partition)), at in world.broker.positions.items() if partition == number}
+        standing = world.broker.positions.items()
+        group = {topic: at for (name, (topic, place)), at in standing if (name, place) == (NAMES.processor, number)}
         yield from differences(f"positions of partition {number}", group, recorded)
 
 
@@ -329,10 +401,28 @@ def counts(world: World, judged: Judged) -> Iterator[str]:
 def replays(world: World, judged: Judged) -> Iterator[str]:
     """replays"""
     rows, controls = world.operator.registry.rows.values(), world.operator.controls()
-    wanted = {row.id: row.status for row in rows}
-    for number in range(world.plan.partitions) if wanted else ():
-        found = {id: note.phase for id, note in controls[number].replays.items()} if number in controls else {}
+    wanted = {row.id: row.status for row in rows if is_known_in_the_end(row)}
+    for number in range(world.plan.partitions) if rows else ():
+        notes = controls[number].replays if number in controls else {}
+        found = {id: note.phase for id, note in notes.items() if note.phase != "released"}
         yield from differences(f"what partition {number} knows of replays", found, wanted)
+
+
+def is_known_in_the_end(row: Row) -> bool:
+    """A full one that was called off leaves nothing but that it holds nobody."""
+    return row.whole is None or row.status != "cancelled"
+
+
+def shadows(world: World, judged: Judged) -> Iterator[str]:
+    """shadows"""
+    rows = world.operator.registry.rows.values()
+    wanted = {row.whole.shadow for row in rows if row.whole is not None and row.status != "cancelled"}
+    yield from differences("shadows", dict.fromkeys(world.shadows.made), dict.fromkeys(wanted))
+    row = promoted(world)
+    if row is not None and row.whole is not None and judged.before is not None:
+        names, old = Names(row.whole.shadow), program_of(world.operator.versions[row.whole.ran - 1])
+        kept = states_in(world, names, old, judged.before)
+        yield from differences("the states of before, in the shadow", kept, judged.before.metrics)
 
 
 def dead_letters_in(world: World) -> dict[Where, list[PlainRecord]]:
@@ -361,8 +451,8 @@ def dead_letters(world: World, judged: Judged) -> Iterator[str]:
     if often or found.keys() != judged.refused.keys():
         yield f"dead letters of {sorted(found)}, more than once {often}, expected {sorted(judged.refused)}"
     orders = [each for where, letters in judged.dead_letters.items() if where[0] not in SOURCES for each in letters]
-    if wrong := [each for each in orders if headers_of(each)[PREFIX + "class"] != "wrong_partition"]:
-        yield f"dead letters of orders: {wrong}"
+    if orders:
+        yield f"dead letters of orders: {orders}"
 
 
 def belated(world: World, judged: Judged) -> Iterator[str]:

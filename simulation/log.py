@@ -94,10 +94,16 @@ class MemoryLog:
 
     async def writer(self, transactional_id: str) -> MemoryWriter:
         while True:
-            epoch = await self._line.ask(lambda: self._broker.fence(transactional_id), "fence")
+            epoch = await self._fence(transactional_id)
             if epoch is not None:
                 return MemoryWriter(self._broker, self._line, transactional_id, epoch)
             await asyncio.sleep(RETRY_S)
+
+    async def _fence(self, transactional_id: str) -> int | None:
+        try:
+            return await self._line.ask(lambda: self._broker.fence(transactional_id), "fence")
+        except Lost as lost:
+            raise KafkaConnectionError(str(lost)) from lost
 
     @asynccontextmanager
     async def reader(self) -> AsyncIterator[MemoryReader]:

@@ -11,8 +11,8 @@ from random import Random
 from typing import Literal, NamedTuple
 
 from processor.kafka.pace import Pace
-from schemas.replays import Notify
-from simulation.catalogs import ADDITIONS, MILDER, NOTHING
+from schemas.replays import Notify, Policy
+from simulation.catalogs import ADDITIONS, ANEW, MILDER, NOTHING
 
 STARTS_S_MAX = 6.0
 FAULTS_S = 14.0  # so long faults happen; then everything has to come to an end
@@ -23,6 +23,9 @@ NOTHING_CHANCE = 0.3
 LEFT_OUT_CHANCE = 0.2
 LOOK_AGAIN_CHANCE = 0.15
 LATE_CHANCE = 0.15
+ANEW_CHANCE = 0.1
+POLICIES: tuple[Policy, ...] = ("keep", "revoke")
+HOLDS_S = (4.0, 10.0, 40.0)
 
 NOTIFY: tuple[Notify, ...] = ("none", "digest", "all")
 KINDS = ("kill", "kill at a step", "pause", "pause at a step", "join", "leave", "rewind", "compact", "kill all")
@@ -33,23 +36,34 @@ LOSSES = ("append", "move", "commit", "fence", "statement", "database commit", "
 STRANGE_KINDS = ("again", "unknown", "malformed", "without value", "another key", "future", "another partition")
 
 
-class Wish(NamedTuple):
-    """To have a version run, the past looked at again by what runs, or folded late what only this version can read.
-    Shapes: version, how many additions it has; after_s, seconds from when the wish before came true."""
+How = Literal["replay", "publish", "look again", "late", "anew"]
 
-    how: Literal["replay", "publish", "look again", "late"]
+
+class Wish(NamedTuple):
+    """To have a version run, the past looked at again by what runs, folded late what only this version can read, or
+    everything anew. Shapes: version, how many additions it has; after_s, seconds from when the wish before came
+    true."""
+
+    how: How
     version: int
     after_s: float
     notify: Notify
 
 
 class Replays(NamedTuple):
-    """What operators change while everything runs. Shapes: additions in the order of their versions."""
+    """What operators change while everything runs. Shapes: additions in the order of their versions. Units: hold_s,
+    how long live events may wait for a promotion. policy is what becomes then of what the new rules do not give."""
 
     additions: tuple[str, ...]
     wishes: list[Wish]
     replayers: int
     faults: list[str]
+    hold_s: float = 0.0
+    policy: Policy = "keep"
+
+    @property
+    def is_anew(self) -> bool:
+        return ANEW in self.additions
 
 
 NO_REPLAYS = Replays((), [], 0, [])
@@ -79,7 +93,21 @@ def plan(seed: int) -> Plan:
     head_s = chance.choice((0.2, 0.3, 0.5, 1.0))
     replays = _replays(chance) if chance.random() < REPLAYS_CHANCE else NO_REPLAYS
     made = _plan(chance, head_s, replays)
-    return _with_loose_ones(chance, made) if MILDER in replays.additions else made
+    if MILDER in replays.additions:
+        return _with_loose_ones(chance, made)
+    other = Random(f"anew {seed}")
+    return _anew(other, made) if replays.wishes and other.random() < ANEW_CHANCE else made
+
+
+def _anew(chance: Random, plan: Plan) -> Plan:
+    """Everything is folded anew, behind a replay or as the first of all."""
+    additions = [*chance.sample([*ADDITIONS], chance.choice((0, 0, 1))), ANEW]
+    wishes = [*_wishes(chance, additions[:-1])]
+    wishes.append(Wish("anew", len(additions), chance.random() * 2, chance.choice(NOTIFY)))
+    replayers, hold_s = chance.choice((1, 2)), chance.choice(HOLDS_S)
+    faults, policy = _replay_faults(chance), chance.choice(POLICIES)
+    replays = Replays(tuple(additions), wishes, replayers, faults, hold_s, policy)
+    return plan._replace(replays=replays, events=80, users=chance.choice((3, 3, 8)))
 
 
 def _plan(chance: Random, head_s: float, replays: Replays) -> Plan:
@@ -148,7 +176,7 @@ def _wishes(chance: Random, additions: Sequence[str]) -> Iterator[Wish]:
     for version, addition in enumerate(additions, 1):
         is_last = version == len(additions)
         is_silent = addition in (NOTHING, MILDER)
-        how: Literal["replay", "publish"] = "publish" if is_silent and not is_left_out else "replay"
+        how: How = "publish" if is_silent and not is_left_out else "replay"
         is_left_out = how == "replay" and not is_last and (is_left_out or chance.random() < LEFT_OUT_CHANCE)
         if not is_left_out:
             yield Wish(how, version, chance.random() * STARTS_S_MAX, chance.choice(NOTIFY))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -16,10 +16,12 @@ from processor.kafka.dead_letters import PREFIX
 from processor.kafka.fetch import Chunk
 from processor.replay.job import Job, Task
 from processor.replay.late import LateJob, LateTask
-from processor.replay.ports import Addressed, Part, Ports, Report, StateRow, Status, Stretch
+from processor.replay.ports import Addressed, Load, Part, Ports, Report, StateRow, Status, Stretch
 from processor.replay.wanted import Wanted
 from projections.decoding import RESTART
+from replays.registry import ENDINGS, Ending
 from replays.steps import CLOSE, DECIDE, step_of
+from schemas.errors import LaurelError
 from schemas.events import readers
 from schemas.records import PlainRecord
 from schemas.replays import Late, decode_order, encode_order
@@ -29,7 +31,7 @@ from simulation.activity import PLAYS
 from simulation.broker import Broker, Sent
 from simulation.catalogs import CATALOG, program_of
 from simulation.process import Line, Lost, Process
-from simulation.registry import Ending, Registry
+from simulation.registry import Registry
 
 LOOK_S = 1.0
 SCAN_RECORDS = 40  # small, so that it takes several
@@ -66,8 +68,8 @@ class MemoryHistory:
     async def begin(self, topic: str, partition: int) -> int:
         return (await self._client.ask(lambda: self._client.broker.extent((topic, partition)))).begin
 
-    async def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncGenerator[Part, None]:
-        wanted, position = Wanted(types), stretch.start
+    async def scan(self, stretch: Stretch, wanted: Wanted) -> AsyncGenerator[Part, None]:
+        position = stretch.start
         while position < stretch.cut:
             chunk = await self._read((stretch.topic, stretch.partition), position, SCAN_RECORDS)
             position = min(chunk.end, stretch.cut)
@@ -145,25 +147,27 @@ class MemoryRow:
         self._line, self._registry, self._id = line, registry, id
 
     async def status(self) -> Status:
-        return await self._ask(lambda: self._registry.rows[self._id].status)
+        return await by_statement(self._line, lambda: self._registry.rows[self._id].status)
 
     async def decide(self) -> Status:
         reach(f"replay.{DECIDE}")
-        return await self._ask(lambda: self._registry.change(self._id, "decide"))
+        return await by_statement(self._line, lambda: self._registry.change(self._id, "decide"))
 
     async def report(self, report: Report) -> None:
         """Nobody looks."""
 
     async def end(self, status: Ending, failure: str | None = None) -> None:
         reach(f"replay.{CLOSE}")
-        await self._ask(lambda: self._registry.change(self._id, status))
+        await by_statement(self._line, lambda: self._registry.change(self._id, ENDINGS[status]))
 
-    async def _ask(self, serve: Callable[[], T]) -> T:
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                return await self._line.ask(serve, "statement")
-        except (Lost, TimeoutError) as lost:
-            raise OperationalError("server closed the connection unexpectedly") from lost
+
+async def by_statement(line: Line, serve: Callable[[], T]) -> T:
+    """What the registry says to a session of a process. Raises: OperationalError when the answer does not come."""
+    try:
+        async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            return await line.ask(serve, "statement")
+    except (Lost, TimeoutError) as lost:
+        raise OperationalError("server closed the connection unexpectedly") from lost
 
 
 class MemoryTraffic:
@@ -172,12 +176,16 @@ class MemoryTraffic:
     def __init__(self, client: Client, behind: Callable[[], int]) -> None:
         self._client, self._behind = client, behind
 
-    async def lag(self) -> int:
-        return await self._client.ask(self._behind)
+    async def load(self) -> Load:
+        return Load(await self._client.ask(self._behind), 0.0)
+
+    def give_way(self) -> None:
+        """Nobody here has a machine."""
 
 
 class Replayer:
-    """Takes up every replay under way, as replays/serving.py does. Shapes: lag, of the processors."""
+    """Takes up every replay under way, as replays/serving.py does. Shapes: lag, of the processors; `reprocess`
+    carries out a full one."""
 
     def __init__(
         self,
@@ -188,8 +196,9 @@ class Replayer:
         partitions: int,
         registry: Registry,
         lag: Callable[[], int],
+        reprocess: Callable[[str], Awaitable[Status]],
     ) -> None:
-        self.process, self._line, self._broker = process, line, broker
+        self.process, self._line, self._broker, self._reprocess = process, line, broker, reprocess
         self._names, self._partitions, self._registry, self._lag = names, partitions, registry, lag
         self._stopping = asyncio.Event()
         self._taken: set[str] = set()
@@ -204,10 +213,14 @@ class Replayer:
         self.process.kill("stopped")
 
     async def _carry_out(self, id: str) -> None:
+        row = self._registry.rows[id]
         try:
-            await self._job(id).run()
+            await (self._job(id).run() if row.whole is None else self._reprocess(id))
         except (KafkaError, OperationalError) as away:
             self.process.leave(f"a server went away: {away!r}", code=RESTART)
+        except LaurelError:
+            await self._line.ask(lambda: self._registry.change(id, "fail"))
+        self._registry.let_go(id, self.process)
         self._taken.discard(id)
 
     def _job(self, id: str) -> Job:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
 from random import Random
 
@@ -14,6 +14,7 @@ from processor.kafka.ownership import Ownership
 from processor.kafka.pace import SLICE_S, Pace
 from processor.kafka.partition import Evaluator, OwnedPartition
 from processor.kafka.positions import Bounds, starting_positions
+from processor.kafka.trailing import EVERY_S, look
 from processor.kafka.versions import ReadRecords
 from processor.kafka.watchdog import Judge, Look
 from processor.profile import Profile
@@ -92,6 +93,7 @@ class Worker:
             process.leave,
             read_records,
         )
+        self.ownership.parking_lot.flow = self
         self._member = Member(group, process)
         self._chunks: asyncio.Queue[tuple[int, Chunk]] = asyncio.Queue(CHUNKS_QUEUED_MAX)
         self._next: dict[Place, int] = {}  # where the consumer stands
@@ -99,7 +101,8 @@ class Worker:
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
-        for work in (self._fetch(), self._fold(), self._belong(), self._watch()):
+        trailing = [self._trail()] if self._names.follows else []
+        for work in (self._fetch(), self._fold(), self._belong(), self._watch(), *trailing):
             asyncio.create_task(self.process.guard(work))  # noqa: RUF006 - the process holds its tasks
 
     def stop(self) -> None:
@@ -133,9 +136,31 @@ class Worker:
                 self.process.leave(complaint)
 
     def _lag(self) -> int:
+        """Of what may be folded."""
         opened = [each for each in self.ownership.partitions.values() if each.is_open]
-        places = [(topic, each.number, at) for each in opened for topic, at in each.positions.items()]
-        return sum(self._broker.extent((topic, number)).end - at for topic, number, at in places)
+        return sum(self._behind_in(each, topic) for each in opened for topic in each.positions)
+
+    def _behind_in(self, partition: OwnedPartition, topic: str) -> int:
+        end, limit = self._broker.extent((topic, partition.number)).end, partition.limit(topic)
+        return max(0, (end if limit is None else min(end, limit)) - partition.positions[topic])
+
+    # --- what is held, and goes on ---
+
+    def hold(self, place: Place) -> None:
+        self._next.pop(place, None)
+
+    async def go_on(self, place: Place, position: int) -> None:
+        self._next[place] = position
+
+    async def _trail(self) -> None:
+        """What processor/kafka/trailing.py does for a real one."""
+        while True:
+            await look(self.ownership, self._committed)
+            await asyncio.sleep(EVERY_S)
+
+    async def _committed(self, places: Collection[Place]) -> Mapping[Place, int]:
+        group, positions = Names(self._names.follows or "").processor, self._broker.positions
+        return await self._line.ask(lambda: {place: positions.get((group, place), 0) for place in places})
 
     async def _acquire(self, numbers: set[int]) -> None:
         """Whatever goes wrong here ends a real worker too."""

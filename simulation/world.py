@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from random import Random
 from typing import Any, NamedTuple, Protocol
 
@@ -15,10 +15,12 @@ from processor.evaluator.partition import Cut, Folded, PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.settlement import Books
 from processor.kafka.batches import Place
+from processor.replay.ports import Status
 from projections.projection import Projection
 from projections.user_achievement import UserAchievementProjection
 from projections.user_progress import UserProgressProjection
-from replays.steps import HOLD, REVOKE
+from replays.reprocessing import reprocess
+from replays.steps import CLOSE, DECIDE, HOLD, REVOKE
 from schemas.program import CatalogRecord
 from schemas.records import Record
 from schemas.state import Control
@@ -33,6 +35,7 @@ from simulation.plan import FAULTS_S, ORDER_KINDS, REPLAYED_S, Plan
 from simulation.process import NOBODY, Died, Line, Process, Weather
 from simulation.projector import Projector
 from simulation.replayer import Replayer
+from simulation.shadow import Around, Shadow, Shadows
 from simulation.worker import Transport, Worker
 
 RESTART_S_MAX = 1.0
@@ -40,14 +43,17 @@ PAUSES_S = (0.5, 3.0, 7.0, 7.5, 8.0, 9.0, 10.0, 12.0, 35.0)
 JOB_PAUSES_S = (0.5, 3.0, 6.0)
 DRAIN_S = 90.0  # of simulated time: sessions end after 6, transactions after 30, checkpoints after 30
 LOOK_EVERY_S = 0.5
+BATCHES: tuple[int, ...] = (1, 1, 2, 3, 5, 8, 90)
+MEANWHILE, MEANWHILE_S = 8, 12.0  # batches around a promotion
 IMPATIENT_CHANCE, IMPATIENT_S = 0.5, 1.0
 BEFORE_WRITING = (
     *("checkpoint.1", "checkpoint.2", "checkpoint.5", "checkpoint.6"),
     *("projection.1", "projection.1", "projection.1", "projection.1", "projection.2"),
 )
-ORDERS = [  # no policy takes awards here, and no shadow is promoted
+ORDERS = [  # no policy takes awards here
     f"replay.{step}" for step in failpoints.POINTS["replay"] if step != REVOKE and step < HOLD
 ]
+PROMOTION = [f"replay.{step}" for step in failpoints.POINTS["replay"] if step in (DECIDE, CLOSE) or step >= HOLD]
 STEPS = [f"{name}.{step}" for name in ("checkpoint", "projection") for step in failpoints.POINTS[name]]
 
 
@@ -180,6 +186,10 @@ class World:
         self.projectors: list[Slot] = []
         self.replayers: list[Slot] = []
         self.operator = Operator(self.broker, plan.partitions, plan.replays, self.chance, self.later, self.saw)
+        self.shadows = Shadows(self.broker, self.operator, plan.partitions, self.loop, self.chance)
+        self._crews: list[Slot] = []
+        self._awaited = 0
+        self._orders = PROMOTION if plan.replays.is_anew else ORDERS
 
     def saw(self, what: str) -> None:
         self.happened[what] += 1
@@ -297,7 +307,55 @@ class World:
 
     def _replayer(self, process: Process, line: Line) -> Replayer:
         partitions, registry = self.plan.partitions, self.operator.registry
-        return Replayer(process, line, self.broker, NAMES, partitions, registry, self._lag)
+        around = Around(process, line, self.broker, NAMES, self.operator, self.shadows, self._employ, partitions)
+
+        def carry_out(id: str) -> Awaitable[Status]:
+            return reprocess(around.world(self.plan.replays.hold_s), registry.rows[id].replay)
+
+        return Replayer(process, line, self.broker, NAMES, partitions, registry, self._lag, carry_out)
+
+    # --- shadows ---
+
+    def _employ(self, shadow: Shadow) -> tuple[list[Slot], list[Slot]]:
+        """A worker and a projector of a shadow, in places of their own."""
+        name = shadow.names.namespace
+        workers = [Slot(self, f"{name}-worker", lambda process, line: self._shadow_worker(shadow, process, line))]
+        projectors = [
+            Slot(self, f"{name}-projector", lambda process, line: self._shadow_projector(shadow, process, line))
+        ]
+        self._crews = [*workers, *projectors]
+        return workers, projectors
+
+    def _shadow_worker(self, shadow: Shadow, process: Process, line: Line) -> Worker:
+        async def read_catalogs() -> list[CatalogRecord]:
+            return shadow.records
+
+        partitions, decoded_max = self.plan.partitions, self.plan.decoded_max
+        return Worker(
+            process,
+            self.loop,
+            line,
+            self.broker,
+            shadow.workers,
+            shadow.names,
+            ReadyOnce(program_of(shadow.records[-1], shadow.names), shadow.records),
+            read_catalogs,
+            partitions,
+            lambda number: PartitionEvaluator(ready(), number, partitions, decoded_max),
+            self.plan.pace,
+            self.transport,
+            self.chance,
+        )
+
+    def _shadow_projector(self, shadow: Shadow, process: Process, line: Line) -> Projector:
+        """Of awards alone: whether a shadow is level goes by them."""
+
+        def projections() -> list[Projection]:
+            return [UserAchievementProjection(shadow.names)]
+
+        return Projector(
+            process, self.loop, line, self.broker, shadow.database, shadow.reads, projections, self.chance
+        )
 
     def _lag(self) -> int:
         """How many records the processors are behind."""
@@ -310,13 +368,27 @@ class World:
 
     def _schedule_publications(self) -> None:
         publishers = Publishers(self.chance, self.plan.partitions, self.plan.users, self.plan.rates)
-        left, number = self.plan.events, 0
+        left, number, sizes = self.plan.events, 0, BATCHES
+        if self.plan.replays.is_anew:
+            left, sizes = left // 2, BATCHES[:-1]
+            self.operator.when_promoted = lambda: self._publish_meanwhile(publishers)
         while left > 0:
-            size = min(left, self.chance.choice((1, 1, 2, 3, 5, 8, 90)))
+            size = min(left, self.chance.choice(sizes))
             batch, left, number = [*publishers.some(size)], left - size, number + 1
             in_transaction = self.chance.random() < self.plan.in_transactions
             publish = self._publish_in_transaction if in_transaction else self._publish
             self.later(self.chance.random() * FAULTS_S * 0.9, publish, batch, number)
+
+    def _publish_meanwhile(self, publishers: Publishers) -> None:
+        """While live events are held, and behind that."""
+        self._awaited += MEANWHILE
+        for _ in range(MEANWHILE):
+            batch = [*publishers.some(self.chance.choice(BATCHES[:-1]))]
+            self.later(self.chance.random() * MEANWHILE_S, self._publish_awaited, batch)
+
+    def _publish_awaited(self, batch: Sequence[Publication]) -> None:
+        self._awaited -= 1
+        self._publish(batch, 0)
 
     def _publish(self, batch: Sequence[Publication], number: int) -> None:
         self.published += batch
@@ -339,7 +411,7 @@ class World:
     # --- faults ---
 
     def _slots(self) -> list[Slot]:
-        slots = [*self.workers, *self.projectors, *self.replayers]
+        slots = [*self.workers, *self.projectors, *self.replayers, *self._crews]
         return [slot for slot in slots if slot.process is not None]
 
     def _a_process(self) -> Process | None:
@@ -383,10 +455,10 @@ class World:
             self.chance.choice(alive).kill("killed")
 
     def _kill_at_an_order(self) -> None:
-        self._kill_at(self.chance.choice(ORDERS))
+        self._kill_at(self.chance.choice(self._orders))
 
     def _kill_worker_at_an_order(self) -> None:
-        self._traps[self.chance.choice(ORDERS)] = lambda job: self._kill_worker()
+        self._traps[self.chance.choice(self._orders)] = lambda job: self._kill_worker()
 
     def _kill_worker(self) -> None:
         alive = [slot.process for slot in self.workers if slot.process is not None]
@@ -395,7 +467,7 @@ class World:
 
     def _pause_at_an_order(self) -> None:
         """The first of them is the worst to come late."""
-        self._traps[self.chance.choice((*ORDERS, *3 * ORDERS[:1]))] = self._pause_job
+        self._traps[self.chance.choice((*self._orders, *3 * self._orders[:1]))] = self._pause_job
 
     def _pause_job(self, process: Process) -> None:
         """An operator who sees a replay stand still may have enough of it."""
@@ -429,7 +501,8 @@ class World:
         for slot in self.workers:
             if slot.process is not None:
                 slot.process.kill("stopped by the operator")
-        for (group, place), position in [*self.broker.positions.items()]:
+        positions = [each for each in self.broker.positions.items() if each[0][0] == NAMES.processor]
+        for (group, place), position in positions:
             if self.chance.random() < 0.7:
                 self.broker.set_position(group, place, self.chance.randint(0, position))
 
@@ -445,7 +518,7 @@ class World:
             return
         process.check()
         spring = self._traps.pop(point, None)
-        if spring is not None and (point in ORDERS or not self.is_calm):
+        if spring is not None and (point in self._orders or not self.is_calm):
             self.saw(f"trap at {point}")
             spring(process)
 
@@ -468,7 +541,7 @@ class World:
     def _is_at_rest(self) -> bool:
         is_awake = not any(process.is_paused for process in self.processes)
         is_read = all(position == end for _, position, end in self._standing())
-        return is_awake and self.broker.is_quiet and is_read and self.operator.is_content
+        return is_awake and self.broker.is_quiet and is_read and self.operator.is_content and not self._awaited
 
     def _standing(self) -> list[tuple[Place, int, int]]:
         """Everything that reads: which place, its position, the end."""

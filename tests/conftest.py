@@ -22,6 +22,16 @@ settings.load_profile("short")
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--faults", default="50", help="So many seconds' worth of the faults of tests/faults, or all.")
     parser.addoption("--faults-seed", type=int, default=1, help="Which ones.")
+    parser.addoption("--share", default="1/1", help="K/N: every N-th file from the K-th on, for N side by side.")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Of the files that have tests left, those of our share."""
+    ours, shares = map(int, config.getoption("--share").split("/"))
+    kept = set(sorted({item.path for item in items})[ours - 1 :: shares])
+    config.hook.pytest_deselected(items=[item for item in items if item.path not in kept])
+    items[:] = [item for item in items if item.path in kept]
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,8 @@ Sweep = dict[str, Any]
 
 LINES: dict[str, Callable[[Sweep], str]] = {
     "seconds from the command to done": lambda of: f"{of['seconds']:.1f}",
-    "the last row in Postgres, seconds after that": lambda of: f"{of['rows_after_done_s']:.1f}",
+    "the last award in Postgres, seconds after that": lambda of: f"{of['awards_after_done_s']:.1f}",
+    "the last of how far people are, seconds after that": lambda of: f"{of['rows_after_done_s']:.1f}",
     "users who gain it": lambda of: f"{of['happened']['users']:,}",
     "the plan said users, awards, notices": lambda of: _counts(of["planned"]),
     "it came to": lambda of: _counts(of["happened"]),

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from progress.wording import Wording
 from schemas.program import (
     XP,
     AchievementSpec,
-    AtLeast,
     CatalogProgram,
     ChallengeSpec,
-    Condition,
     Ledger,
     comparisons,
+    implies,
 )
-from schemas.program import All as AllOf
 
 KINDS = {
     "gained": "Can be earned now",
@@ -146,21 +144,16 @@ class Comparison:
         return "; ".join(told)
 
     def _asks_the_same(self) -> bool:
-        """Whether its words are others only because a metric is, which is told of the metric."""
-        steps = thresholds(self._before.when, self._after.when)
-        is_same = steps is not None and all(was == now for was, now in steps)
-        return is_same and not self._after.on and self._before.requires == self._after.requires
+        """Whether its words are others only because their order is, or a metric, which is told of the metric."""
+        is_event = self._before.on or self._after.on
+        return not is_event and asks_for(self._before, self._after) and asks_for(self._after, self._before)
 
     def _direction(self) -> str:
         if self._before.on or self._after.on:
             return "changed"
-        steps = thresholds(self._before.when, self._after.when)
-        if steps is not None and self._before.requires == self._after.requires:
-            return harder_or_easier(all(now >= was for was, now in steps), all(now <= was for was, now in steps))
-        before, after = demands(self._before), demands(self._after)
-        if before is None or after is None:
-            return "changed"
-        return harder_or_easier(covers(after, before), covers(before, after))
+        if asks_for(self._after, self._before):
+            return "harder"
+        return "easier" if asks_for(self._before, self._after) else "changed"
 
     def _differing(self, names: tuple[str, ...]) -> Iterator[str]:
         for name in names:
@@ -169,34 +162,9 @@ class Comparison:
                 yield f"{name.replace('_', ' ')} {said(before)} → {said(after)}"
 
 
-def harder_or_easier(is_harder: bool, is_easier: bool) -> str:
-    return "harder" if is_harder else "easier" if is_easier else "changed"
-
-
-def thresholds(before: Condition, after: Condition) -> list[tuple[int, int]] | None:
-    """Each threshold before and now; None where the conditions are not built alike."""
-    if isinstance(before, AtLeast) and isinstance(after, AtLeast):
-        return [(before.at, after.at)] if before.metric == after.metric else None
-    if isinstance(before, AtLeast) or isinstance(after, AtLeast) or type(before) is not type(after):
-        return None
-    if len(before.of) != len(after.of):
-        return None
-    found = [thresholds(was, now) for was, now in zip(before.of, after.of, strict=True)]
-    return None if None in found else [pair for each in found if each for pair in each]
-
-
-def demands(entry: AchievementSpec) -> dict[Any, int] | None:
-    """What must all be there: metric -> how much, required award -> 1. None where that alone does not say it."""
-    parts = entry.when.of if isinstance(entry.when, AllOf) else [entry.when]
-    if not all(isinstance(part, AtLeast) for part in parts):
-        return None
-    asked: dict[Any, int] = {part.metric: part.at for part in parts if isinstance(part, AtLeast)}
-    return asked | dict.fromkeys((("award", name) for name in entry.requires), 1)
-
-
-def covers(more: dict[Any, int], less: dict[Any, int]) -> bool:
-    """Whether whoever has the one has the other."""
-    return all(more.get(what, 0) >= amount for what, amount in less.items())
+def asks_for(more: AchievementSpec, less: AchievementSpec) -> bool:
+    """Whether whoever has done what the one asks for has done what the other does."""
+    return implies(more.when, less.when) and set(less.requires) <= set(more.requires)
 
 
 def said(value: object) -> str:

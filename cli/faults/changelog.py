@@ -12,7 +12,12 @@ from broker.topics import places_of
 from cli.settings import Settings
 from schemas.topics import CHANGELOG_CONFIG
 
-OFTEN = {"segment.ms": "5000", "min.cleanable.dirty.ratio": "0.01", "max.compaction.lag.ms": "5000"}
+OFTEN = {
+    "segment.ms": "5000",
+    "min.cleanable.dirty.ratio": "0.01",
+    "min.compaction.lag.ms": "0",
+    "max.compaction.lag.ms": "5000",
+}
 
 
 async def compact_often(settings: Settings) -> None:

@@ -11,7 +11,8 @@ import typer
 
 from cli.output import progress
 from cli.verify import users_in
-from replays.belated import Counting, Plan, Sum, Wish, intend
+from replays.late_intent import Wish, intend
+from replays.late_planning import Counting, Plan, Sum
 from replays.settings import ReplaySettings
 from schemas.replays import Notify
 

@@ -22,8 +22,8 @@ from cli.replay.start import replay_settings
 from cli.settings import Settings
 from cli.verify import UsersOption, users_in
 from processor.evaluator.compile import compile_catalog
-from replays.belated import Wish
 from replays.intent import Intent, intend, why_exact
+from replays.late_intent import Wish
 from replays.planning import Plan, planned
 from schemas.catalog import read_catalog
 from schemas.program import Ledger

@@ -29,7 +29,7 @@ from cli.replay.standing import Standing, page
 from cli.replay.status import follow
 from cli.settings import Settings
 from projections.telemetry import configure_logs
-from replays.belated import start as start_late
+from replays.late_starting import start as start_late
 from replays.registry import Replay, registry_of
 from replays.running import SERVER_ERRORS, run_to_end
 from replays.settings import ReplaySettings

@@ -25,6 +25,7 @@ from cli.stack.ports import LOCALHOST, free_ports
 from processor.evaluator.compile import compile_catalog
 from projections.database import connect
 from projections.migrations import runner
+from replays.publication import beside_replays
 from schemas.catalog import read_catalog
 from schemas.errors import LaurelError, Precondition
 
@@ -82,8 +83,9 @@ async def _publish(settings: Settings, catalogs: Sequence[CatalogFile]) -> None:
     read = [read_catalog(file.text, file.name) for file in catalogs]  # a bad one before anything is made
     sources = [event.topic for catalog in read for event in catalog.events.values() if event.topic is not None]
     await create_topics(settings.kafka, wanted_topics(settings.names, sources, settings.partitions))
+    beside = beside_replays(lambda: settings.database, is_named=True)
     for file in catalogs:
-        await submit(settings.kafka, settings.names, file.text, file.name, compile_catalog)
+        await submit(settings.kafka, settings.names, file.text, file.name, compile_catalog, beside=beside)
 
 
 def start_processes(stack: LocalStack, settings: Settings, workers: int = 1) -> list[Process]:

@@ -15,13 +15,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from processor.evaluator.entries import Board, Entry, Waiting
+from processor.evaluator.entries import Board, Entry, Waiting, Won
 from processor.evaluator.filling import TOLD, Deferred, mark_of, standing_of, with_standing
 from processor.evaluator.metrics.each import Instance
 from processor.evaluator.outcomes import UnlockTemplate
 from processor.evaluator.rules import Rules
 from processor.evaluator.scoped import DirectAward
-from processor.evaluator.settlement import Books, Crossings, Settled, Settlement
+from processor.evaluator.settlement import Books, Crossings, Settlement
 from processor.evaluator.telling import Cause
 from schemas.program import DEFERRED_SLOT, REPLAYS_SLOT, MetricSpec, Program
 from schemas.replays import ByEvent, Crossing, Fact, InPeriod, Named, Threshold
@@ -90,6 +90,10 @@ class Deferral:
         )
         packed = encode_fact(fact)
         state[self.slot] += HEAD.pack(self.sign, len(packed)) + packed
+
+    def waiting(self, state: State) -> list[Fact]:
+        """What of the user's is kept."""
+        return [fact for sign, fact in self._kept(state) if sign == self.sign]
 
     def release(self, state: State, current: Collection[bytes]) -> list[Fact]:
         """From here on nothing of the user's waits. Returns what did. Shapes: current are the marks to be kept."""
@@ -211,7 +215,11 @@ class DeferringBooks(Books):
         super().__init__(rules, offers, templates)
         self._deferrals = deferrals
 
-    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settled:
+    def decide(self, state: State, crossings: Crossings) -> tuple[Won, Crossings]:
+        """Who must wait is known by the record."""
+        return [], crossings
+
+    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
         waiting = [each for each in self._deferrals if each.takes(state, cause)]
         if not waiting:
             return super().settle(state, crossings, cause)

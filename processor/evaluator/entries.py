@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from processor.evaluator.filling import NOTHING, Withheld
 from schemas.program import (
+    XP,
     AchievementSpec,
     All,
     AtLeast,
@@ -25,13 +26,14 @@ from schemas.program import (
     comparisons,
 )
 from schemas.state import (
-    AWARD_NUMBER,
     AWARDS,
+    LOW_BYTES,
     AwardEntry,
     State,
     award_entry,
     award_of,
     awarded_at,
+    low_byte,
     value_reader,
     with_award,
 )
@@ -47,14 +49,14 @@ class Entry:
         "board",
         "dependants",
         "holds_since",
-        "is_told_alike",
         "lasts",
-        "mark",
+        "low",
         "needs",
         "place",
         "progress_of",
         "simple",
         "spec",
+        "stands_alone",
     )
 
     def __init__(
@@ -62,27 +64,28 @@ class Entry:
     ) -> None:
         self.place = place
         self.spec = spec
-        self.mark = AWARD_NUMBER.pack(spec.number)
+        self.low = low_byte(spec.number)
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
         self.lasts = self.simple and _lasts(spec, metrics)
-        self.is_told_alike = not (spec.on or spec.context or spec.scopes is not None)
+        self.stands_alone = self.simple and _is_told_alike(spec) and not _moves_itself(spec)
         self.holds_since = _all(
             [*map(_award, (numbers[key] for key in spec.requires)), evaluation(spec.when, metrics)]
         )
-        self.needs = [AWARD_NUMBER.pack(numbers[key]) for key in spec.requires] + _marks(spec.when)
+        self.needs = [low_byte(numbers[key]) for key in spec.requires] + _needs(spec.when)
         self.progress_of = _progress(spec.when, metrics)
         self.dependants: list[Entry] = []
         self.board: Board
 
     def may_hold(self, awards: bytes) -> bool:
         """Whether nothing is plainly missing. Almost always something is, and to see that is cheap."""
+        lows = awards[LOW_BYTES]
         for need in self.needs:  # noqa: SIM110  # hot: `all` makes a generator first
-            if awards.find(need) < 0:
+            if need not in lows:
                 return False
         return True
 
     def is_held(self, awards: bytes) -> bool:
-        return awards.find(self.mark) >= 0 and awarded_at(awards, self.spec.number) is not None
+        return awarded_at(awards, self.spec.number) is not None
 
     def was_earned(self, awards: bytes) -> bool:
         """Whether it is held, or was lost since."""
@@ -90,7 +93,7 @@ class Entry:
 
     def kept_in(self, awards: bytes) -> AwardEntry | None:
         """What is kept of it, if it was ever earned. Hot: most that is asked for was not."""
-        return award_of(awards, self.spec.number) if awards.find(self.mark) >= 0 else None
+        return award_of(awards, self.spec.number) if self.low in awards[LOW_BYTES] else None
 
     def __lt__(self, other: Entry) -> bool:
         return self.place < other.place
@@ -102,12 +105,21 @@ def _lasts(spec: AchievementSpec, metrics: dict[str, MetricSpec]) -> bool:
     return spec.revocable == "no" and isinstance(when, AtLeast) and metrics[when.metric].only_grows
 
 
-def _marks(condition: Condition) -> list[bytes]:
-    """What stands in the awards of everyone for whom this holds."""
+def _is_told_alike(spec: AchievementSpec) -> bool:
+    return not (spec.on or spec.context or spec.scopes is not None)
+
+
+def _moves_itself(spec: AchievementSpec) -> bool:
+    """Whether its XP counts in what it waits for."""
+    return bool(spec.xp) and any(each.metric == XP for each in comparisons(spec.when))
+
+
+def _needs(condition: Condition) -> list[int]:
+    """What stands among the low bytes of everyone for whom this holds."""
     if isinstance(condition, All):
-        return [mark for part in condition.of for mark in _marks(part)]
+        return [need for part in condition.of for need in _needs(part)]
     if isinstance(condition, AtLeast) and condition.number is not None:
-        return [AWARD_NUMBER.pack(condition.number)]
+        return [low_byte(condition.number)]
     return []
 
 
@@ -134,13 +146,7 @@ def _comparison(condition: AtLeast, metric: MetricSpec) -> Since:
 
 def _award(number: int) -> Since:
     """When an award was earned, or a condition crossed."""
-    mark = AWARD_NUMBER.pack(number)
-
-    def since(state: State) -> int | None:
-        awards = state[AWARDS]
-        return awarded_at(awards, number) if awards.find(mark) >= 0 else None
-
-    return since
+    return lambda state: awarded_at(state[AWARDS], number)
 
 
 def _all(parts: list[Since]) -> Since:

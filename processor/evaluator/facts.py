@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from processor.evaluator.deferral import Deferral, DeferringSettlement
@@ -15,8 +15,8 @@ from processor.evaluator.settlement import Books
 from processor.evaluator.telling import Cause
 from schemas.outcomes import CatalogReason, Reason
 from schemas.program import AtLeast
-from schemas.replays import ByEvent, Crossing, InPeriod, LostScope, Named, Threshold
-from schemas.state import AWARD, AWARDS, LOST, State, awarded_at, with_loss, without_award
+from schemas.replays import ByEvent, Crossing, Fact, InPeriod, LostScope, Named, Threshold
+from schemas.state import AWARD, AWARDS, LOST, State, award_of, awarded_at, with_loss, without_award
 from schemas.zones import moment_of
 
 
@@ -35,7 +35,8 @@ class FactSettlement(DeferringSettlement):
     given only if it stands now. What is held already stays as it is. The deferrals are those of other replays.
 
     Shapes: judged are awards that one of the user's records is known to have given. No other record gives them,
-    whatever is held by now.
+    whatever is held by now. again are thresholds that a later record has crossed once more: what they gave, and can
+    be lost, was lost in between.
     """
 
     def __init__(
@@ -45,8 +46,10 @@ class FactSettlement(DeferringSettlement):
         cause: Cause,
         deferrals: Sequence[Deferral] = (),
         judged: Collection[Named] = (),
+        again: Iterable[Threshold] = (),
     ) -> None:
         super().__init__(books, state, cause, deferrals)
+        self._again = {entry for each in again for entry in _lost_below(books.boards, each)}
         self._boards = books.boards
         self._judged = {board.entry(reference) for name, reference in judged if (board := books.boards.get(name))}
         self._values: dict[tuple[Board, str], int] = {}
@@ -75,7 +78,7 @@ class FactSettlement(DeferringSettlement):
             state[slot] = without_scope(state[slot], each.scope)
             told = self._rules(entry).teller(entry)
             earned_at = moment_of(each.earned_at)
-            self.outcomes.append(told.revoked(self._cause, earned_at, each.n, reasons, each.scope))
+            self.told.append(told.revoked(self._cause, earned_at, each.n, reasons, each.scope))
             self._let_hang(self._take_xp_back(entry))
         if lost:
             self._count_loss(entry, reasons)
@@ -114,7 +117,7 @@ class FactSettlement(DeferringSettlement):
         entry = board.entry(crossing.achievement)
         if entry is None:
             return
-        lost = crossing.lost or (entry.spec.revocable != "no" and not self._holds(entry))
+        lost = crossing.lost or entry in self._again or (entry.spec.revocable != "no" and not self._holds(entry))
         self._count_losses(entry, crossing.n + lost)
         if not lost:
             self._take_award(DirectAward(entry, crossing.scope), moment_of(crossing.crossed_at))
@@ -124,8 +127,21 @@ class FactSettlement(DeferringSettlement):
         if n and not entry.was_earned(self._state[AWARDS]) and self._deferral_of(entry) is None:
             self._state[AWARDS] += AWARD.pack(entry.spec.number, n, LOST)
 
+    def _lose_untold(self, entry: Entry) -> None:
+        """Count it as lost, unless it is held: then live has told what became of it."""
+        state, number = self._state, entry.spec.number
+        if self._is_held(entry):
+            return
+        if award_of(state[AWARDS], number) is None:
+            self._count_losses(entry, 1)
+        else:
+            state[AWARDS] = without_award(state[AWARDS], number)
+
     def _earned_now_at(self, entry: Entry, crossed_at: int) -> int | None:
         if entry in self._judged:
+            return None
+        if entry in self._again or (entry.simple and entry.spec.revocable != "no" and not self._holds(entry)):
+            self._lose_untold(entry)
             return None
         if not entry.simple or entry.spec.revocable != "no":
             return super()._earned_now_at(entry, crossed_at)
@@ -141,6 +157,19 @@ class FactSettlement(DeferringSettlement):
         when = entry.spec.when
         found = self._values.get((entry.board, when.metric)) if isinstance(when, AtLeast) else None
         return super()._progress(entry) if found is None else found
+
+
+def thresholds_of(facts: Iterable[Fact]) -> list[Threshold]:
+    return [each for fact in facts for each in fact.crossings if isinstance(each, Threshold)]
+
+
+def _lost_below(boards: Mapping[str, Board], crossed: Threshold) -> Iterator[Entry]:
+    """What ends whenever the metric is below this threshold."""
+    board = boards.get(crossed.catalog)
+    waiting = board.waiting.get(crossed.metric, {}).get(crossed.at) if board is not None else None
+    for entry in waiting.entries if waiting is not None else ():
+        if entry.simple and entry.spec.revocable != "no":
+            yield entry
 
 
 FOUND: dict[type, Callable[[FactSettlement, Board, Any], None]] = {

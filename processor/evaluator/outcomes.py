@@ -26,6 +26,8 @@ encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 Unlock = tuple[bytes, str, int, datetime, int | None, int, str]
 """Key, subject, place of the achievement, earned at, progress, offset, event id."""
+Told = Unlock | bytes
+"""An outcome: one that has a template, not rendered yet, or one that is written."""
 
 GAP = "\x1a"
 QUOTE = b'"'
@@ -74,40 +76,40 @@ def evidence_of(topic: str, partition: int) -> list[bytes]:
     return _pieces(encode(msgspec.to_builtins(example) | dict.fromkeys(("offset", "event_id"), GAP)))
 
 
+Row = Unlock | tuple[bytes, bytes]
+"""An outcome with its key: an unlock as it is, or (key, value)."""
+
+
 class Outcomes(Collection[tuple[bytes, bytes]]):
     """The outcomes of a cut as (key, value). Unlocks are rendered when they are read: until then they take a third
     of the memory, and the fold is not held up."""
 
     def __init__(self, templates: Sequence[UnlockTemplate]) -> None:
         self._templates = templates
-        self._unlocks: list[tuple[Sequence[UnlockTemplate], Sequence[bytes], list[Unlock]]] = []
-        self._written: list[tuple[bytes, bytes]] = []
+        self._parts: list[tuple[Sequence[UnlockTemplate], Sequence[bytes], Sequence[Row]]] = []
         self._count = 0
 
     def change(self, templates: Sequence[UnlockTemplate]) -> None:
         """From here on unlocks are those of another program."""
         self._templates = templates
 
-    def unlock(self, evidence: Sequence[bytes], won: list[Unlock]) -> None:
-        if won:
-            self._unlocks.append((self._templates, evidence, won))
-            self._count += len(won)
+    def tell(self, evidence: Sequence[bytes], rows: Sequence[Row]) -> None:
+        """Take outcomes of one topic, behind those before. Shapes: evidence as `evidence_of` gives it."""
+        if rows:
+            self._parts.append((self._templates, evidence, rows))
+            self._count += len(rows)
 
-    def write(self, rows: list[tuple[bytes, bytes]]) -> None:
-        """Take outcomes that are rendered already; what was unlocked before comes before them."""
-        if self._unlocks:
-            self._written, self._unlocks = [*self], []
-        self._written += rows
-        self._count += len(rows)
+    def write(self, rows: Sequence[tuple[bytes, bytes]]) -> None:
+        """Take outcomes that are rendered already."""
+        self.tell((), rows)
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
-        yield from self._written
-        for templates, evidence, unlocks in self._unlocks:
-            for won in unlocks:
-                yield won[0], templates[won[2]].render(won, evidence)
+        for templates, evidence, rows in self._parts:
+            for row in rows:
+                yield row if len(row) == 2 else (row[0], templates[row[2]].render(row, evidence))
 
     def __contains__(self, row: object) -> bool:
         return any(row == each for each in self)

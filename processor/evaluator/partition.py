@@ -18,16 +18,15 @@ from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from processor.evaluator.copies import Copy, copy_of
 from processor.evaluator.entries import decide
-from processor.evaluator.outcomes import Derivation, Outcomes, Unlock, evidence_of
+from processor.evaluator.outcomes import Derivation, Outcomes, Row, evidence_of
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.settlement import Books
 from processor.evaluator.telling import Cause
 from schemas.errors import BadRecord
-from schemas.events import EVENT_BYTES_MAX, Attributes, check_user, in_utc, latest_time
+from schemas.events import EVENT_BYTES_MAX, Attributes, check_partition, check_user, in_utc, latest_time
 from schemas.lanes import place_of
 from schemas.records import Record
 from schemas.state import ID_BYTES, STATE_BYTES_MAX, WINDOW_IDS, ZONE, State, decode_state, encode_state
-from schemas.topics import partition_of
 from schemas.zones import EPOCH, find_zone
 
 SOURCES_CACHED = 4096
@@ -235,9 +234,10 @@ class PartitionEvaluator:
         behind_the_oldest = BEHIND_THE_OLDEST
         state: State
         source, seed = "", 0
-        applied = duplicate = skipped = derived_skipped = unlocked = 0
+        applied = duplicate = skipped = unlocked = 0
         refused: list[tuple[Record, BadRecord]] = []
-        won: list[Unlock] = []
+        told: list[Row] = []
+        deriving: list[tuple[list[Derivation], Attributes, Any]] = []
 
         for record in records:
             value: bytes = record.value  # type: ignore[assignment]  # None is not plain
@@ -291,20 +291,22 @@ class PartitionEvaluator:
             dirty[key] = state
             if step is not None:
                 crossings = step(state, data, moment, event)
-                if crossings is not None and books is not None:
-                    cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment, record)
-                    settled = books.settle(state, crossings, cause)
-                    if settled.outcomes:
-                        self._outcomes.write([(key, outcome) for outcome in settled.outcomes])
-                        unlocked += settled.unlocked
-                elif crossings is not None:
-                    for entry, earned_at in decide(state, crossings):
+                if crossings is not None:
+                    won, more = (decide(state, crossings), ()) if books is None else books.decide(state, crossings)
+                    for entry, earned_at in won:
                         progress = entry.progress_of(state)
-                        won.append((key, subject, entry.place, earned_at, progress, offset, name))
+                        told.append((key, subject, entry.place, earned_at, progress, offset, name))
+                    unlocked += len(won)
+                    if more and books is not None:
+                        cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment, record)
+                        settled = books.settle(state, more, cause)
+                        told += [(key, each) if isinstance(each, bytes) else each for each in settled.told]
+                        unlocked += settled.unlocked
             if derivations:
-                derived_skipped += self._derive(derivations, event, data)
-        self._outcomes.unlock(self._evidence[topic], won)
-        return Folded(applied, duplicate, skipped, refused, unlocked + len(won), derived_skipped)
+                deriving.append((derivations, event, data))
+        self._outcomes.tell(self._evidence[topic], told)
+        derived_skipped = sum([self._derive(*each) for each in deriving])
+        return Folded(applied, duplicate, skipped, refused, unlocked, derived_skipped)
 
     def fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded:
         """Apply a record whose place was passed over, as if it arrived now: all but its mark. Raises: BadRecord.
@@ -339,7 +341,7 @@ class PartitionEvaluator:
         """A state ready to fold into. Raises: BadRecord for a new user who may not be, or not here."""
         if kept is None:
             check_user(key)
-            self._check_partition(key)
+            check_partition(key, self._partition, self._partitions)
             state = self._fresh[:]
         else:
             state = decode_state(kept, self._fresh)  # type: ignore[arg-type]
@@ -347,17 +349,9 @@ class PartitionEvaluator:
         self._decoded += 1
         return state
 
-    def _check_partition(self, key: bytes) -> None:
-        wanted = partition_of(key, self._partitions)
-        if wanted != self._partition:
-            raise BadRecord(
-                "wrong_partition",
-                f"user {key.decode()!r} belongs on partition {wanted}, the record is on {self._partition}: "
-                "set partitioner=murmur2_random in the publisher (librdkafka's own default is another)",
-            )
-
     def _derive(self, derivations: list[Derivation], event: Attributes, data: Any) -> int:
-        """Returns how many rules had nobody to give an event to."""
+        """Returns how many rules had nobody to give an event to. Behind a chunk's fold, not in the midst of it, for
+        it takes code that is nowhere else."""
         skipped = 0
         for rule in derivations:
             row = rule.derive(event, data)

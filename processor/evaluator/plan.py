@@ -89,11 +89,12 @@ def together(steps: list[Step]) -> Step:
     if len(steps) == 1:
         return steps[0]
 
+    first, *others = steps
+
     def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
-        crossings: Crossed | None = None
-        for each in steps:
-            crossed = each(state, data, at, event)
-            if crossed is not None:
+        crossings = first(state, data, at, event)
+        for each in others:
+            if (crossed := each(state, data, at, event)) is not None:
                 crossings = crossed if crossings is None else crossings + crossed
         return crossings
 

@@ -16,8 +16,9 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 from msgspec.structs import replace
 
+from processor.evaluator.deferral import Deferral
 from processor.evaluator.entries import Entry
-from processor.evaluator.facts import FactBooks, FactSettlement
+from processor.evaluator.facts import FactBooks, FactSettlement, thresholds_of
 from processor.evaluator.filling import Deferred, Filling, Withheld, specs_of
 from processor.evaluator.late import Counted, first_read
 from processor.evaluator.outcomes import LIVE, Occasion
@@ -46,6 +47,7 @@ from schemas.replays import (
     Prepare,
     Promote,
     Publish,
+    Rehearse,
     Release,
     ReplayNote,
     ReplayOrder,
@@ -59,6 +61,7 @@ from schemas.state import Control, State
 
 DONE_REMEMBERED = 100
 NOTHING_UNREAD: Mapping[str, Mapping[str, int]] = MappingProxyType({})
+UNKNOWN: Versions = MappingProxyType({})
 UNDER_WAY = ("filling", "ready", "active", "held", "settled")
 
 Fate = Literal["applied", "duplicate", "skipped"]
@@ -73,6 +76,7 @@ class States(Protocol):
     def tell(self, outcomes: Rows) -> None: ...
     def replace(self, rows: Mapping[bytes, bytes | None]) -> None: ...
     def fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded: ...
+    def __len__(self) -> int: ...
 
 
 class Given(NamedTuple):
@@ -102,8 +106,8 @@ class Told(msgspec.Struct):
 class Replays:
     """What a partition runs, and what it knows of every replay.
 
-    Shapes: catalogs, notes and unread as in schemas.state.Control. `complain` hears of orders that a job should not
-    have sent.
+    Shapes: catalogs, notes, unread and began as in schemas.state.Control. `complain` hears of orders that a job
+    should not have sent.
     """
 
     def __init__(
@@ -119,11 +123,12 @@ class Replays:
         self.catalogs: dict[str, int] = {}
         self.notes: dict[str, ReplayNote] = {}
         self.unread: dict[str, dict[str, int]] = {}
+        self.began: dict[str, int] = {}
         self._counted = Counted(programs)
         self._program: ReadyProgram
         self._without: tuple[Any, ReadyProgram] | None = None
         self._unlocked = 0
-        self.prepared: Takeover | str | None = None  # of the promote that comes next, or why there is none
+        self.prepared: Takeover | str | None = None  # of the promotion that comes next, or why there is none
         self.kept: Kept | None = None  # of a promotion that the next checkpoint commits
 
     def restore(
@@ -131,11 +136,13 @@ class Replays:
         catalogs: Versions,
         notes: Mapping[str, ReplayNote],
         unread: Mapping[str, Mapping[str, int]] = NOTHING_UNREAD,
+        began: Versions = UNKNOWN,
     ) -> None:
         """Run what a control record says; the newest where it says nothing."""
-        self.notes = dict(notes)
+        self.notes, self.prepared = dict(notes), None
         self.unread = {topic: dict(types) for topic, types in unread.items()}
         self._run(catalogs or self._programs.first)
+        self.began = dict(began if catalogs else self.catalogs)
 
     def fold(self, records: Sequence[Record], positions: Mapping[str, int]) -> Folded:
         """Obey these orders, all of which come at these positions of the sources."""
@@ -151,7 +158,10 @@ class Replays:
 
     def _obey(self, record: Record, positions: Mapping[str, int]) -> Fate:
         order = read_order(record)
-        return OBEYED[type(order)](self, Given(order, record, positions))
+        fate = OBEYED[type(order)](self, Given(order, record, positions))
+        if not isinstance(order, Rehearse):
+            self.prepared = None  # of states and notes that may be others now
+        return fate
 
     # --- what runs ---
 
@@ -166,6 +176,7 @@ class Replays:
         if wanted != before:
             self._run(wanted)
             self._note_first_read(before, given.positions)
+            self._note_begun(given.positions)
         has_begun = order.from_now and self._begin_from_now(order.catalogs)
         return "applied" if wanted != before or has_begun else "duplicate"
 
@@ -200,6 +211,11 @@ class Replays:
         for topic, event_type in first_read(self._programs, before, self.catalogs):
             if positions.get(topic):
                 self.unread.setdefault(topic, {})[event_type] = positions[topic]
+
+    def _note_begun(self, positions: Mapping[str, int]) -> None:
+        """What ran before has counted nothing, and has nothing to be made up for."""
+        if not len(self._states) and not any(positions.values()):
+            self.began = dict(self.catalogs)
 
     def _run(self, catalogs: Versions) -> None:
         """Raises: BadRecord when there is no such program, and nothing has changed then."""
@@ -419,7 +435,7 @@ class Replays:
     # --- promotion: prepared with what is read of the shadow, done when the order is folded ---
 
     def promotion(self, record: Record) -> Promote | None:
-        """The order, where it is one to promote and may be obeyed now."""
+        """The order, where it is one to promote, or to rehearse that, and may be obeyed now."""
         order = order_of(record)
         note = self.notes.get(order.replay) if isinstance(order, Promote) else None
         if not isinstance(order, Promote) or note is None or note.phase != "settled":
@@ -461,18 +477,29 @@ class Replays:
 
     def _promote(self, given: Given) -> Fate:
         order: Promote = given.order
-        prepared, self.prepared = self.prepared, None
         if self.promotion(given.record) is None:
             note = self.notes.get(order.replay)
             return "duplicate" if note is not None and note.phase == "done" else self._protest(given)
-        if not isinstance(prepared, Takeover):
-            why = prepared or "nothing of its shadow was read"
-            self._complain(f"replay '{order.replay}' is not promoted here: {why}")
-            self._now(order.replay, refused=why)
+        takeover = self._rehearsed(order)
+        if takeover is None:
             return "skipped"
-        self._take_over(order, prepared)
+        self._take_over(order, takeover)
         self._tell_completed(order.replay, given)
         return "applied"
+
+    def _rehearse(self, given: Given) -> Fate:
+        if self.promotion(given.record) is None:
+            return self._protest(given)
+        return "skipped" if self._rehearsed(given.order) is None else "applied"
+
+    def _rehearsed(self, order: Promote) -> Takeover | None:
+        """What is prepared for it; where that is nothing, it is noted why."""
+        takeover = self.prepared if isinstance(self.prepared, Takeover) else None
+        why = None if takeover is not None else self.prepared or "nothing of its shadow was read"
+        self._now(order.replay, refused=why)
+        if why is not None:
+            self._complain(f"replay '{order.replay}' is not promoted here: {why}")
+        return takeover
 
     def _take_over(self, order: Promote, takeover: Takeover) -> None:
         """The states of here go to the shadow, with what is noted of them."""
@@ -504,7 +531,10 @@ class Replays:
         order: Facts = given.order
         facts = [(fact, self._cause(fact, given.user)) for fact in order.facts]  # all can be read, or none counts
         judged = judged_by(order.facts).union(order.judged)
-        self._settle_facts(given.user, order.replay, self._books(order.replay, note), facts, judged)
+        state, own = self._states.user(given.user), self._deferrals(order.replay)
+        behind = [fact for each in own for fact in each.waiting(state)]
+        books = self._books(order.replay, note)
+        self._settle_facts(given.user, order.replay, books, facts, judged, behind)
         if order.last:
             self._settle_deferred(given.user, order.replay)
         return "applied"
@@ -516,13 +546,15 @@ class Replays:
         books: FactBooks,
         facts: Iterable[tuple[Fact, Cause]],
         judged: Collection[Named],
+        behind: Collection[Fact],
     ) -> None:
-        """As if by these records, in their order; but what waits for another replay's facts still does."""
-        state = self._states.user(user)
+        """As if by these records, in their order; but what waits for another replay's facts still does. Shapes:
+        behind, what live has crossed since."""
+        state, again = self._states.user(user), thresholds_of(behind)
         others = [each for each in self._program.deferrals if each.replay != replay]
         for fact, cause in facts:
             waiting = [each for each in others if each.takes(state, cause)]
-            settlement = FactSettlement(books, state, cause, waiting, judged)
+            settlement = FactSettlement(books, state, cause, waiting, judged, again)
             settlement.settle_past(fact.crossings)
             self._tell(user, settlement)
 
@@ -542,26 +574,26 @@ class Replays:
 
     def _settle_deferred(self, user: bytes, replay: str) -> None:
         """What live events crossed since activate, as they would have settled it."""
-        for deferral in self._program.deferrals:
-            if deferral.replay == replay:
-                found = deferral.release(self._states.user(user), self._program.current_marks)
-                if found:
-                    facts, books = self._readable(found, user), self._program.fact_books(LIVE)
-                    self._settle_facts(user, replay, books, facts, judged_by(found))
+        for deferral in self._deferrals(replay):
+            found = deferral.release(self._states.user(user), self._program.current_marks)
+            judged, books = judged_by(found), self._program.fact_books(LIVE)
+            for number, fact in enumerate(found, 1):
+                self._settle_facts(user, replay, books, self._readable(fact, user), judged, found[number:])
 
     def _settle_all_deferred(self, replay: str) -> None:
-        for deferral in self._program.deferrals:
-            if deferral.replay == replay:
-                for user in self._states.having(deferral.slot, deferral.sign):
-                    self._settle_deferred(user, replay)
+        for deferral in self._deferrals(replay):
+            for user in self._states.having(deferral.slot, deferral.sign):
+                self._settle_deferred(user, replay)
 
-    def _readable(self, facts: Iterable[Fact], user: bytes) -> Iterator[tuple[Fact, Cause]]:
-        """All of them, unless another version came in between that does not know the event."""
-        for fact in facts:
-            try:
-                yield fact, self._cause(fact, user)
-            except BadRecord as bad:
-                self._complain(f"what user {user.decode()!r} crossed live counts for nothing: {bad}")
+    def _deferrals(self, replay: str) -> list[Deferral]:
+        return [each for each in self._program.deferrals if each.replay == replay]
+
+    def _readable(self, fact: Fact, user: bytes) -> Iterator[tuple[Fact, Cause]]:
+        """Unless another version came in between that does not know the event."""
+        try:
+            yield fact, self._cause(fact, user)
+        except BadRecord as bad:
+            self._complain(f"what user {user.decode()!r} crossed live counts for nothing: {bad}")
 
     def _cause(self, fact: Fact, user: bytes) -> Cause:
         record = PlainRecord(fact.offset, fact.timestamp, user, fact.value, fact.headers)
@@ -652,6 +684,7 @@ OBEYED: dict[type, Callable[[Replays, Given], Fate]] = {
     Settle: Replays._settle,
     Release: Replays._release,
     Promote: Replays._promote,
+    Rehearse: Replays._rehearse,
 }
 
 

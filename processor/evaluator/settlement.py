@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
 from heapq import heapify, heappop, heappush
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 from processor.evaluator.claims import Claim, Offer, judge
-from processor.evaluator.entries import Board, Entry, Waiting
+from processor.evaluator.entries import Board, Entry, Waiting, Won
 from processor.evaluator.metrics.each import Instance
-from processor.evaluator.outcomes import UnlockTemplate, evidence_of
+from processor.evaluator.outcomes import Told, Unlock, UnlockTemplate, evidence_of
 from processor.evaluator.revocation import Fall
 from processor.evaluator.rules import Levels, Rules
 from processor.evaluator.scoped import DirectAward, is_free, scopes_slot, with_scope
@@ -48,19 +48,17 @@ class Settlement:
         self._falls: list[tuple[int, Entry]] = []
         self._levels: dict[Board, dict[int, datetime]] = {}
         self._chains: dict[Board, dict[str, list[Reason]]] = {}
-        self.outcomes: list[bytes] = []
+        self.told: list[Told] = []
         self.unlocked = 0
+
+    @property
+    def outcomes(self) -> list[bytes]:
+        """All that is told, written."""
+        return [each if isinstance(each, bytes) else self._books.render(each, self._cause) for each in self.told]
 
     def settle(self, crossings: Crossings) -> None:
         for crossed, at in crossings:
             TAKEN[type(crossed)](self, crossed, at)
-        self._conclude()
-
-    def go_on(self, unlocked: bytes, crossings: Crossings) -> None:
-        """Settle what an award has crossed by its XP."""
-        self._told(unlocked)
-        for waiting, at in crossings:
-            self._take_threshold(waiting, at)
         self._conclude()
 
     def _conclude(self) -> None:
@@ -102,13 +100,13 @@ class Settlement:
         if accepted is not None:
             self._complete(*accepted)
         answer = CommandAnswered(command_id=self._cause.event.id, command=CLAIM, **decision._asdict())
-        self.outcomes.append(answered(self._cause, CLAIM, answer))
+        self.told.append(answered(self._cause, CLAIM, answer))
 
     def _complete(self, offer: Offer, challenge: ChallengeSpec, day: int) -> None:
         value = offer.value(self._state, challenge, day)
         offer.note(self._state, challenge, day)
         written = date.fromordinal(day + EPOCH_DAY)
-        self.outcomes.append(offer.tellers[challenge.key].completed(self._cause, written, value))
+        self.told.append(offer.tellers[challenge.key].completed(self._cause, written, value))
         self._give_xp(offer.board, challenge.xp, self._cause.at)
 
     def _take_fall(self, fall: Fall, at: datetime) -> None:
@@ -132,7 +130,7 @@ class Settlement:
         assert ended is not None
         state[AWARDS] = without_award(state[AWARDS], spec.number)
         told = rules.teller(entry).revoked(self._cause, moment_of(ended.at), ended.revoked, reasons)
-        self.outcomes.append(told)
+        self.told.append(told)
         self._let_hang([*entry.dependants, *self._take_xp_back(entry)])
 
     def _take_xp_back(self, entry: Entry) -> list[Entry]:
@@ -233,14 +231,14 @@ class Settlement:
         if n or spec.on or spec.context:
             self._told(self._rules(entry).teller(entry).unlocked(self._cause, earned_at, progress, "", n))
         else:
-            self._told(self._books.plain_unlock(entry, self._cause, earned_at, progress))
+            self._told(plain_unlock(entry, self._cause, earned_at, progress))
         self._follow(entry, at, earned_at, True)
 
     def _progress(self, entry: Entry) -> int | None:
         return entry.progress_of(self._state)
 
-    def _told(self, unlocked: bytes) -> None:
-        self.outcomes.append(unlocked)
+    def _told(self, unlocked: Told) -> None:
+        self.told.append(unlocked)
         self.unlocked += 1
 
     def _follow(self, entry: Entry, at: int, earned_at: datetime, first: bool) -> None:
@@ -273,7 +271,7 @@ class Settlement:
             levels = self._levels_of(board)
             value = levels.value(self._state)
             for level in sorted(reached):
-                self.outcomes.append(levels.teller.reached(self._cause, level, value, reached[level]))
+                self.told.append(levels.teller.reached(self._cause, level, value, reached[level]))
                 self._state[levels.slot] = level
 
     def _levels_of(self, board: Board) -> Levels:
@@ -307,25 +305,6 @@ TAKEN: dict[type, Callable[[Settlement, Any, datetime], None]] = {
 }
 
 
-class Settled(Protocol):
-    """What became of a record. Shapes: unlocked counts the unlocks among the outcomes."""
-
-    @property
-    def outcomes(self) -> Sequence[bytes]: ...
-    @property
-    def unlocked(self) -> int: ...
-
-
-class PlainlySettled(NamedTuple):
-    """What became of a usual one."""
-
-    outcomes: Sequence[bytes]
-    unlocked: int
-
-
-NOTHING = PlainlySettled((), 0)
-
-
 class Books:
     """All that settlements look up: made once for a program, and used by all of its partitions."""
 
@@ -333,48 +312,37 @@ class Books:
         self, rules: dict[Board, Rules], offers: dict[str, Offer], templates: list[UnlockTemplate]
     ) -> None:
         self.rules, self.offers, self._templates = rules, offers, templates
-        self._evidence: dict[tuple[str, int], list[bytes]] = {}
 
-    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settled:
-        plainly = self._settle_plainly(state, *crossings[0], cause) if len(crossings) == 1 else None
-        if plainly is not None:
-            return plainly
+    def decide(self, state: State, crossings: Crossings) -> tuple[Won, Crossings]:
+        """What is won without a settlement, and what still needs one. Hot.
+
+        The usual record crosses one threshold, for which one plain achievement waits, or none any more.
+        """
+        crossed, at = crossings[0]
+        if len(crossings) > 1 or type(crossed) is not Waiting:
+            return [], crossings
+        entry = crossed.only
+        if entry is None:
+            return [], () if _comes_to_nothing(state, crossed, at) else crossings
+        if not entry.stands_alone or entry.was_earned(state[AWARDS]):
+            return [], crossings
+        state[AWARDS] += award_entry(entry.spec.number, microseconds(at))
+        experience = self.rules[entry.board].experience if entry.spec.xp else None
+        return [(entry, at)], () if experience is None else experience.give(state, entry.spec.xp, at)
+
+    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
         settlement = Settlement(self, state, cause)
         settlement.settle(crossings)
         return settlement
 
-    def _settle_plainly(self, state: State, crossed: Any, at: datetime, cause: Cause) -> Settled | None:
-        """The usual record crosses one threshold, for which one plain achievement waits, or none any more. Hot."""
-        if type(crossed) is not Waiting:
-            return None
-        entry = crossed.only
-        if entry is None:
-            return NOTHING if _comes_to_nothing(state, crossed, at) else None
-        if not entry.is_told_alike or entry.was_earned(state[AWARDS]):
-            return None
-        return self._win(state, entry, at, cause)
+    def render(self, unlock: Unlock, cause: Cause) -> bytes:
+        return self._templates[unlock[2]].render(unlock, evidence_of(cause.topic, cause.partition))
 
-    def _win(self, state: State, entry: Entry, at: datetime, cause: Cause) -> Settled:
-        """Give an award that was never given."""
-        spec = entry.spec
-        state[AWARDS] += award_entry(spec.number, microseconds(at))
-        unlocked = self.plain_unlock(entry, cause, at, entry.progress_of(state))
-        experience = self.rules[entry.board].experience if spec.xp else None
-        crossings = () if experience is None else experience.give(state, spec.xp, at)
-        if not crossings:
-            return PlainlySettled((unlocked,), 1)
-        settlement = Settlement(self, state, cause)
-        settlement.go_on(unlocked, crossings)
-        return settlement
 
-    def plain_unlock(self, entry: Entry, cause: Cause, earned_at: datetime, progress: int | None) -> bytes:
-        """An unlock of which all but who, when and why is the same for everybody."""
-        place = cause.topic, cause.partition
-        if place not in self._evidence:
-            self._evidence[place] = evidence_of(*place)
-        subject, template = cause.event.subject, self._templates[entry.place]
-        won = subject.encode(), subject, entry.place, earned_at, progress, cause.offset, cause.event.id
-        return template.render(won, self._evidence[place])
+def plain_unlock(entry: Entry, cause: Cause, earned_at: datetime, progress: int | None) -> Unlock:
+    """An unlock of which all but who, when and why is the same for everybody."""
+    event = cause.event
+    return event.subject.encode(), event.subject, entry.place, earned_at, progress, cause.offset, event.id
 
 
 def _comes_to_nothing(state: State, waiting: Waiting, at: datetime) -> bool:
@@ -384,4 +352,7 @@ def _comes_to_nothing(state: State, waiting: Waiting, at: datetime) -> bool:
     if waiting.number is not None:
         state[AWARDS] = with_award(state[AWARDS], waiting.number, microseconds(at))
     awards = state[AWARDS]
-    return all(entry.is_held(awards) or not entry.may_hold(awards) for entry in waiting.entries)
+    for entry in waiting.entries:  # noqa: SIM110  # hot: `all` makes a generator first
+        if entry.may_hold(awards) and not entry.is_held(awards):
+            return False
+    return True

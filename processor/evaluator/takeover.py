@@ -112,7 +112,8 @@ class Takeover:
 
     Shapes: rows are the states that change, None for who has none any more; shadow is its control record, versions
     what runs from here on, derived how far the derived topic of here is read, told where the outcomes of the shadow
-    end, unheard how much is gained of which no outcome was heard yet; `cause_of` is what stands behind what a user
+    end, unheard how much is gained of which no outcome was heard yet, ends those of the shadow's topics when it was
+    read; `cause_of` is what stands behind what a user
     is told of it, `entry_of` finds any achievement that was ever there; unmet are those of which somebody keeps an
     award that the new rules do not give.
     """
@@ -140,6 +141,7 @@ class Takeover:
         self.rows: dict[bytes, bytes | None] = {}
         self._kept: dict[bytes, bytes | None] = {}
         self.told = self.unheard = 0
+        self.ends: Mapping[str, int] = {}
         self.outcomes = self.endings.outcomes  # all in one, in the order in which it is told
         self.unlocked = 0
         self.has_lost = False

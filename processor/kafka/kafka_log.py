@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import OffsetAndMetadata
 
+from broker.fencing import told_once
 from broker.parsing import tolerate_header_names
 from processor.kafka.batches import Place, Row, pack, send, transactional_producer
 from processor.kafka.fetch import Chunk, fetch_chunks
@@ -32,15 +33,18 @@ class KafkaWriter:
         self, rows: Mapping[Place, Iterable[Row]], acknowledged: Callable[[Place], None]
     ) -> dict[Place, int]:
         packed = await pack(self._producer, rows)  # the broker's clock for a transaction starts with the sending
-        written = await send(self._producer, packed, acknowledged)
+        with told_once(self._producer):
+            written = await send(self._producer, packed, acknowledged)
         return {each.place: each.end for each in written}
 
     async def move(self, group: str, positions: Mapping[Place, int]) -> None:
         wanted = {TopicPartition(*place): OffsetAndMetadata(at, "") for place, at in positions.items()}
-        await self._producer.send_offsets_to_transaction(wanted, group)
+        with told_once(self._producer):
+            await self._producer.send_offsets_to_transaction(wanted, group)
 
     async def commit(self) -> None:
-        await self._producer.commit_transaction()
+        with told_once(self._producer):
+            await self._producer.commit_transaction()
 
     async def close(self) -> None:
         await self._producer.stop()

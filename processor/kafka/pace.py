@@ -17,7 +17,8 @@ COMMITTING_SHARE = 0.3  # of the time; a busy machine gets fewer transactions, n
 STRETCH_MAX = 2  # beyond it people would notice
 DURATION_WEIGHT = 0.1  # of the latest checkpoint, in the mean of all
 HEAD_LAG = 1_000  # records; a partition that is no further behind is at the head of its log
-ORDERS_AT_ONCE = 400  # of replays; live records that come meanwhile wait for them
+ORDERS_AT_ONCE = 400  # of replays
+ORDERS_BESIDE_LIVE = 100  # live records wait for them
 
 
 class Partitioned(Protocol):
@@ -34,6 +35,9 @@ class Pace(NamedTuple):
     head_s: float
     backlog_s: float
     records_max: int
+
+
+NEVER = Pace(head_s=3_600, backlog_s=3_600, records_max=10**9)  # but when whoever owns the partitions says so
 
 
 def interval_of(pace: Pace, duration_s: float) -> float:
@@ -91,7 +95,7 @@ class Turns:
         live = [place for place in there if place.topic != self._orders]
         if orders and (self._are_owed or not live):
             self._are_owed = False
-            return Turn(orders, min(ORDERS_AT_ONCE, records_max))
+            return Turn(orders, min(ORDERS_BESIDE_LIVE if live else ORDERS_AT_ONCE, records_max))
         self._are_owed = bool(orders)
         return Turn(in_turn(live, partitions), records_max)
 

@@ -112,7 +112,8 @@ class OwnedPartition:
 
     def recall(self) -> None:
         """Run what the control record says."""
-        self.replays.restore(self.control.catalogs, self.control.replays, self.control.unread)
+        control = self.control
+        self.replays.restore(control.catalogs, control.replays, control.unread, control.began)
 
     def open(self, positions: Mapping[str, int], stable_ends: Mapping[str, int]) -> None:
         """Begin to take chunks, each topic's at its position."""
@@ -268,6 +269,7 @@ class OwnedPartition:
             positions=positions,
             replays=dict(self.replays.notes),
             unread=self.replays.unread,
+            began=self.replays.began,
             furthest={topic: at for topic, at in self._furthest.items() if at > positions[topic]},
             users=self.users,
         )

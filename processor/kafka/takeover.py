@@ -35,7 +35,7 @@ class Takeovers:
         self._log, self._names = log, names
 
     async def prepare(self, partition: OwnedPartition, record: Record) -> None:
-        """Before an order is folded that promotes a shadow: all that is to be read of it.
+        """Before an order is folded that promotes a shadow, or rehearses that: all that is to be read of it.
 
         Whatever is wrong with the shadow is a reason not to promote it, and none to end this process. Raises:
         Abandoned.
@@ -45,7 +45,8 @@ class Takeovers:
         if order is None:
             return
         try:
-            replays.prepared = await Reading(self._log, self._names, partition, order).takeover(record)
+            reading = Reading(self._log, self._names, partition, order)
+            replays.prepared = await reading.takeover(record, replays.prepared)
         except (LaurelError, KafkaError, TimeoutError, msgspec.MsgspecError) as refused:
             replays.prepared = str(refused) or repr(refused)
 
@@ -59,17 +60,32 @@ class Reading:
         self._control = Control()
         self._rows: dict[bytes, bytes] = {}
 
-    async def takeover(self, record: Record) -> Takeover:
-        """Raises: LaurelError when the shadow cannot take over, Abandoned."""
-        partition, names = self._partition, self._names
+    async def takeover(self, record: Record, rehearsed: Takeover | str | None) -> Takeover:
+        """The one that was rehearsed, if the shadow stands as it did. Raises: LaurelError when the shadow cannot
+        take over, Abandoned."""
         async with asyncio.timeout(STALL_S_MAX):
-            await (await self._log.writer(names.transactional_id(partition.number))).close()
+            await (await self._log.writer(self._names.transactional_id(self._partition.number))).close()
         async with self._log.reader() as reader:
-            async for records in self._read(reader, names.changelog):
-                self._load(records)
-            made = partition.replays.takeover(self._order, record, partition.places(), self._control)
-            await self._replace(made)
-            await self._hear(reader, made)
+            ends = await self._ends(reader)
+            if isinstance(rehearsed, Takeover) and rehearsed.ends == ends:
+                return rehearsed
+            made = await self._made(reader, record)
+        made.ends, made.told = ends, ends[self._names.outcomes]
+        return made
+
+    async def _ends(self, reader: Reader) -> dict[str, int]:
+        """Of what the shadow writes."""
+        number = self._partition.number
+        found = await reader.bounds([(topic, number) for topic in (self._names.changelog, self._names.outcomes)])
+        return {topic: extent.end for (topic, _), extent in found.items()}
+
+    async def _made(self, reader: Reader, record: Record) -> Takeover:
+        partition = self._partition
+        async for records in self._read(reader, self._names.changelog):
+            self._load(records)
+        made = partition.replays.takeover(self._order, record, partition.places(), self._control)
+        await self._replace(made)
+        await self._hear(reader, made)
         self._refuse_untold(made)
         self._refuse_too_much(made)
         return made
@@ -77,7 +93,7 @@ class Reading:
     async def _hear(self, reader: Reader, made: Takeover) -> None:
         """The shadow first: of what both have told it is the shadow's word that its states are of."""
         goes_on_from, here = made.goes_on_from, self._here.outcomes
-        made.told = await self._hear_all(reader, made, self._names.outcomes, goes_on_from or 0)
+        await self._hear_all(reader, made, self._names.outcomes, goes_on_from or 0)
         if goes_on_from is not None:
             await self._hear_all(reader, made, here, 0)
         if made.endings.has_scopes:
@@ -87,16 +103,14 @@ class Reading:
             self._refuse_unsaid(made)
             made.endings.tell_scopes()
 
-    async def _hear_all(self, reader: Reader, made: Takeover, topic: str, start: int) -> int:
-        """As far as there is something to be heard, for it may be long. Returns where it ends."""
-        ((_, end),) = (await reader.bounds([(topic, self._partition.number)])).values()
+    async def _hear_all(self, reader: Reader, made: Takeover, topic: str, start: int) -> None:
+        """As far as there is something to be heard, for it may be long."""
         if made.unheard:
             async for records in self._read(reader, topic, start):
                 for each in records:
                     made.hear(each.key, each.value or b"")
                 if not made.unheard:
                     break
-        return end
 
     async def _read(self, reader: Reader, topic: str, start: int = 0) -> AsyncIterator[Sequence[Record]]:
         """A partition of a topic from here to where it ends now: who writes it is fenced, or waits for us."""

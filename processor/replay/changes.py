@@ -22,6 +22,7 @@ from schemas.program import (
     MetricSpec,
     Program,
     comparisons,
+    implies,
 )
 from schemas.replays import Named, ReplayNote
 from schemas.state import Control
@@ -51,6 +52,7 @@ class Unfinished(NamedTuple):
 def unfinished_in(controls: Iterable[Control], records: Iterable[CatalogRecord] = ()) -> Unfinished:
     """What the control records of all partitions say. Shapes: records, every published version, oldest first."""
     controls = [*controls]
+    records = that_counted(records, controls)
     notes = [(name, note) for control in controls for name, note in control.replays.items()]
     left = [note for _, note in notes if note.phase == "cancelled"]
     going = [(name, note) for name, note in notes if note.phase in ("filling", "ready")]
@@ -60,6 +62,15 @@ def unfinished_in(controls: Iterable[Control], records: Iterable[CatalogRecord] 
         taken={each: name for name, note in going for each in [*note.muted, *note.filling]},
         late=_late(records, [note for _, note in notes if note.phase != "cancelled"]),
     )
+
+
+def that_counted(records: Iterable[CatalogRecord], controls: Collection[Control]) -> list[CatalogRecord]:
+    """Less the versions that were published before the first event of all was folded, and followed by others."""
+
+    def began(catalog: str) -> int:
+        return min((control.began.get(catalog, 0) for control in controls), default=0)
+
+    return [each for each in records if each.version >= began(each.catalog)]
 
 
 def _late(records: Iterable[CatalogRecord], notes: Collection[ReplayNote]) -> dict[Meaning, int]:
@@ -239,21 +250,6 @@ def _placed(condition: Condition, slots: Mapping[str, int]) -> Condition:
         return AtLeast(metric=str(slots[condition.metric]), at=condition.at)
     parts = [_placed(part, slots) for part in condition.of]
     return All(of=parts) if isinstance(condition, All) else Any(of=parts)
-
-
-def implies(one: Condition, other: Condition) -> bool:
-    """Whether the one holding means that the other holds: as far as can be seen part by part."""
-    if isinstance(one, Any):
-        return all(implies(part, other) for part in one.of)
-    if isinstance(other, All):
-        return all(implies(one, part) for part in other.of)
-    if isinstance(one, All) and any(implies(part, other) for part in one.of):
-        return True
-    if isinstance(other, Any):
-        return any(implies(one, part) for part in other.of)
-    if isinstance(one, AtLeast) and isinstance(other, AtLeast):
-        return one.metric == other.metric and one.at >= other.at
-    return False
 
 
 def _conflicts(new: Program, aim: Aim, unfinished: Unfinished) -> dict[Named, str]:

@@ -23,6 +23,7 @@ from processor.replay.past import Past
 from processor.replay.ports import Addressed, Ports, Report, Status, Stretch
 from processor.replay.revocations import Ended, Revocations
 from processor.replay.spool import Spool, Told
+from processor.replay.wanted import Wanted
 from processor.replay.winners import winners_of
 from schemas.errors import LaurelError
 from schemas.program import Program
@@ -47,6 +48,7 @@ LOOK_S = 0.2
 REPORT_EVERY_S = 1.0
 WATCH_EVERY_S = 0.5
 LAG_MAX = 2_000
+FLOWS_FROM = 500.0  # records a second
 WORK_S, REST_S, LONG_REST_S = 0.5, 0.5, 2.0
 PARTITIONS_AT_ONCE = 2
 ORDERS_AT_ONCE = 1_000
@@ -99,14 +101,14 @@ class Task(NamedTuple):
 class Aside(NamedTuple):
     """A partition as far as it is folded.
 
-    Shapes: found is what was crossed; positions, where to go on; has_users is False where nobody's past is read.
+    Shapes: found is what was crossed; positions, where to go on; only, whose past is read, None for everybody's.
     """
 
     partition: int
     past: Past
     found: Spool
     positions: dict[str, int]
-    has_users: bool
+    only: set[bytes] | None
 
 
 class Turned(Exception):  # noqa: N818 - what happened
@@ -149,7 +151,7 @@ class Job:
         notes = await self._notes()
         await self._tell([self._prepare()], (each for each in range(self._task.partitions) if each not in notes))
         notes = await self._until({"filling", "ready"})
-        await self._in_each(self._send_bases, notes, "filling")
+        await self._in_each(self._send_bases, notes, {"filling"})
         await self._until({"ready"})
         await self._watch.look()
         await self._ports.registry.decide()
@@ -180,14 +182,17 @@ class Job:
 
     async def _award(self) -> None:
         self._watch.expected = ("activating",)
-        notes = await self._notes()
-        ready = [partition for partition, note in notes.items() if note.phase == "ready"]
-        await self._tell([Activate(replay=self._task.replay)], ready)
-        notes = await self._until({"active", "done"})
-        send = self._send_facts if self._task.dates == "exact" else self._send_values
-        await self._in_each(send, notes, "active")
+        await self._in_each(self._award_in, await self._notes(), {"ready", "active"})
         await self._until({"done"})
         await self._ports.registry.end("done")
+
+    async def _award_in(self, partition: int, note: ReplayNote) -> None:
+        """From here to its facts what live events cross in it waits: so it is told when it is its turn."""
+        if note.phase == "ready":
+            await self._tell([Activate(replay=self._task.replay)], [partition])
+            note = (await self._until({"active", "done"}, [partition]))[partition]
+        if note.phase == "active":
+            await (self._send_facts if self._task.dates == "exact" else self._send_values)(partition, note)
 
     async def _send_facts(self, partition: int, note: ReplayNote) -> None:
         task, aside = self._task, await self._aside(partition)
@@ -208,8 +213,9 @@ class Job:
         async with aclosing(self._newest(partition)) as states:
             async for rows in states:
                 await self._send(partition, approximation.of_all(rows))
-        past = Past(task.program, self._aim, partition, task.partitions)
-        await self._revoke(Aside(partition, past, Spool(), {}, has_users=False))
+        if task.revoked:
+            past = Past(task.program, self._aim, partition, task.partitions)
+            await self._revoke(Aside(partition, past, Spool(), {}, only=set()))
         await self._send(partition, [Addressed(None, Done(replay=task.replay))])
 
     def _facts(
@@ -292,8 +298,8 @@ class Job:
             self._folds[partition].past.wake()
         else:
             only = await self._users(partition)
-            past = Past(self._task.program, self._aim, partition, self._task.partitions, only)
-            self._folds[partition] = Aside(partition, past, Spool(), {}, only is None or bool(only))
+            past = Past(self._task.program, self._aim, partition, self._task.partitions)
+            self._folds[partition] = Aside(partition, past, Spool(), {}, only)
         return self._folds[partition]
 
     async def _users(self, partition: int) -> set[bytes] | None:
@@ -323,14 +329,16 @@ class Job:
 
     async def _fold(self, aside: Aside, cut: Mapping[str, int], phase: Phase) -> None:
         """On from where it stands, up to the cut."""
-        if not aside.has_users:
+        if aside.only == set():
             return
         history, types = self._ports.history, aside.past.excerpt.types
         stretches = [await self._left(aside, topic, cut.get(topic, 0)) for topic in types]
         meter = Meter(self._ports, aside.partition, phase, stretches)
         async with AsyncExitStack() as stack:
             scans = {
-                each.topic: await stack.enter_async_context(aclosing(history.scan(each, types[each.topic])))
+                each.topic: await stack.enter_async_context(
+                    aclosing(history.scan(each, Wanted(types[each.topic], aside.only)))
+                )
                 for each in stretches
                 if each.start < each.cut
             }
@@ -371,22 +379,27 @@ class Job:
             if replay in control.replays
         }
 
-    async def _until(self, phases: Collection[Phase]) -> dict[int, ReplayNote]:
-        """Wait until every partition is in one of these phases."""
+    async def _until(
+        self, phases: Collection[Phase], partitions: Collection[int] | None = None
+    ) -> dict[int, ReplayNote]:
+        """Wait until these partitions, or all, are in one of these phases."""
+        wanted = range(self._task.partitions) if partitions is None else partitions
         while True:
             notes = await self._notes()
             _refuse_miscounted(notes)
-            there = [note for note in notes.values() if note.phase in phases]
-            if len(there) == self._task.partitions:
+            if all(each in notes and notes[each].phase in phases for each in wanted):
                 return notes
             await asyncio.sleep(LOOK_S)
             await self._watch.look()
 
     async def _in_each(
-        self, work: Callable[[int, ReplayNote], Awaitable[None]], notes: Mapping[int, ReplayNote], phase: Phase
+        self,
+        work: Callable[[int, ReplayNote], Awaitable[None]],
+        notes: Mapping[int, ReplayNote],
+        phases: Collection[Phase],
     ) -> None:
-        """Some partitions at once: what is sent to each is held back to a rate."""
-        places = asyncio.Semaphore(PARTITIONS_AT_ONCE)
+        """Some partitions at once, as each waits for its owner; one where live events are to wait for less."""
+        places = asyncio.Semaphore(1 if self._watch.gave_way else PARTITIONS_AT_ONCE)
 
         async def in_turn(partition: int, note: ReplayNote) -> None:
             async with places:
@@ -395,7 +408,7 @@ class Job:
         try:
             async with asyncio.TaskGroup() as group:
                 for partition, note in notes.items():
-                    if note.phase == phase:
+                    if note.phase in phases:
                         group.create_task(in_turn(partition, note))
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None
@@ -404,8 +417,9 @@ class Job:
 class Watch:
     """Between two pieces of work: whether to go on, and how much the live processors need the machine.
 
-    While they are behind it rests between short pieces of work, and longer while they fall behind further. It never
-    stands still: under a load that is always somewhat behind, a replay is slow, and ends.
+    Once live events flow they have it first. While they are behind, it rests between short pieces of work, and
+    longer while they fall behind further. It never stands still: under a load that is always somewhat behind, a
+    replay is slow, and ends.
     """
 
     def __init__(self, ports: Ports) -> None:
@@ -413,6 +427,7 @@ class Watch:
         self._ports = ports
         self._due = self._rest_until = 0.0
         self._lag = 0
+        self.gave_way = False
 
     async def go_on(self) -> None:
         """Called often. Raises: Turned."""
@@ -433,7 +448,11 @@ class Watch:
             await self.look()
 
     async def _heed_traffic(self) -> None:
-        before, self._lag = self._lag, await self._ports.traffic.lag()
+        traffic = self._ports.traffic
+        before, (self._lag, per_s) = self._lag, await traffic.load()
+        if per_s >= FLOWS_FROM:
+            self.gave_way = True
+            traffic.give_way()
         if self._lag > LAG_MAX:
             rest = LONG_REST_S if self._lag > before else REST_S
             self._rest_until = asyncio.get_running_loop().time() + rest

@@ -17,7 +17,7 @@ from processor.replay.job import Job, Meter, Task
 from processor.replay.ports import Addressed, Part, Ports, Stretch
 from processor.replay.wanted import decode_typed
 from schemas.errors import BadRecord
-from schemas.events import EventReader, Reading, is_binary, structured
+from schemas.events import EventReader, Reading, check_partition, is_binary, structured
 from schemas.records import Record
 from schemas.replays import Done, End, Late, ReplayNote
 from schemas.state import Control
@@ -38,9 +38,13 @@ class Span(NamedTuple):
 
 
 class Before(NamedTuple):
-    """What is known of a partition's records. Shapes: refused, the offsets that dead letters name; unread maps an
-    event type to the position before which nobody knew it; given, the offsets that were folded late before."""
+    """What is known of a partition's records.
 
+    Shapes: partition, of how many; refused, the offsets that dead letters name; unread maps an event type to the
+    position before which nobody knew it; given, the offsets that were folded late before.
+    """
+
+    partition: tuple[int, int]
     refused: Collection[int]
     unread: Mapping[str, int]
     given: Collection[int]
@@ -105,6 +109,7 @@ class Sorting:
         """Of what was not counted."""
         try:
             reading = self._reader.read(record)
+            check_partition(record.key or b"", *self._before.partition)
         except BadRecord as bad:
             self.causes[name, bad.cause] += 1
             return "refused"
@@ -159,18 +164,22 @@ def type_of(record: Record) -> str:
         return NAMELESS
 
 
-async def before(world: Stretches, topic: str, partition: int, control: Control, orders: str, own: str) -> Before:
-    """Shapes: orders, the topic of replays' orders; own, the replay whose own orders do not count."""
+async def before(
+    world: Stretches, topic: str, partition: tuple[int, int], control: Control, orders: str, own: str
+) -> Before:
+    """Shapes: partition, of how many; orders, the topic of replays' orders; own, the replay whose own orders do not
+    count."""
+    number, _ = partition
     earlier = {id: note.late[topic] for id, note in control.replays.items() if id != own and topic in note.late}
     given: set[int] = set()
     if earlier:
-        undone = await world.refused(orders, partition)
+        undone = await world.refused(orders, number)
         given = {
             order.offset
-            for at, order in await world.orders(partition)
+            for at, order in await world.orders(number)
             if order.topic == topic and order.offset <= earlier.get(order.replay, -1) and at not in undone
         }
-    return Before(await world.refused(topic, partition), control.unread.get(topic, {}), given)
+    return Before(partition, await world.refused(topic, number), control.unread.get(topic, {}), given)
 
 
 async def sorted_out(world: Stretches, sorting: Sorting, topic: str, partition: int, span: Span) -> Sorting:
@@ -212,7 +221,8 @@ class LateJob(Job):
 
     async def _sorted(self, partition: int) -> Sorting:
         late, control = self._late, (await self._ports.notes.controls())[partition]
-        known = await before(self._world, late.topic, partition, control, late.orders, self._task.replay)
+        place = partition, self._task.partitions
+        known = await before(self._world, late.topic, place, control, late.orders, self._task.replay)
         span = late.spans[partition]
         sorting = Sorting(self._reader, known, span.end, late.users)
         return await sorted_out(self._world, sorting, late.topic, partition, span)

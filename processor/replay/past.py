@@ -6,7 +6,7 @@ crossed, a recorder looks over its shoulder. What comes out is a function of wha
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -27,8 +27,7 @@ SHELVED_AT_ONCE = 2_000
 
 
 class Past:
-    """Synchronous; one thread. Shapes: aim and program as of the whole replay; what is folded is an excerpt. With
-    `only` the past of nobody else is folded."""
+    """Synchronous; one thread. Shapes: aim and program as of the whole replay; what is folded is an excerpt."""
 
     def __init__(
         self,
@@ -36,14 +35,13 @@ class Past:
         aim: Aim,
         partition: int,
         partitions: int,
-        only: Container[bytes | None] | None = None,
         decoded_max: int = DECODED_MAX,
     ) -> None:
         self.excerpt = excerpt_of(program, aim)
         ready = ReadyProgram(self.excerpt.program, settled=True)
         ready.books = self._recorder = Recorder(ready, self.excerpt, aim)
         self._numbers = program.ledger.awards
-        self._partition, self._only, self._decoded_max = partition, only, decoded_max
+        self._partition, self._decoded_max = partition, decoded_max
         self._begin = partial(Aside, ready, partition, partitions, decoded_max)
         self._aside, self._shelf = self._begin(), Shelf()
         self._facts: list[Told] = []
@@ -55,9 +53,6 @@ class Past:
 
     def fold(self, topic: str, records: Sequence[Record]) -> None:
         """Take the next records of a topic."""
-        only = self._only
-        if only is not None:
-            records = [record for record in records if record.key in only]
         self._aside.fold(topic, records)
         if self._recorder.notes:
             self._facts += self._told(topic, {record.offset: record for record in records})

@@ -5,9 +5,10 @@ On servers these are Kafka and Postgres, in the simulation they are in memory. E
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Literal, NamedTuple, Protocol
 
+from processor.replay.wanted import Wanted
 from schemas.records import Record
 from schemas.replays import ReplayOrder
 from schemas.state import Control
@@ -61,8 +62,8 @@ class History(Protocol):
         """The first position that the log still holds."""
         ...
 
-    def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncGenerator[Part, None]:
-        """The records of these types; the last part ends at the cut. Raises: Precondition when it is not held."""
+    def scan(self, stretch: Stretch, wanted: Wanted) -> AsyncGenerator[Part, None]:
+        """The wanted records; the last part ends at the cut. Raises: Precondition when it is not held."""
         ...
 
     def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
@@ -113,11 +114,22 @@ class Registry(Protocol):
         ...
 
 
+class Load(NamedTuple):
+    """What comes to the live processors. Units: lag, records in all partitions; per_s, records a second."""
+
+    lag: int
+    per_s: float
+
+
 class Traffic(Protocol):
     """The live processors."""
 
-    async def lag(self) -> int:
-        """How many records they are behind, in all partitions."""
+    async def load(self) -> Load:
+        """How far they are behind now, and how quick what they fold comes."""
+        ...
+
+    def give_way(self) -> None:
+        """From now on they have the machine first."""
         ...
 
 

@@ -7,12 +7,12 @@ from datetime import datetime
 from itertools import count
 from typing import Any, NamedTuple
 
-from processor.evaluator.entries import Entry, Waiting
+from processor.evaluator.entries import Entry, Waiting, Won
 from processor.evaluator.metrics.each import Instance
 from processor.evaluator.metrics.kind import Thresholds
 from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.scoped import DirectAward, is_free, scopes_slot
-from processor.evaluator.settlement import NOTHING, Books, Crossings, Settled
+from processor.evaluator.settlement import Books, Crossings, Settlement
 from processor.evaluator.telling import Cause
 from processor.replay.excerpt import Aim, Excerpt
 from schemas.periods import period_name
@@ -75,7 +75,11 @@ class Recorder(Books):
         notes, self.notes = self.notes, []
         return notes
 
-    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settled:
+    def decide(self, state: State, crossings: Crossings) -> tuple[Won, Crossings]:
+        """All is noted with its record."""
+        return [], crossings
+
+    def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
         """What a record crossed; of the settlement nothing is left to be told."""
         crossings = list(crossings)
         found = [each for crossed, at in crossings for each in self._crossed(state, crossed, at, cause)]
@@ -85,11 +89,7 @@ class Recorder(Books):
         found += self._given(before, state[AWARDS])
         if found:
             self.notes.append(Note(cause.event.subject.encode(), cause.offset, found))
-        return NOTHING
-
-    def plain_unlock(self, entry: Entry, cause: Cause, earned_at: datetime, progress: int | None) -> bytes:
-        """Nobody reads it."""
-        return b""
+        return Settlement(self, state, cause)
 
     # --- what is watched ---
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -20,7 +20,6 @@ from broker.connections import consumer
 from broker.reading import STALL_S_MAX, Batch
 from processor.replay.ports import Stretch
 from processor.replay.raw_batches import Abort, Choice, RawBatch, Sieve, Sifted, raw_batches
-from processor.replay.wanted import Wanted
 from schemas.errors import LaurelError, Precondition
 from schemas.records import Record
 
@@ -52,13 +51,6 @@ class Found(NamedTuple):
 class Fetched(NamedTuple):
     batches: Sequence[RawBatch]
     aborts: Sequence[Abort]
-
-
-def scan(
-    bootstrap: str, stretch: Stretch, types: Collection[str], progress: Callable[[Progress], None]
-) -> AsyncGenerator[Batch, None]:
-    """The committed records of these types, as `read` gives them."""
-    return read(bootstrap, stretch, Wanted(types), progress)
 
 
 async def read(

@@ -9,7 +9,7 @@ it is decoded, and the answer is the event reader's own.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Container, Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -35,10 +35,10 @@ decode_typed: Any = msgspec.json.Decoder(Typed).decode
 
 
 class Wanted:
-    """Some event types of a topic."""
+    """Some event types of a topic; with `keys` under no other key."""
 
-    def __init__(self, types: Collection[str]) -> None:
-        self._types = frozenset(types)
+    def __init__(self, types: Collection[str], keys: Container[bytes | None] | None = None) -> None:
+        self._types, self._keys = frozenset(types), keys
         self._words = [f'"{name}"'.encode() for name in types]
         plain = not any(ESCAPED_SHORTLY.search(name) for name in types)
         self._escape = re.compile(LETTER_ESCAPED if plain else ANY_ESCAPE)
@@ -52,8 +52,8 @@ class Wanted:
     def among(self, records: Iterable[Record]) -> list[Record]:
         """The wanted ones. Hot: in a batch that may hold one, every record comes by here; most are told by a search
         of their own."""
-        types, words, found = self._types, self._words, []
-        for record in records:
+        types, words, keys, found = self._types, self._words, self._keys, []
+        for record in records if keys is None else [record for record in records if record.key in keys]:
             value = record.value
             if not record.headers and value is not None and ESCAPE not in value:
                 for word in words:

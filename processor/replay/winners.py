@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from processor.replay.excerpt import Aim
-from schemas.program import AchievementSpec, CatalogProgram, Condition, MetricSpec, Program, comparisons
-from schemas.program import Any as AnyOf
+from schemas.program import AchievementSpec, CatalogProgram, MetricSpec, Program, comparisons, has_choice
 from schemas.state import AWARD, AWARDS, LOST, State, value_reader
 
 Reader = Callable[[State, int], int | None]
@@ -72,7 +71,7 @@ def _is_told(spec: AchievementSpec, metrics: dict[str, MetricSpec]) -> bool:
     """Whether a state shows, at any later time, what was crossed once. What one of several conditions gives is left
     to the fold ahead of the decision: live might give it by another one before."""
     bounded = all(_greatest(metrics[each.metric]) for each in comparisons(spec.when))
-    return bounded and not spec.on and not _has_choice(spec.when)
+    return bounded and not spec.on and not has_choice(spec.when)
 
 
 def _greatest(metric: MetricSpec) -> Reader | None:
@@ -87,10 +86,6 @@ def _greatest(metric: MetricSpec) -> Reader | None:
 def _plus(state: State, slot: int) -> int:
     plus: int = state[slot]
     return plus
-
-
-def _has_choice(condition: Condition) -> bool:
-    return isinstance(condition, AnyOf) or any(_has_choice(part) for part in getattr(condition, "of", ()))
 
 
 def _reached(specs: list[AchievementSpec], metrics: dict[str, MetricSpec]) -> Iterator[AtOrPast]:

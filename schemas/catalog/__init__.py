@@ -32,7 +32,7 @@ from schemas.catalog.model import (
     Step,
     Test,
 )
-from schemas.catalog.reading import read_catalog
+from schemas.catalog.reading import Judged, judge_catalog, read_catalog
 from schemas.catalog.succession import Succession, follow
 
 __all__ = [
@@ -49,6 +49,7 @@ __all__ = [
     "Feed",
     "Field",
     "Finding",
+    "Judged",
     "Ladder",
     "Metric",
     "Part",
@@ -63,6 +64,7 @@ __all__ = [
     "counts_in_sets",
     "derived_events",
     "follow",
+    "judge_catalog",
     "level_starts",
     "members_of",
     "places_of",

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from schemas.catalog.events import Events
 from schemas.catalog.findings import Path, Report, nearest
+from schemas.catalog.idle import check_parts
 from schemas.catalog.listing import plain_number
 from schemas.catalog.metrics import Metrics
 from schemas.catalog.model import All, AtLeast, Category, Condition, Window
@@ -66,6 +67,7 @@ def _read_compound(path: Path, word: str, parts: object, known: Known, report: R
     whole = tuple(each for each in read if each)
     if len(whole) < len(parts):
         return None
+    check_parts(path, word, list(zip(parts, whole, strict=True)), report)
     return All(of=whole) if word == "all" else AnyOf(of=whole)
 
 

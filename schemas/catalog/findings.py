@@ -27,16 +27,21 @@ class Finding(NamedTuple):
         return f"{place}{self.what}; {self.remedy}"
 
 
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Each once, in the order of their lines."""
+    return tuple(sorted(dict.fromkeys(findings), key=lambda finding: finding.line))
+
+
 class RefusedCatalog(BadCatalog):
     """A catalog with findings, in the order of their lines."""
 
     def __init__(self, findings: Iterable[Finding]) -> None:
-        self.findings = tuple(sorted(dict.fromkeys(findings), key=lambda finding: finding.line))
+        self.findings = in_order(findings)
         super().__init__("\n".join(map(str, self.findings)))
 
 
 class Report:
-    """Collects the findings of one file.
+    """Collects the findings of one file, and the warnings: what reads well, and was hardly meant.
 
     Shapes: `lines` maps the path of every value to its line.
     """
@@ -45,10 +50,14 @@ class Report:
         self._file = file
         self._lines = lines
         self.findings: list[Finding] = []
+        self.warnings: list[Finding] = []
 
     def add(self, path: Path, what: str, remedy: str, *, line: int | None = None) -> None:
         place = self._line(path) if line is None else line
         self.findings.append(Finding(self._file, place, written_path(path), what, remedy))
+
+    def warn(self, path: Path, what: str, remedy: str) -> None:
+        self.warnings.append(Finding(self._file, self._line(path), written_path(path), what, remedy))
 
     def _line(self, path: Path) -> int:
         """The line of a path, or of the nearest part of it that was written."""

@@ -51,7 +51,7 @@ WAYS = ("when", "tiers", "on", "all_of")
 
 
 class Written(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class WrittenDerivation(Written):

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from schemas.catalog.events import Events
 from schemas.catalog.findings import Path, Report, nearest
+from schemas.catalog.idle import check_freezes
 from schemas.catalog.language import WrittenFeed, WrittenMetric
 from schemas.catalog.model import EventType, Feed, Metric, MetricKind
 from schemas.catalog.shape import check_names, shaped
@@ -84,6 +85,7 @@ def read_metric(path: Path, said: object, events: Events, report: Report) -> Met
         check_twice(each, report)
     metric = _metric(path, kind, written, feeds, freezes, report)
     _check_fields(path, metric, feeds, report)
+    check_freezes((*path, "freezes"), metric.plus, metric.freezes, report)
     return metric if len(report.findings) == before else None
 
 

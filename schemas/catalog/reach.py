@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable
 from functools import reduce
 from typing import cast
@@ -11,6 +10,7 @@ from schemas.catalog.events import Events
 from schemas.catalog.model import Feed, Field, Metric, Test, Window, XpFeed
 from schemas.catalog.spelling import NUMBER_MAX
 from schemas.state import DISTINCT_MAX, PERIOD_DISTINCT_MAX
+from schemas.texts import normal
 
 Reach = tuple[int, str]  # the most, in the unit of the metric's value, and why
 
@@ -60,12 +60,7 @@ def _values(field: Field | None, name: str, metric: Metric, feed: Feed) -> int:
 def _told_apart(values: Iterable[object], metric: Metric) -> set[object]:
     """Without blank texts, which count for nothing; normalised, some may be one."""
     texts = [value for value in values if not isinstance(value, str) or value.strip()]
-    return {_normal(value) if metric.normalize and isinstance(value, str) else value for value in texts}
-
-
-def _normal(text: str) -> str:
-    """As the fold tells texts apart (processor/evaluator/metrics/distinct.py), which is not to be imported here."""
-    return unicodedata.normalize("NFC", text.strip()).casefold()
+    return {normal(value) if metric.normalize and isinstance(value, str) else value for value in texts}
 
 
 def _most_days(window: Window | None) -> Reach:

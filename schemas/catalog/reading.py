@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.catalog.achievements import read_achievements
 from schemas.catalog.attainment import check_xp_reach
 from schemas.catalog.challenges import read_challenges
 from schemas.catalog.conditions import Known
 from schemas.catalog.events import Events, read_events, with_derived
-from schemas.catalog.findings import RefusedCatalog, Report
+from schemas.catalog.findings import Finding, RefusedCatalog, Report, in_order
 from schemas.catalog.header import categories_of, check_header, read_header, repartitioned
 from schemas.catalog.ladders import read_ladders
 from schemas.catalog.language import WrittenHeader
@@ -34,8 +34,20 @@ SECTIONS = {
 }
 
 
+class Judged(NamedTuple):
+    """A catalog, and what reads well in it but was hardly meant."""
+
+    catalog: Catalog
+    warnings: tuple[Finding, ...]
+
+
 def read_catalog(text: str, name: str) -> Catalog:
-    """The catalog of a YAML text; `name` is its file's, for the findings.
+    """The catalog of a YAML text; `name` is its file's, for the findings. Raises: as `judge_catalog`."""
+    return judge_catalog(text, name).catalog
+
+
+def judge_catalog(text: str, name: str) -> Judged:
+    """The catalog, and what to tell its author.
 
     Raises: RefusedCatalog, a BadCatalog with every finding, its line and its remedy.
     """
@@ -48,7 +60,7 @@ def read_catalog(text: str, name: str) -> Catalog:
         check_xp_reach(catalog, places_in(source.data), source.report)
     if catalog is None or source.report.findings:
         raise RefusedCatalog(source.report.findings)
-    return catalog
+    return Judged(catalog, in_order(source.report.warnings))
 
 
 def assemble(data: dict[str, Any], report: Report) -> Catalog | None:

@@ -75,6 +75,7 @@ def key_of(reference: str) -> str:
 
 
 def _check_required(each: Listed, entries: Mapping[str, Listed], written: set[str], report: Report) -> None:
+    _check_once(each, entries, report)
     for number, reference in enumerate(each.entry.requires):
         path, key, tier = (*each.path, "requires", number), *reference.partition("/")[::2]
         other = entries.get(key)
@@ -85,6 +86,26 @@ def _check_required(each: Listed, entries: Mapping[str, Listed], written: set[st
             report.add(path, what, nearest(tier, other.tiers) if other.tiers else f"write `{key}`")
         elif other and each.is_active and not other.is_active:
             report.add(path, f"`{key}` is not active, so nobody can earn it", "drop it, or make this inactive too")
+
+
+def _check_once(each: Listed, entries: Mapping[str, Listed], report: Report) -> None:
+    """A requirement stands once; one that a higher tier contains may be meant."""
+    asked = each.entry.requires
+    for number, reference in enumerate(asked):
+        path = (*each.path, "requires", number)
+        higher = next((other for other in asked if _stands_above(other, reference, entries)), None)
+        if reference in asked[:number]:
+            report.add(path, f"`{reference}` is required twice", "name it once")
+        elif higher:
+            report.warn(path, f"nobody has `{higher}` without `{reference}`: it asks for nothing more", "remove it")
+
+
+def _stands_above(reference: str, other: str, entries: Mapping[str, Listed]) -> bool:
+    """Whether both are tiers of one achievement, this one the higher."""
+    key, tier = reference.partition("/")[::2]
+    tiers = entries[key].tiers if key in entries else ()
+    lower = ["", *tiers[: tiers.index(tier)]] if tier in tiers else []
+    return other in (f"{key}/{each}".rstrip("/") for each in lower)
 
 
 def _report_empty(each: Listed, report: Report) -> None:

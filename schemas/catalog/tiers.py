@@ -32,8 +32,12 @@ def read_tiers(path: Path, written: WrittenAchievement, known: Known, report: Re
 def _check_conditions(path: Path, written: WrittenAchievement, known: Known, report: Report) -> None:
     if not written.conditions:
         report.add(path, "`tiers` needs `conditions`", "name what they ask for: `conditions: {solved: <metric>}`")
+    first: dict[str, str] = {}
     for name, metric in written.conditions.items():
         place = (*path, "conditions", name)
+        if first.setdefault(metric, name) != name:
+            what = f"`{name}` and `{first[metric]}` ask for the same `{metric}`: only the larger number decides"
+            report.warn(place, what, "remove one of them")
         if metric == LEVEL:
             report.add(place, "a tier asks for numbers of a metric, not for levels", "name a metric, or `xp`")
         else:

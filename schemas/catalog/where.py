@@ -141,14 +141,15 @@ def contradictory(tests: Iterable[Test]) -> bool:
 
 
 def _excluded(tests: list[Test]) -> bool:
-    """Values and bounds are integers here, decimals being scaled."""
-    lowest = [cast(int, test.value) + (test.op == "gt") for test in tests if test.op in ("gte", "gt")]
-    highest = [cast(int, test.value) - (test.op == "lt") for test in tests if test.op in ("lte", "lt")]
+    """Bounds are integers here, decimals being scaled; no number of an event lies beyond NUMBER_MAX."""
+    ends = [(test.op, cast(int, test.value)) for test in tests if test.op in ORDERED]
+    lowest = max([-NUMBER_MAX, *(end + (op == "gt") for op, end in ends if op in ("gte", "gt"))])
+    highest = min([NUMBER_MAX, *(end - (op == "lt") for op, end in ends if op in ("lte", "lt"))])
     named = [_named(test) for test in tests if test.op in ("eq", "in")]
     if not named:
-        return bool(lowest and highest) and max(lowest) > min(highest)
+        return lowest > highest
     left = set.intersection(*named)
-    return not any(all(each >= low for low in lowest) and all(each <= high for high in highest) for each in left)
+    return not any(not isinstance(each, int) or lowest <= each <= highest for each in left)
 
 
 def _named(test: Test) -> set[Any]:

@@ -49,9 +49,9 @@ def _check_words(path: Path, written: WrittenWindow, window: Window, report: Rep
         report.add(path, "the window is open on all sides", "write `from`, `until` or `every`, or leave it out")
     elif days and written.every:
         report.add((*path, "every"), "`every` stands beside days", "write either days or a period")
-    elif window.first_day is not None and window.end_day is not None and window.end_day <= window.first_day:
-        remedy = "`until` is the first day behind the window"
-        report.add((*path, "until"), f"no day lies from {written.first} until {written.until}", remedy)
+    elif window.end_day is not None and window.end_day <= (window.first_day or 0):
+        days = f"from {written.first} until {written.until}" if written.first else f"before {written.until}"
+        report.add((*path, "until"), f"no day lies {days}", "`until` is the first day behind the window")
 
 
 def check_window(path: Path, window: Window, condition: Condition, known: Known, report: Report) -> None:

@@ -7,10 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
@@ -35,6 +32,7 @@ from cli.stack.pipeline import prepare
 from cli.visibility import wait_until_visible
 from projections.database import connect
 from tests.integration.processors import REPOSITORY, Stage, Worker, Workers, records, workers_of
+from tests.processes import Forked
 from tests.servers import Servers
 
 PARTITIONS = 4
@@ -134,14 +132,7 @@ class Projector:
             "LAUREL_POSTGRES": postgres,
             "LAUREL_NAMESPACE": settings.namespace,
         }
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "projector"],
-                cwd=REPOSITORY,
-                env={**os.environ, **options},
-                stdout=file,
-                stderr=file,
-            )
+        self.process = Forked(["cli.main", "projector"], options, log, log)
 
     def kill(self) -> None:
         self.process.kill()

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from cli.simulation.year import simulate
+from tests.processes import Forked
 from tests.servers import Servers
 
 REPOSITORY = Path(__file__).parents[2]
-WAIT_S = 120.0
+WAIT_S = 240.0
 POLL_S = 0.05
 
 
@@ -53,12 +54,18 @@ class Laurel:
 
     def __init__(self, arguments: list[str], env: Mapping[str, str], folder: Path, *, fed: bool = False) -> None:
         self._out, self._err = folder / "stdout", folder / "stderr"
+        self.process = self._fed(arguments, env) if fed else self._forked(arguments, env)
+
+    def _forked(self, arguments: list[str], env: Mapping[str, str]) -> Forked:
+        return Forked(["cli.main", *arguments], env, self._out, self._err)
+
+    def _fed(self, arguments: list[str], env: Mapping[str, str]) -> subprocess.Popen[bytes]:
         with self._out.open("wb") as out, self._err.open("wb") as err:
-            self.process = subprocess.Popen(
+            return subprocess.Popen(
                 [sys.executable, "-m", "cli.main", *arguments],
                 cwd=REPOSITORY,
                 env={**os.environ, **env},
-                stdin=subprocess.PIPE if fed else subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 stdout=out,
                 stderr=err,
                 start_new_session=True,
@@ -74,13 +81,17 @@ class Laurel:
 
     def feed(self, lines: Iterable[bytes]) -> None:
         """Write lines to its stdin, which stays open: it cannot end before `starve`."""
-        assert self.process.stdin is not None
-        self.process.stdin.write(b"".join(line + b"\n" for line in lines))
-        self.process.stdin.flush()
+        self._stdin.write(b"".join(line + b"\n" for line in lines))
+        self._stdin.flush()
 
     def starve(self) -> None:
+        self._stdin.close()
+
+    @property
+    def _stdin(self) -> IO[bytes]:
+        assert isinstance(self.process, subprocess.Popen)
         assert self.process.stdin is not None
-        self.process.stdin.close()
+        return self.process.stdin
 
     def wait_until(self, true: Callable[[], object], what: str) -> None:
         def seen() -> object:

@@ -5,11 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import random
 import signal
-import subprocess
-import sys
 import time
 import urllib.request
 from collections import Counter, defaultdict
@@ -32,6 +29,7 @@ from schemas.program import Program
 from schemas.records import Record
 from schemas.state import CONTROL_KEY, Control, decode_control, decode_state, fresh_state, metric_values
 from schemas.topics import Names, partition_of
+from tests.processes import Forked
 from tests.transactions import decided
 
 PARTITIONS = 4
@@ -343,14 +341,7 @@ class Worker:
             "LAUREL_NAMESPACE": stage.names.namespace,
             "LAUREL_SESSION_TIMEOUT_S": str(SESSION_S),
         }
-        with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", *module],
-                cwd=REPOSITORY,
-                env={**os.environ, **options, **environment},
-                stdout=file,
-                stderr=file,
-            )
+        self.process = Forked(module, {**options, **environment}, log, log)
 
     @property
     def log(self) -> str:

@@ -35,6 +35,7 @@ from tests.servers import Servers
 
 PARTITIONS = 2
 USERS = 40
+PIECES = 12
 FATAL = [(PREPARE, 2), (BASE, 2), (END, 1), (DECIDE, 1), (ACTIVATE, 2), (FACTS, 2), (DONE, 1), (CLOSE, 1)]
 """The steps of a job that nobody cancels, and when the second kill comes: 2 is between the two partitions.
 
@@ -92,6 +93,7 @@ GUEST = """\
   - {key: guest, name: Guest, when: accompanied >= 10, points: 30}
 """
 
+LEARNED = "  - {key: learned, name: Learned, on: heard, scope: data.piece}\n"
 EARNING = "xp: [{on: played, amount: 5}]\n"
 RICH = "  - {key: rich, name: Rich, when: xp >= 50}\n"
 
@@ -101,7 +103,7 @@ VERSIONS = {
     3: (BEGINNING, PARTNERS, AWARDS, DUO, EXPLORER),
     4: (BEGINNING, PARTNERS, LISTENER, AWARDS, DUO, EXPLORER, LISTENED),
     5: (BEGINNING, HARDER),
-    6: (DERIVING, AWARDS, GUEST),
+    6: (DERIVING, AWARDS, GUEST, LEARNED),
     7: (DERIVING, HARDER, GUEST),
     8: (BEGINNING, EARNING, AWARDS, RICH),
 }
@@ -124,7 +126,7 @@ class Happenings:
     def _next(self) -> dict[str, Any]:
         self._count += 1
         dice, at = self._dice, datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=10 * self._count)
-        data: dict[str, Any] = {"piece": f"piece-{dice.randrange(12)}"}
+        data: dict[str, Any] = {"piece": f"piece-{dice.randrange(PIECES)}"}
         if (played := dice.random() < 0.7) and dice.random() < 0.3:
             data["partner"] = f"partner-{dice.randrange(5)}"
         return {

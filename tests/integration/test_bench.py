@@ -11,12 +11,14 @@ from tests.integration.demos import laurel
 
 pytestmark = [pytest.mark.server, pytest.mark.benchmark]
 
+# What came out is asked here, not how fast: compiling the broker for speed costs more than it wins in seconds.
+ENVIRONMENT = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1"}
 MARKED = "# Figures\n<!-- laurel bench {0}: begin -->\nold\n<!-- laurel bench {0}: end -->\nbehind\n"
 
 
 def bench(folder: Path, *arguments: str) -> dict[str, Any]:
     """The JSON object that a verb ends with."""
-    with laurel(["bench", *arguments, "--json"], {}, folder) as measuring:
+    with laurel(["bench", *arguments, "--json"], ENVIRONMENT, folder) as measuring:
         assert measuring.end() == 0
         told: dict[str, Any] = measuring.answer()
     return told
@@ -114,7 +116,7 @@ def test_the_whole_language_is_told_beside_the_full_job(tmp_path):
 
     plain, whole = told["catalogs"]
     assert (plain["correct"], whole["correct"]) == (True, True)
-    assert told["ratio"] > 0
+    assert 0 < told["ratio"]["least"] <= told["ratio"]["median"] <= told["ratio"]["most"]
     assert "of the full job's speed" in document.read_text()
 
 

@@ -22,6 +22,7 @@ from processor.kafka import partition as partition_module
 from processor.kafka.fetch import Chunk
 from processor.kafka.kafka_log import KafkaLog, KafkaWriter
 from processor.kafka.ownership import Ownership
+from processor.kafka.pace import NEVER
 from processor.kafka.partition import OwnedPartition
 from processor.profile import Profile
 from processor.telemetry import Telemetry
@@ -31,7 +32,7 @@ from schemas.program import Program
 from schemas.records import PlainRecord, Record
 from schemas.state import CONTROL_FORMAT, STATE_FORMAT, Control, encode_state
 from schemas.topics import partition_of
-from tests.integration.owners import APPENDED_MS, NEVER, NUMBER, Exited, leave
+from tests.integration.owners import APPENDED_MS, NUMBER, Exited, leave
 from tests.integration.processors import (
     CATALOG,
     PARTITIONS,
@@ -327,7 +328,7 @@ async def test_a_user_state_of_a_newer_version_ends_the_worker_for_good_when_it_
         await only.acquire()
         only.partition.evaluator.load([(event.user.encode(), encode_state(state))])
 
-        newer = rf"a user state of format {STATE_FORMAT + 1} .*upgrade it to the version .*\(4\)"
+        newer = rf"\(4, .*a user state of format {STATE_FORMAT + 1} .*upgrade it to the version "
         with pytest.raises(Exited, match=newer):
             await only.play([event])
 

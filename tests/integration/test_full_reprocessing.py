@@ -12,7 +12,7 @@ import pytest
 from replays.steps import DECIDE, HOLD, PROMOTE, SETTLE
 from tests.commands import Laurel
 from tests.integration.demos import WAIT_S, wait_until
-from tests.integration.replays import KILLED, Deployment
+from tests.integration.replays import KILLED, PIECES, Deployment
 
 FATAL = [(HOLD, 2), (SETTLE, 2), (DECIDE, 1), (PROMOTE, 2)]
 """The steps of a promotion, each between the two partitions where it has two."""
@@ -40,7 +40,7 @@ def test_a_cancelled_full_reprocessing_leaves_nothing_behind(deployment: Deploym
     wait_until_level(deployment, run, started["id"])
 
     told = run("replay", "diff", started["id"], "--json").json
-    assert {each["achievement"] for each in told["gained"]} == {"guest"}, told
+    assert {each["achievement"] for each in told["gained"]} == {"guest", "learned"}, told
     run("replay", "promote", started["id"])
     wait_until(lambda: run("replay", "status", started["id"], "--json").json["failure"], "a promotion given up")
     assert "live events have waited for 0.001 s" in run("replay", "status", started["id"]).out
@@ -76,8 +76,8 @@ def test_what_is_promoted_is_what_a_fold_of_the_whole_log_gives_and_there_is_a_w
         assert run("replay", "promote", id, "--json").json["status"] == "done"
 
     assert deployment.differences(6) == []
-    given = deployment.rows("select distinct achievement from user_achievement where origin = 'replay'")
-    assert given == [("guest",)]
+    given = deployment.rows("select distinct achievement from user_achievement where origin = 'replay' order by 1")
+    assert given == [("guest",), ("learned",)]
 
     with deployment.flowing():
         back = run("replay", "promote", id, "--back", "--policy", "revoke", "--json").json
@@ -86,6 +86,9 @@ def test_what_is_promoted_is_what_a_fold_of_the_whole_log_gives_and_there_is_a_w
         used = run("replay", "drop", id)
         assert (used.code, "which has not ended" in used.err) == (4, True), used.err
         deployment.wait_for_status(back["replay"], "done")
+    pieces = "select count(*), count(distinct scope) from user_achievement where achievement = 'learned' and {}"
+    assert deployment.rows(pieces.format("revoked_at is null")) == [(0, 0)], "each by its word"
+    assert deployment.rows(pieces.format("true"))[0][1] == PIECES
     left = "are {'toy': {}}, in the reference None"  # of who had no event of the old rules, and has lost an award
     assert [each for each in deployment.differences(1) if left not in each] == []
     dropped = run("replay", "drop", id, "--json").json

@@ -260,6 +260,13 @@ def test_whom_nobody_has_heard_of_is_said_to_be_unknown(laurel, command):
     assert "user 'eve' is not known" in said.err
 
 
+def test_a_claim_for_whom_nobody_has_heard_of_is_refused_before_it_is_published(laurel):
+    said = laurel("claim", "eve", "two", "--timeout", "0.3")
+
+    assert said.code == 1
+    assert "user 'eve' is not known" in said.err
+
+
 def test_an_unknown_catalog_is_told_with_what_was_meant(laurel):
     said = laurel("progress", "ada", "--catalog", "musik")
 
@@ -393,6 +400,35 @@ def test_an_award_of_a_rule_that_is_no_more_says_so_wherever_it_is_shown(laurel,
 
     assert [said.out.count("First, of a rule that is no more") for said in told] == [1, 1, 1]
     assert {each["achievement"]: each["is_legacy"] for each in card["awards"]} == {"first": True, "solver": False}
+
+
+EXPLAIN = ("explain", "ada", "first", "--catalog", "music")
+
+
+def test_an_award_whose_date_is_approximate_says_so(laurel, settings):
+    with approximate(settings, "first"):
+        told = [laurel(*words).out for words in (("user", "show", "ada"), EXPLAIN)]
+        (card,) = laurel("user", "show", "ada", "--json").json["catalogs"]
+        (proof,) = laurel(*EXPLAIN, "--json").json["awards"]
+        with connect(settings) as connection:
+            rows = connection.execute(b"select achievement, dates from user_award where user_id = 'ada'").fetchall()
+
+    assert [said.count("about 2026-03-04") for said in told] == [1, 1]
+    assert proof["dates"] == "approximate"
+    assert {each["achievement"]: each["dates"] for each in card["awards"]} == dict(rows)
+    assert dict(rows) == {"first": "approximate", "solver": "exact"}
+
+
+@contextmanager
+def approximate(settings: ProjectorSettings, achievement: str) -> Iterator[None]:
+    """While it stands there as if a replay had given it by the state alone."""
+    given = b"update user_achievement set replay_id = %s where achievement = %s and origin = 'live'"
+    with connect(settings) as connection:
+        connection.execute(REPLAY.replace(b"'exact'", b"'approximate'"))
+        connection.execute(given, ["r", achievement])
+        yield
+        connection.execute(given, [None, achievement])
+        connection.execute(b"delete from replay")
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from broker.positions import last_stable_offsets
 from broker.reading import read_to_end
 from broker.topics import create_topics, places_of, wanted_topics
 from processor.replay.ports import Addressed, Stretch
+from processor.replay.wanted import Wanted
 from replays.orders import orders
 from replays.sources import SourceLog
 from replays.traffic import live_traffic
@@ -114,10 +115,10 @@ async def test_live_lag_is_what_the_processor_has_not_folded(
     stage = await set_up(servers.kafka, namespace)
     await play(stage, some_events(50))
     async with live_traffic(servers.kafka, stage.names, stage.sources) as traffic:
-        assert await traffic.lag() == 50
+        assert (await traffic.load()).lag == 50
         with workers_of(stage, tmp_path) as workers:
             await settled(stage, [workers.start()])
-            assert await traffic.lag() == 0
+            assert (await traffic.load()).lag == 0
 
 
 async def test_the_log_is_read_from_its_first_record_to_the_cut_and_so_are_the_states(
@@ -133,7 +134,7 @@ async def test_the_log_is_read_from_its_first_record_to_the_cut_and_so_are_the_s
     found, users = [], set()
     for (topic, partition), cut in cuts.items():
         begin = await log.begin(topic, partition)
-        parts = [part async for part in log.scan(Stretch(topic, partition, begin, cut), ["played"])]
+        parts = [part async for part in log.scan(Stretch(topic, partition, begin, cut), Wanted(["played"]))]
         assert parts[-1].end == cut
         found += [record for part in parts for record in part.records]
         users |= {user async for rows in log.states(partition) for user, _ in rows}

@@ -16,7 +16,10 @@ from broker.catalogs import read_records
 from broker.connections import admin
 from broker.positions import last_stable_offsets
 from broker.topics import places_of
+from cli.catalog_files import catalog_file
+from cli.stack.pipeline import prepare
 from replays.shadow import shadow_namespace
+from schemas.errors import Precondition
 from schemas.topics import Names
 from tests.commands import Laurel, Said
 from tests.integration.replays import EXPLORER, PARTITIONS, Deployment, catalog
@@ -149,6 +152,8 @@ def test_a_version_that_takes_away_what_a_replay_fills_is_not_published(
     assert (said.code, "replay 'one' is at it: wait for it" in said.err) == (4, True), said.err
     assert said.json["exit_code"] == 4
     assert said.json["error"] in said.err
+    with pytest.raises(Precondition, match="replay 'one' is at it"):  # as `laurel dev --catalog` publishes it
+        prepare(deployment.settings, [catalog_file(f"{without}")])
     assert asyncio.run(written(deployment)) == before
     assert run("catalog", "publish", deployment.file(3)).code == 0
     with deployment.connection() as connection:

@@ -13,7 +13,8 @@ from broker.connections import admin, producer
 from broker.reading import Batch, read_to_end
 from broker.topics import create_topics
 from processor.replay.ports import Stretch
-from processor.replay.scan import Progress, scan
+from processor.replay.scan import Progress, read
+from processor.replay.wanted import Wanted
 from schemas.errors import Precondition
 from schemas.records import PlainRecord
 from schemas.topics import SOURCE_CONFIG, TopicSpec
@@ -59,7 +60,7 @@ async def everything(kafka: str, topic: str) -> list[Batch]:
 
 async def scanned(kafka: str, topic: str, start: int, cut: int) -> tuple[list[Batch], list[Progress]]:
     told: list[Progress] = []
-    batches = [batch async for batch in scan(kafka, Stretch(topic, 0, start, cut), [WANTED], told.append)]
+    batches = [batch async for batch in read(kafka, Stretch(topic, 0, start, cut), Wanted([WANTED]), told.append)]
     return batches, told
 
 
@@ -95,14 +96,14 @@ async def test_it_goes_on_where_it_was_left(servers: Servers, topic: str) -> Non
     await publish(servers.kafka, topic, 30_000, None)
     stretch, told = Stretch(topic, 0, 0, 30_000), [Progress(0, 0, 0)]
     before: list[Batch] = []
-    walk = scan(servers.kafka, stretch, TYPES, told.append)
+    walk = read(servers.kafka, stretch, Wanted(TYPES), told.append)
     async for batch in walk:
         if len(before) == 2:
             break
         before.append(batch)
     await walk.aclose()
 
-    rest = scan(servers.kafka, stretch._replace(start=told[-1].position), TYPES, told.append)
+    rest = read(servers.kafka, stretch._replace(start=told[-1].position), Wanted(TYPES), told.append)
     batches = before + [batch async for batch in rest]
 
     assert [record.offset for batch in batches for record in batch.records] == [*range(30_000)]

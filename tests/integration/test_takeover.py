@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import asdict
 
 from broker.catalogs import publish, read_records
 from broker.positions import Positions, group_positions
@@ -18,20 +19,22 @@ from broker.topics import create_topics, places_of, wanted_topics
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import PartitionEvaluator
 from processor.evaluator.programs import Programs
+from processor.evaluator.takeover import Takeover
 from processor.kafka import takeover
 from processor.kafka.fetch import Chunk
 from processor.kafka.kafka_log import KafkaLog
 from processor.kafka.ownership import Ownership
+from processor.kafka.pace import NEVER
 from processor.kafka.partition import OwnedPartition
 from processor.profile import Profile
 from processor.telemetry import Telemetry
 from schemas.outcomes import AnyOutcome, Outcome, ReplayOutcome, decode_any_outcome
 from schemas.program import CatalogRecord, Program
 from schemas.records import PlainRecord
-from schemas.replays import Hold, Promote, Release, ReplayOrder, Settle, encode_order
+from schemas.replays import Cancel, Hold, Promote, Rehearse, Release, ReplayOrder, Settle, encode_order
 from schemas.state import CONTROL_KEY
 from schemas.topics import Names, partition_of
-from tests.integration.owners import APPENDED_MS, NEVER, NUMBER, Exited, leave
+from tests.integration.owners import APPENDED_MS, NUMBER, Exited, leave
 from tests.integration.processors import (
     CATALOG,
     PARTITIONS,
@@ -164,6 +167,10 @@ def promotion(pair: Pair) -> Promote:
     return Promote(replay="r", shadow=pair.shadow.namespace, catalogs={"toy": 2}, notify="all")
 
 
+def rehearsal(pair: Pair) -> Rehearse:
+    return Rehearse(**asdict(promotion(pair)))
+
+
 async def folded(pair: Pair) -> None:
     """The shadow has folded everything, and its worker lives on."""
     async with owner(pair, pair.shadow, runs=2) as shadow:
@@ -224,18 +231,41 @@ async def test_a_shadow_that_still_writes_is_fenced_before_it_is_read(pair: Pair
             await shadow.commit()
 
 
-async def test_what_is_too_much_for_one_transaction_is_refused(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_is_too_much_for_one_transaction_is_refused_before_it_is_decided(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(takeover, "BYTES_MAX", 1_000)
     await folded(pair)
     async with owner(pair, pair.live, runs=1) as live:
         await live.play(plays())
         await settle(live)
 
-        await live.obey(promotion(pair))
+        await live.obey(rehearsal(pair))
 
         note = live.partition.replays.notes["r"]
         assert note.phase == "settled"
         assert "and one transaction at most 1,000" in (note.refused or "")
+
+
+async def test_what_was_rehearsed_is_promoted_unless_the_shadow_has_written_since(pair: Pair) -> None:
+    await folded(pair)
+    async with owner(pair, pair.live, runs=1) as live:
+        await live.play(plays())
+        await settle(live)
+        await live.obey(rehearsal(pair))
+        rehearsed = live.partition.replays.prepared
+        assert isinstance(rehearsed, Takeover)
+        reading = takeover.Reading(KafkaLog(pair.kafka), pair.live, live.partition, promotion(pair))
+        order = PlainRecord(live.partition.positions[pair.live.replay_assignments], APPENDED_MS, None, b"")
+        assert await reading.takeover(order, rehearsed) is rehearsed
+
+        async with owner(pair, pair.shadow, runs=2) as shadow:
+            await shadow.obey(Cancel(replay="another"))
+            await shadow.commit()
+
+        assert await reading.takeover(order, rehearsed) is not rehearsed
+        await live.obey(promotion(pair))
+        assert live.partition.replays.notes["r"].phase == "done"
 
 
 async def test_a_shadow_that_is_not_there_is_a_refusal_and_a_release_lets_the_old_rules_go_on(pair: Pair) -> None:

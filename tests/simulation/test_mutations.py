@@ -9,16 +9,19 @@ import pytest
 from msgspec.structs import replace
 
 from broker.reading import Batch
+from processor.evaluator.endings import Endings
 from processor.evaluator.late import Counted
 from processor.evaluator.partition import Folded
 from processor.evaluator.replays import OBEYED, Given, Replays
+from processor.evaluator.takeover import Takeover
 from processor.kafka.fetch import Chunk
 from processor.kafka.partition import OwnedPartition
 from projections import checkpoints
 from projections.session import Session
+from replays.beholding import Sight
 from schemas.records import PlainRecord
-from schemas.replays import Base, Late, Prepare
-from schemas.state import Control
+from schemas.replays import Base, Late, Prepare, Release
+from schemas.state import Control, State
 from simulation import world
 from simulation.activity import NAMES
 from simulation.broker import Broker
@@ -186,3 +189,60 @@ def test_a_late_record_that_a_filled_metric_has_in_its_past_counts_twice_there(
 ) -> None:
     monkeypatch.setattr(Counted, "metrics", lambda self, notes, topic, record: frozenset())
     assert_noticed("I1", "I2", among=lambda plan: folds_late(plan) and fills(plan))
+
+
+def folds_anew(plan: Plan) -> bool:
+    return plan.replays.is_anew
+
+
+def take_over_wherever_it_stands(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The owner's own look at the shadow, which is behind the job's."""
+    monkeypatch.setattr(Replays, "_refuse_unequal", lambda *_: None)
+
+
+def test_a_shadow_that_is_promoted_before_it_is_at_the_cut_loses_events(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Sight, "is_at_cut", lambda self, partition, note: partition in self.shadow)
+    take_over_wherever_it_stands(monkeypatch)
+    assert_noticed("I1", "I2", among=folds_anew)
+
+
+def test_live_events_that_go_on_during_a_promotion_are_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Replays, "limit", lambda self, lane: None)
+    take_over_wherever_it_stands(monkeypatch)
+    assert_noticed("I1", "I2", among=folds_anew)
+
+
+def test_what_users_hold_is_told_again_by_a_promotion_that_forgets_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    replace_state = Takeover.replace
+
+    def forget(self: Takeover, user: bytes, here: bytes | None, there: bytes | None) -> None:
+        replace_state(self, user, None, there)
+
+    monkeypatch.setattr(Takeover, "replace", forget)
+    assert_noticed("I1", among=folds_anew)
+
+
+def test_what_is_derived_behind_a_promotion_is_lost_below_the_mark_of_the_shadow(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of the derived topic of a shadow, which is longer than the live one."""
+
+    def leave(self: Takeover, state: State, position: int) -> bool:
+        return False
+
+    monkeypatch.setattr(Takeover, "_set_mark", leave)
+    assert_noticed("I1", "I2", among=folds_anew)
+
+
+def test_a_hold_that_no_release_ends_leaves_live_events_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(OBEYED, Release, lambda replays, given: "skipped")
+    assert_noticed("I8", among=folds_anew)
+
+
+def test_awards_that_a_promotion_should_take_stay_where_it_forgets_its_policy(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Endings, "entry", lambda self, identity: None)
+    assert_noticed("I1", among=lambda plan: folds_anew(plan) and plan.replays.policy == "revoke")

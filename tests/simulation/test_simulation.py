@@ -22,11 +22,11 @@ from simulation.plan import KINDS, LOSSES, REPLAY_KINDS
 from simulation.process import Weather
 from simulation.run import Verdict, simulate
 from simulation.soak import Players, replay
-from simulation.world import ORDERS, STEPS
+from simulation.world import ORDERS, PROMOTION, STEPS
 
 SEEDS, BLOCK = 3_000, 250
 BLOCKS = range(0, SEEDS, BLOCK)
-WAIT_S = 120.0
+WAIT_S = 240.0
 SOAK = [sys.executable, "-m", "cli.main", "soak", "--simulated"]
 
 ENDS = {
@@ -82,6 +82,7 @@ def test_every_fault_of_the_plan_happens_often(happened: Counter[str]) -> None:
         *("transaction committed", "transaction aborted"),
         *("replay started: sweep", "replay started: fold_and_merge", "version published"),
         *("past looked at again", "replay started: late", "records late applied"),
+        *("replay started: full", "promote", "cancel full replay, running", "cancel full replay, promoting"),
         *("records duplicate", "records skipped", "records refused", "records derived applied"),
     ]
     rare = {what: happened[what] for what in wanted if happened[what] < 20}
@@ -97,6 +98,14 @@ def test_every_numbered_step_is_a_place_where_processes_died(happened: Counter[s
 @pytest.mark.simulation
 def test_every_step_of_a_replay_is_a_place_where_jobs_died(happened: Counter[str]) -> None:
     rare = {step: happened[f"trap at {step}"] for step in ORDERS if happened[f"trap at {step}"] < 10}
+    assert not rare, f"in {SEEDS} simulations: {rare}"
+
+
+@pytest.mark.simulation
+def test_promotions_are_given_up_and_jobs_die_at_every_step_of_one(happened: Counter[str]) -> None:
+    """Of thirty seeds one folds everything anew."""
+    told = ["promotion given up", *(f"trap at {step}" for step in PROMOTION)]
+    rare = {what: happened[what] for what in told if happened[what] < 3}
     assert not rare, f"in {SEEDS} simulations: {rare}"
 
 

@@ -66,12 +66,14 @@ class Owned:
         self.evaluator = PartitionEvaluator(self.programs.ready({"toy": 1}), 0, 1)
         self.evaluator.load(self._changelog.items())
         self.replays = Replays(ORDERS, 0, self.evaluator, self.programs, self.complaints.append)
-        self.replays.restore(control.catalogs, control.replays, control.unread)
+        self.replays.restore(control.catalogs, control.replays, control.unread, control.began)
 
     def restart(self) -> None:
         self.commit()
         replays = self.replays
-        control = Control(catalogs=replays.catalogs, replays=replays.notes, unread=replays.unread)
+        control = Control(
+            catalogs=replays.catalogs, replays=replays.notes, unread=replays.unread, began=replays.began
+        )
         self._start(decode_control(encode_control(control)))
 
     def commit(self) -> list[AnyOutcome]:

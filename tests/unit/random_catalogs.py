@@ -94,7 +94,7 @@ def values_counted(draw: st.DrawFn, types: Sequence[str]) -> Said:
 def conditions(draw: st.DrawFn, metrics: Said, depth: int = 2) -> Any:
     """`metric >= n`, or a tree of them; a metric in decimals is asked for decimals, too."""
     if depth and draw(st.booleans()):
-        parts = [draw(conditions(metrics, depth - 1)) for _ in range(draw(st.integers(1, 3)))]
+        parts = draw(st.lists(conditions(metrics, depth - 1), min_size=1, max_size=3, unique_by=json.dumps))
         return {draw(st.sampled_from(["all", "any"])): parts}
     key = draw(st.sampled_from(sorted(metrics)))
     decimals = [0.5, 1.25, 2.75] if metrics[key].get("of") == "data.price" else []

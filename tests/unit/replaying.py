@@ -20,7 +20,8 @@ from processor.evaluator.ready import ReadyProgram
 from processor.evaluator.replays import Replays
 from processor.replay.changes import Changes, changes, unfinished_in
 from processor.replay.job import Task, run
-from processor.replay.ports import Addressed, Part, Ports, Report, StateRow, Status, Stretch
+from processor.replay.ports import Addressed, Load, Part, Ports, Report, StateRow, Status, Stretch
+from processor.replay.wanted import Wanted
 from schemas.catalog import read_catalog
 from schemas.outcomes import AnyOutcome, decode_any_outcome, encode_outcome
 from schemas.program import CatalogRecord, Ledger, Program, record_of
@@ -179,6 +180,7 @@ class World:
         self.reports: list[Report] = []
         self.sent: list[Addressed] = []
         self.behind: int | None = None
+        self.per_s, self.gave_way = 0.0, False
         self.lost = 0
         self._sends = 0
         self._deaths_left = DEATHS if course.dies else 0
@@ -198,11 +200,11 @@ class World:
     async def begin(self, topic: str, partition: int) -> int:
         return self.lost
 
-    async def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncGenerator[Part, None]:
+    async def scan(self, stretch: Stretch, wanted: Wanted) -> AsyncGenerator[Part, None]:
         of_topic = [each.record for each in self.partition.log if each.topic == stretch.topic]
         for start in range(stretch.start, stretch.cut, PARTS):
             end = min(start + PARTS, stretch.cut)
-            yield Part(end, [record for record in of_topic[start:end] if type_of(record) in types])
+            yield Part(end, wanted.among(of_topic[start:end]))
 
     async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         yield self.partition.states
@@ -253,8 +255,12 @@ class World:
 
     # Traffic
 
-    async def lag(self) -> int:
-        return self._chance.choice([0, 0, 3_000]) if self.behind is None else self.behind
+    async def load(self) -> Load:
+        lag = self._chance.choice([0, 0, 3_000]) if self.behind is None else self.behind
+        return Load(lag, self.per_s)
+
+    def give_way(self) -> None:
+        self.gave_way = True
 
 
 def replayed(
@@ -326,10 +332,6 @@ def values_of(rows: Mapping[bytes, bytes], program: Program) -> Values:
                 if value:
                     found[user.decode(), catalog.catalog, metric.key] = value
     return found
-
-
-def type_of(record: PlainRecord) -> str:
-    return str(json.loads(record.value or b"{}")["type"])
 
 
 def row_value(said: Said) -> bytes:

@@ -28,6 +28,7 @@ SWEPT = Swept(
     job=Ended(code=0, began_s=100.0, seconds=13.5, spent=BESIDE),
     registered=(102.0, 103.5, 113.0),
     sent={"facts": Sent(1_000, 108.0, 111.0), "done": Sent(8, 110.0, 112.0)},
+    awarded_s=114.0,
     shown_s=115.0,
     happened={"users": 1_000, "awards": 1_000, "notices": 1_000},
 )
@@ -46,6 +47,10 @@ def test_the_phases_of_a_sweep_are_all_of_it_one_behind_the_other():
 
     assert parts == [2.0, 1.5, 4.5, 4.0, 1.0]
     assert sum(parts) == told(SWEPT)["seconds"] == 13.0
+
+
+def test_awards_and_how_far_people_are_are_shown_at_moments_of_their_own():
+    assert (told(SWEPT)["awards_after_done_s"], told(SWEPT)["rows_after_done_s"]) == (1.0, 2.0)
 
 
 def test_a_sweep_that_nobody_wins_has_its_phases_too():

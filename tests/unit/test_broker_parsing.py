@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBase
 from aiokafka.record.util import calc_crc32c
 
-from broker.parsing import tolerate_header_names
+from broker.parsing import keep_as_parsed, tolerate_header_names
 from schemas.errors import LaurelError
 from schemas.records import Header, Record
 from tests.raw_batches import RawName, builder
@@ -50,6 +51,26 @@ def fetched(*batches: bytes, start: int = 0, aborted: Iterable[tuple[int, int]] 
     data = fetcher.MemoryRecords(b"".join(batches))
     place = TopicPartition("songs", 3)
     return fetcher.PartitionRecords(place, data, aborted, start, None, None, True, fetcher.READ_COMMITTED)
+
+
+def test_what_arrives_while_its_reader_waits_comes_as_parsed_too() -> None:
+    earlier, later = TopicPartition("songs", 3), TopicPartition("songs", 4)
+    inside = SimpleNamespace(_records={earlier: _result(earlier)})
+    client: Any = SimpleNamespace(_fetcher=inside)
+
+    keep_as_parsed(client)
+    keep_as_parsed(client)
+    inside._records[later] = _result(later)
+
+    for place in (earlier, later):
+        (record,) = inside._records[place].getall(10)
+        assert (record.key, record.value, hasattr(record, "topic")) == (b"ann", b"0", False)
+
+
+def _result(place: TopicPartition) -> Any:
+    state = SimpleNamespace(has_valid_position=True, paused=False, position=0, consumed_to=lambda _: None)
+    assignment = SimpleNamespace(active=True, state_value=lambda _: state)
+    return fetcher.FetchResult(place, assignment=assignment, partition_records=fetched(batch(0, PLAIN)), backoff=0)
 
 
 Read = Callable[[Any], list[int]]

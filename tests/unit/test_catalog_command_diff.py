@@ -86,6 +86,9 @@ def test_differences_stand_under_what_they_mean(folder: Path):
         ("[orders >= 6, days >= 2]", "[orders >= 6, days >= 2, spent >= 1]", "harder", "both"),
         ("{all: [orders >= 6, days >= 2]}", "orders >= 6", "easier", "both"),
         ("countries >= 3", "countries >= 2", "easier", "either"),
+        ("{all: [orders >= 6, days >= 2]}", "{any: [orders >= 6, days >= 2]}", "easier", "both"),
+        ("when: days >= 1", "when: {any: [days >= 1, orders >= 9]}", "easier", "after"),
+        ("orders >= 5", "{all: [orders >= 3, {any: [orders >= 5, orders >= 9]}, days >= 2]}", "harder", "regular"),
         ("when: days >= 1", "when: days >= 1, requires: regular", "harder", "after"),
         ("when: days >= 1", "when: orders >= 1", "changed", "after"),
     ],
@@ -94,6 +97,20 @@ def test_a_condition_is_harder_when_it_asks_for_more_of_the_same(
     folder: Path, before: str, after: str, kind: str, subject: str
 ):
     assert [(each[0], each[1]) for each in changes(folder, (before, after))] == [(kind, subject)]
+
+
+def test_the_order_of_conditions_is_nothing_to_speak_of(folder: Path):
+    assert changes(folder, ("[orders >= 6, days >= 2]", "[days >= 2, orders >= 6]")) == []
+
+
+def test_a_condition_that_another_contained_changes_no_direction(folder: Path):
+    """10 of both are what it asks for, whichever is written last."""
+    old = OLD.replace("orders >= 5", "{all: [orders >= 10, orders >= 5]}")
+    (folder / "old.yaml").write_text(old, encoding="utf-8")
+
+    (change,) = changes(folder, ("orders >= 5", "orders >= 7"))
+
+    assert (change[0], change[1]) == ("easier", "regular")
 
 
 def test_what_is_new_on_a_known_metric_needs_no_replay(folder: Path):

@@ -334,6 +334,12 @@ REFUSED = [
     ("from: 2026-06-01", "from: 2026-06-31", "2026-06-31 is no day", "in the calendar"),
     ("from: 2026-06-01", "from: 1066-06-01", "1066-06-01 is no day", "from 1970-01-01 on"),
     ("from: 2026-06-01", "from: June", "'June' is no date", "year-month-day"),
+    (
+        "from: 2026-06-01, until: 2026-09-01",
+        "until: 1970-01-01",
+        "no day lies before 1970-01-01",
+        "first day behind",
+    ),
     ("until: 2026-09-01", "until: 2026-06-01", "no day lies from 2026-06-01 until 2026-06-01", "first day behind"),
     ("until: 2026-09-01", "until: 2026-06-04", "nobody can reach 5: `visits` cannot be longer", "at or below 3"),
     ("until: 2026-09-01", "every: week", "`every` stands beside days", "either days or a period"),

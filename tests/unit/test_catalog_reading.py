@@ -248,6 +248,18 @@ REFUSED = [
     ),
     (
         "{count: order_paid,",
+        "{count: order_paid, where: {data.items: {gt: 9007199254740992}},",
+        "can pass all its tests",
+        "loosen",
+    ),
+    (
+        "{count: order_paid,",
+        "{count: order_paid, where: {data.items: -9007199254740993},",
+        "can pass all its tests",
+        "loosen",
+    ),
+    (
+        "{count: order_paid,",
         "{count: order_paid, where: {data.items: {grte: 5}},",
         "'grte' is not known",
         "did you mean `gte`?",
@@ -289,6 +301,19 @@ REFUSED = [
     ("category: money}", "category: monney}", "no category `monney`", "did you mean `money`?"),
     (", category: money}", "}", "it has no category", "known are `money`, `people`"),
     ("name: First", "name: First, description: 'Do {at}'", "nothing fills `{at}` here", "write the words"),
+    (
+        "orders >= 1,",
+        "{any: [orders >= 1, visits >= 7, orders>=1]},",
+        "`orders>=1` stands here twice",
+        "write it once",
+    ),
+    (
+        "when: orders >= 1,",
+        "when: {all: [{any: [orders >= 1, visits >= 7]}, {any: [orders >= 1, visits >= 7]}]},",
+        "`{any: [orders >= 1, visits >= 7]}` stands here twice",
+        "write it once",
+    ),
+    ("requires: first", "requires: [first, first]", "`first` is required twice", "name it once"),
     ("requires: first", "requires: frist", "no achievement `frist`", "did you mean `first`?"),
     ("requires: first", "requires: all_round", "it requires itself: all_round → all_round", "break the circle"),
     ("name: First", "name: First, requires: [all_round]", "first → all_round → first", "break the circle"),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 from pathlib import Path
 
@@ -38,12 +40,28 @@ def test_each_of_two_that_run_side_by_side_has_its_own_end() -> None:
     assert run_undisturbed(ends) == [0, 3]
 
 
-def test_what_is_asked_for_runs_alone_and_all_tests_in_two_lanes_that_leave_none_out() -> None:
+def test_what_is_asked_for_runs_alone_and_all_tests_in_three_lanes_that_leave_none_out() -> None:
     assert lanes_of(fast=False, args=["-k", "streak"]) == {"pytest": ["-k", "streak"]}
     assert [*lanes_of(fast=True, args=[])] == ["pytest"]
-    first, second = lanes_of(fast=False, args=[]).values()
-    assert first == ["-m", "faults or benchmark or not server"]
-    assert second == ["-m", "server and not faults and not benchmark"]
+    without, half, other = lanes_of(fast=False, args=[]).values()
+    assert without == ["-m", "not server"]
+    assert (half, other) == (["-m", "server", "--share=1/2"], ["-m", "server", "--share=2/2"])
+
+
+def test_shares_are_whole_files_and_leave_none_out(tmp_path: Path) -> None:
+    """Files share what takes long to set up."""
+    shutil.copy(CHECKOUT / "tests" / "conftest.py", tmp_path)
+    for name in "abc":
+        (tmp_path / f"test_{name}.py").write_text("def test_one(): ...\ndef test_two(): ...")
+    alone = ["-p", "no:cacheprovider", "-c", "/dev/null", "--rootdir", str(tmp_path), str(tmp_path)]
+
+    def collected(share: str) -> list[str]:
+        argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", f"--share={share}", *alone]
+        told = subprocess.run(argv, cwd=CHECKOUT, capture_output=True, text=True, check=True)
+        return [line for line in told.stdout.splitlines() if "::" in line]
+
+    assert collected("1/2") == [f"test_{name}.py::test_{test}" for name in "ac" for test in ("one", "two")]
+    assert collected("2/2") == ["test_b.py::test_one", "test_b.py::test_two"]
 
 
 BROKEN = """

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from cli.faults.loop import BackgroundLoop
 from cli.faults.proxy import CommitReplies, EndTxnReplies, Proxy, Replies
 
-WAIT_S = 60.0
+WAIT_S = 120.0
 PRODUCE, END_TXN = 0, 26
 
 

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from typing import Any, cast
 
+import msgspec
 import pytest
 
+from broker.catalogs import program_of
 from broker.log_dirs import disks_of
+from processor.evaluator.programs import Programs
+from replays import reprocessing
 from replays.beholding import Sight, is_level, reports
-from replays.shadow import refuse_foreign, shadow_namespace
+from replays.registry import Replay
+from replays.reprocessing import Vigil, World
+from replays.shadow import as_begun, refuse_foreign, shadow_namespace
 from replays.space import Space, refuse_no_space
 from schemas.errors import LaurelError, Precondition
-from schemas.replays import ReplayNote
+from schemas.replays import Rehearse, Release, ReplayNote, ReplayOrder
 from schemas.state import Control
 from schemas.topics import Names
+from tests.unit.owned_partition import records_of
 from tests.unit.test_returning import PROMOTED
+from tests.unit.test_takeover import NEW, OLD
 
 LIVE, SHADOW = Names("live"), Names("live-12345678", follows="live")
 MIB = 1024**2
@@ -82,6 +92,15 @@ def test_a_shadow_has_a_name_that_a_namespace_may_have_and_no_topic_of_the_live_
         refuse_foreign(longest, longest.specs())
 
 
+def test_a_shadow_runs_what_is_to_be_promoted_from_the_first_event_on_also_where_it_was_published_before() -> None:
+    """By a promotion that was called off behind its publication. Told by an order, it would have folded some events
+    by the old rules."""
+    old, new = records_of(OLD, NEW)
+    records = as_begun([old, msgspec.structs.replace(new, announced=False)], PROMOTED)
+
+    assert Programs(program_of(records, SHADOW), records).first == PROMOTED.versions
+
+
 def test_space_is_refused_only_where_brokers_tell_that_there_is_none() -> None:
     refuse_no_space(Space(topics=10 * MIB, schema=1, free=30 * MIB), reserve=20 * MIB)
     refuse_no_space(Space(topics=10 * MIB, schema=1, free=None), reserve=20 * MIB)
@@ -98,3 +117,71 @@ def test_disks_count_every_replica_and_the_broker_with_the_least_room() -> None:
     found = disks_of([answer(500, 10), answer(300, 10)], ["a", "b"])
 
     assert (found.used, found.free) == ({"a": 60, "b": 0}, 300)
+
+
+class Promotion:
+    """All that a vigil over one partition meets: row, owners and processes. Everything stands at the cut."""
+
+    def __init__(self, refused: str | None, answers: bool) -> None:
+        self.replay: Replay = replace(PROMOTED, status="promoting", attempt=1, decided_at=None, ended_at=None)
+        self.told: list[type[ReplayOrder]] = []
+        self.heard: list[str] = []
+        self._refused, self._answers = refused, answers
+
+    async def take(self) -> Sight:
+        seen = sight(shadow_at=10)
+        note = settled(**{LIVE.derived: 7})
+        return seen._replace(live={0: Control(positions=seen.live[0].positions, replays={"r": note})})
+
+    async def tell_all(self, replay: Replay, order: ReplayOrder) -> list[ReplayNote]:
+        self.told.append(type(order))
+        if isinstance(order, Rehearse) and not self._answers:
+            await asyncio.Event().wait()
+        return [ReplayNote(phase="settled", refused=self._refused)]
+
+    async def decide_to_promote(self, id: str) -> None:
+        self._become("decided")
+
+    async def give_up(self, id: str, why: str) -> None:
+        self._become(why)
+
+    def _become(self, heard: str) -> None:
+        self.heard.append(heard)
+        self.replay = replace(self.replay, status="paused")  # so that the vigil ends
+
+    async def start_again(self) -> None: ...
+    async def stop_workers(self) -> None: ...
+    def refuse_ended(self) -> None: ...
+
+    async def watch(self) -> None:
+        given = cast(Any, self)
+        world = World(LIVE, 120 if self._answers else 0.2, *[given] * 5)
+        await Vigil(world, given, given, given).keep()
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def publish(*_: object) -> None: ...
+
+    monkeypatch.setattr(reprocessing, "publish_live", publish)
+
+
+@pytest.mark.usefixtures("published")
+@pytest.mark.parametrize(
+    ("refused", "answers", "told", "heard"),
+    [
+        (None, True, [Rehearse], "decided"),
+        ("it takes 9 bytes, and 8 at most", True, [Rehearse, Release], "it takes 9 bytes, and 8 at most"),
+        (None, False, [Rehearse, Release], "live events have waited for 0.2 s"),
+    ],
+)
+async def test_what_speaks_against_a_promotion_is_known_before_it_is_decided(
+    refused: str | None, answers: bool, told: list[type[ReplayOrder]], heard: str
+) -> None:
+    """And live goes on, as by an owner that does not answer in time."""
+    promotion = Promotion(refused, answers)
+
+    await promotion.watch()
+
+    assert promotion.told == told
+    assert [each.startswith(heard) for each in promotion.heard] == [True]

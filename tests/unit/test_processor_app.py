@@ -27,6 +27,7 @@ from schemas.errors import Precondition
 from schemas.program import CatalogProgram, EventSpec, Ledger, Program
 from schemas.records import PlainRecord
 from schemas.topics import partition_of
+from tests.integration.owners import Exited, leave
 from tests.unit.test_processor_partition import Counting, in_memory
 
 PARTITIONS = 4
@@ -43,17 +44,9 @@ CATALOG = CatalogProgram(
 PLAN = Plan(Programs(Program(catalogs=[CATALOG], ledger=Ledger(), derived="laurel.derived")), PARTITIONS)
 
 
-class Exited(Exception):  # noqa: N818 - not an error of the test
-    """Stands for the end of the process."""
-
-
-def exit_now(why: str, *, code: int = 70) -> None:
-    raise Exited(code, why)
-
-
 @pytest.fixture
 def app(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AchievementsApp:
-    monkeypatch.setattr(app_module, "exit_now", exit_now)
+    monkeypatch.setattr(app_module, "exit_now", leave)
     settings = ProcessorSettings(stop_timeout_s=0.01, profile=tmp_path / "profile.jsonl")
     return AchievementsApp(settings, PLAN, lambda number: Counting())
 

@@ -15,6 +15,7 @@ from processor.kafka.fetch import Chunk, Turn
 from processor.kafka.pace import (
     HEAD_LAG,
     ORDERS_AT_ONCE,
+    ORDERS_BESIDE_LIVE,
     SLICE_S,
     Pace,
     Turns,
@@ -300,7 +301,7 @@ def test_live_records_and_orders_of_replays_take_turns_and_orders_are_few_each_t
 
     for _ in range(2):
         assert chosen(live, *orders) == Turn([live], 2_000)
-        assert chosen(live, *orders) == Turn(orders, ORDERS_AT_ONCE)
+        assert chosen(live, *orders) == Turn(orders, ORDERS_BESIDE_LIVE)
     assert chosen(live) == chosen(live) == Turn([live], 2_000), "where there are no orders, live waits for none"
     assert chosen(*orders) == chosen(*orders) == Turn(orders, ORDERS_AT_ONCE), "and the other way round"
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import pytest
 
 from progress.explanation import Explanation, explain, known_keys
 from progress.standing import Standing
+from schemas.errors import LaurelError
 from schemas.program import All, Any, Feed, Test, WindowSpec
 from tests.unit.standings import (
     EARNED_AT,
@@ -19,6 +21,7 @@ from tests.unit.standings import (
     catalog,
     entry,
     metric,
+    pace,
     revoked,
     standing,
     tier,
@@ -52,6 +55,15 @@ def test_the_value_before_is_told_only_where_an_event_moves_the_metric_by_one():
     (proof,) = explained(standing(rich, awards=[given]), "rich").awards
 
     assert (proof.metric, proof.before, proof.after) == ("earned", None, Decimal("51.25"))
+
+
+def test_where_the_date_is_approximate_nothing_is_said_of_the_value_before():
+    five = entry("five", at_least("released", 5))
+    given = award("five", progress_at_unlock=31, dates="approximate")
+
+    (proof,) = explained(standing(five, awards=[given]), "five").awards
+
+    assert (proof.before, proof.after) == (None, 31)
 
 
 def test_where_something_is_required_the_metric_may_have_stood_there_before():
@@ -211,7 +223,48 @@ def test_a_scope_can_be_asked_for():
     each = standing(module, awards=[award("module", scope="m1"), award("module", scope="m2")])
 
     assert [proof.scope for proof in explained(each, "module", scope="m2").awards] == ["m2"]
-    assert explained(each, "module", scope="m3").awards == []
+
+
+def test_an_instance_that_is_not_earned_is_as_far_as_nothing_and_says_what_would_count():
+    module = entry("module", on=[Feed(type="module_completed")], scope="module_id")
+
+    told = explained(standing(module, awards=[award("module", scope="m1")]), "module", scope="m3")
+
+    assert (told.state, told.awards) == ("not_yet", [])
+    assert (told.progress.percent, told.progress.earned) == (0, False)
+    assert [each.where for missing in told.missing for each in missing.counts] == [["data.module_id = m3"]]
+
+
+@pytest.mark.parametrize(
+    ("scope", "state", "value", "percent"),
+    [("2026-W22", "over", 3, 75), ("2026-W24", "not_yet", 1, 25), ("2026-W30", "upcoming", 0, 0)],
+)
+def test_of_another_period_its_own_value_is_told(scope, state, value, percent):
+    """4 a week are asked for; week 23 is earned, and it is week 24."""
+    weekly = entry("weekly", at_least("released@week", 4), window=WindowSpec(every="week"))
+    kept = {"released@week": {"2026-W22": 3, "2026-W23": 4, "2026-W24": 1}}
+    each = standing(weekly, awards=[award("weekly", scope="2026-W23")], metrics=kept, paces={"released": pace(20)})
+
+    told = explained(each, "weekly", scope=scope)
+
+    assert (told.state, told.awards) == (state, [])
+    assert (told.progress.current, told.progress.percent, told.progress.season.period) == (value, percent, scope)
+    assert (told.progress.estimated_completion is None) == (state != "not_yet")
+
+
+@pytest.mark.parametrize(
+    ("key", "scope", "what"),
+    [
+        ("rising", "x", "'rising' is given once, for no instance or period: ask without 'x'"),
+        ("weekly", "2026-6", "'2026-6' is no week: write it as 2026-W24"),
+        ("weekly", "2026-W54", "'2026-W54' is no week: write it as 2026-W24"),
+    ],
+)
+def test_a_scope_that_there_cannot_be_is_refused(key, scope, what):
+    weekly = entry("weekly", at_least("released@week", 4), window=WindowSpec(every="week"))
+
+    with pytest.raises(LaurelError, match=re.escape(what)):
+        explain(standing(weekly, entry("rising", at_least("released", 5))), key, scope=scope)
 
 
 def test_last_weeks_award_is_found_by_its_scope():

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from broker.reading import Batch
+from projections import progress_view
 from projections.decoding import Undecodable
-from projections.progress_view import Stage, View, Views, view_of
+from projections.progress_view import WAITED_MS, Stage, Views, view_of
 from projections.user_progress import ProgressRows, UserProgressProjection
 from schemas.errors import LaurelError, Precondition
 from schemas.program import CatalogRecord
@@ -21,9 +22,8 @@ from schemas.topics import Names
 from tests.integration import projections as given
 
 ONE, TWO = given.catalog_record(), given.catalog_record(2, wider=True)
-BEFORE = View((("toy", 1),), frozenset({("toy", "released")}))
 NEWEST = Control(catalogs={"toy": 2})
-STATE = Batch("changelog", 0, 7, 8, [PlainRecord(7, 0, b"ada", b"{}")])
+FILLING = Control(catalogs={"toy": 2}, replays={"r": ReplayNote(phase="filling", filling=[("toy", "released")])})
 
 
 class Topic:
@@ -82,23 +82,6 @@ async def test_the_catalogs_are_not_read_again_while_nothing_new_comes():
     assert topic.reads == 1
 
 
-async def test_a_view_is_told_once_when_it_changes():
-    shows = projection(Topic(ONE, TWO))
-    note = ReplayNote(phase="filling", filling=[("trackflow", "stars")])
-
-    told = [
-        (await decoded(shows, [control(1)])).views,
-        (await decoded(shows, [control(1)], 1)).views,
-        (await decoded(shows, [control(2, r=note)], 2)).views,
-    ]
-
-    assert told == [
-        {0: View((("trackflow", 1),), frozenset())},
-        {},
-        {0: View((("trackflow", 2),), frozenset({("trackflow", "stars")}))},
-    ]
-
-
 @pytest.mark.parametrize(
     ("phase", "is_hidden"),
     [("filling", True), ("ready", True), ("cancelled", True), ("active", False), ("done", False)],
@@ -122,25 +105,71 @@ async def test_a_version_that_nobody_has_published_stops_the_projector(published
         await decoded(projection(Topic(*published)), [control(2), (b"ada", given.state(1))])
 
 
-async def resumed(kept: Mapping[int, View], found: Mapping[int, Control]) -> list[Stage]:
-    async def read_controls() -> Mapping[int, Control]:
-        return found
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Units: milliseconds."""
+    now = [1_780_000_000_000]
+    monkeypatch.setattr(progress_view.time, "time", lambda: now[0] / 1000)
+    return now
 
-    views = Views(read_controls)
-    await views.resume([0], kept)
-    return views.follow(STATE)
+
+class Log:
+    """Control records that are looked for. Shapes: newest is partition 0's; None before there is any."""
+
+    def __init__(self, newest: Control | None = None) -> None:
+        self.newest, self.looks = newest, 0
+
+    async def read(self) -> Mapping[int, Control]:
+        self.looks += 1
+        return {} if self.newest is None else {0: self.newest}
+
+
+async def seen(views: Views, *timestamps: int) -> list[Stage]:
+    """How states of these times are, without a control record among them."""
+    records = [PlainRecord(7 + place, at, b"ada", b"{}") for place, at in enumerate(timestamps)]
+    read = Batch("changelog", 0, 7, 7 + len(records), records)
+    await views.catch_up([read])
+    return views.follow(read)
 
 
 async def test_states_are_seen_as_the_newest_control_record_says_for_those_between_may_have_been_compacted() -> (
     None
 ):
     """A replay has ended while nobody read: by the view of before, what it filled would stay hidden for ever."""
-    assert await resumed({0: BEFORE}, {0: NEWEST}) == [Stage(-1, view_of(NEWEST))]
+    views = Views(Log(NEWEST).read)
+    await views.look()
 
-
-async def test_states_are_seen_as_before_where_no_control_record_is_found() -> None:
-    assert await resumed({0: BEFORE}, {}) == [Stage(-1, BEFORE)]
+    assert await seen(views, 0) == [Stage(-1, view_of(NEWEST))]
 
 
 async def test_states_are_seen_by_nothing_before_anything_said_how() -> None:
-    assert await resumed({}, {}) == [Stage(-1, None)]
+    views = Views(Log().read)
+    await views.look()
+
+    assert await seen(views, 0) == [Stage(-1, None)]
+
+
+async def test_a_reader_that_fell_behind_sees_states_as_the_newest_control_record_says_by_then(
+    clock: list[int],
+) -> None:
+    """It was paused, and reads on where it stood; a replay has ended meanwhile, and what said so is compacted."""
+    log = Log(FILLING)
+    views = Views(log.read)
+    await views.look()
+    clock[0] += 3 * WAITED_MS
+    log.newest = NEWEST
+
+    assert await seen(views, clock[0] - 2 * WAITED_MS) == [Stage(-1, view_of(NEWEST))]
+
+
+async def test_a_reader_that_keeps_up_does_not_look_again(clock: list[int]) -> None:
+    log = Log(FILLING)
+    views = Views(log.read)
+    await views.look()
+    before = clock[0]
+    clock[0] += 3 * WAITED_MS
+
+    await seen(views, before - 1_000)  # of before the look
+    await seen(views, clock[0] - WAITED_MS // 2, clock[0])
+
+    assert log.looks == 1

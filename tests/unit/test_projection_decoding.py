@@ -154,7 +154,6 @@ def test_gathered_batches_of_a_partition_become_one_stretch():
         "notification.sql",
         "notification_queue.sql",
         "other_outcomes.sql",
-        "progress_view.sql",
         "user_achievement.sql",
         "user_progress.sql",
     ],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import pytest
@@ -254,6 +254,16 @@ def test_what_a_cancelled_replay_left_of_a_metric_is_filled_not_late() -> None:
     left = ReplayNote(phase="cancelled", filling=names("logins"))
 
     assert over_what_came_with_the_second_version(left).kind == "fold_and_merge"
+
+
+@pytest.mark.parametrize(("began", "kind"), [((2, 2), "sweep"), ((2, 1), "full"), ((2, 0), "full"), ((1,), "full")])
+def test_a_metric_that_came_before_anything_was_folded_counts_all_of_it(began: Sequence[int], kind: str) -> None:
+    """Of 0 it is not known."""
+    versions = Versions([FIRST, second(LOGINS), second(LOGINS, ("version: 2", "version: 3"), more=GUEST)])
+    controls = [Control(began={"songs": each} if each else {}) for each in began]
+    unfinished = unfinished_in(controls, versions.records)
+
+    assert changes(versions.program({"songs": 2}), versions.program({"songs": 3}), unfinished).kind == kind
 
 
 def test_a_metric_of_a_topic_that_nobody_had_read_before_counts_all_of_it() -> None:

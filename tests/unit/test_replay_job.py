@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from random import Random
 from typing import Any
 
@@ -13,12 +14,14 @@ from msgspec import UNSET
 
 from processor.replay.approximation import why_not
 from processor.replay.excerpt import Aim
-from processor.replay.job import LAG_MAX, Task, run
-from processor.replay.ports import Addressed
+from processor.replay.job import FLOWS_FROM, LAG_MAX, PARTITIONS_AT_ONCE, Task, run
+from processor.replay.ports import Addressed, Part, Ports, StateRow, Stretch
+from processor.replay.wanted import Wanted
 from schemas.errors import LaurelError
 from schemas.outcomes import Outcome, RevokedOutcome
 from schemas.replays import End, Named
-from schemas.state import decode_control
+from schemas.state import Control, decode_control
+from schemas.topics import partition_of
 from simulation.loop import virtual_loop
 from tests.unit.random_logs import Said
 from tests.unit.replaying import Course, Died, Partition, Versions, World, changes_to, task_of, values_of
@@ -194,6 +197,15 @@ def test_a_job_rests_while_live_is_behind_and_still_ends() -> None:
     assert virtual_loop().run(taken(LAG_MAX + 1)) > quick + 1
 
 
+@pytest.mark.parametrize(("per_s", "gives_way"), [(FLOWS_FROM - 1, False), (FLOWS_FROM, True)])
+def test_a_job_gives_way_once_live_events_flow_and_not_before(per_s: float, gives_way: bool) -> None:
+    stage = Stage(with_texts(), alphas(40))
+    stage.world.per_s = per_s
+
+    assert stage.play() == "done"
+    assert stage.world.gave_way == gives_way
+
+
 def test_what_the_new_version_does_not_give_is_taken_when_the_operator_says_so() -> None:
     harder = second("", ("alphas >= 10", "alphas >= 12"))
     stage = Stage(harder, [*alphas(11), *alphas(13, "bob")], revoked=[("songs", "ten"), ("songs", "gone")])
@@ -309,6 +321,53 @@ def test_more_processes_send_the_same(at_once: int) -> None:
     assert stage.play(*others) == "done"
     assert stage.unlocked() == [("ann", "texts", NOON + timedelta(hours=1), "replay")]
     assert stage.partition.complaints == []
+
+
+class Beside:
+    """Some stages as the partitions of one namespace."""
+
+    def __init__(self, worlds: Sequence[World]) -> None:
+        self._worlds = worlds
+        self.told: list[tuple[int, str]] = []
+
+    def ports(self) -> Ports:
+        return Ports(self, self, self, self._worlds[0], self._worlds[0])
+
+    async def begin(self, topic: str, partition: int) -> int:
+        return await self._worlds[partition].begin(topic, partition)
+
+    def scan(self, stretch: Stretch, wanted: Wanted) -> AsyncGenerator[Part, None]:
+        return self._worlds[stretch.partition].scan(stretch, wanted)
+
+    def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
+        return self._worlds[partition].states(partition)
+
+    def outcomes(self, partition: int) -> AsyncGenerator[Sequence[bytes], None]:
+        return self._worlds[partition].outcomes(partition)
+
+    async def controls(self) -> Mapping[int, Control]:
+        return {number: (await world.controls())[0] for number, world in enumerate(self._worlds)}
+
+    async def send(self, partition: int, orders: Sequence[Addressed]) -> None:
+        self.told += [(partition, type(order).__name__) for _, order in orders]
+        await self._worlds[partition].send(partition, orders)
+
+
+@pytest.mark.parametrize(("per_s", "at_once"), [(0.0, PARTITIONS_AT_ONCE), (FLOWS_FROM, 1)])
+def test_live_crossings_of_a_partition_wait_for_its_own_facts_alone(per_s: float, at_once: int) -> None:
+    users = [next(str(each) for each in count() if partition_of(str(each).encode(), 6) == at) for at in range(6)]
+    stages = [Stage(second(), alphas(5, user)) for user in users]
+    beside = Beside([stage.world for stage in stages])
+    stages[0].world.per_s = per_s
+
+    assert virtual_loop().run(run(stages[0].task._replace(partitions=6), beside.ports())) == "done"
+
+    assert [stage.unlocked()[0][:2] for stage in stages] == [(user, "five") for user in users]
+    waiting: set[int] = set()
+    for partition, order in beside.told:
+        waiting = waiting | {partition} if order == "Activate" else waiting
+        assert len(waiting) <= at_once, beside.told
+        waiting = waiting - {partition} if order == "Done" else waiting
 
 
 BETAS = "  - {key: betas, name: A, description: A, when: betas >= 2}\n"

@@ -19,11 +19,13 @@ from schemas.events import EventReader, readers
 from schemas.records import PlainRecord
 from schemas.replays import Late, Publish, decode_order
 from schemas.state import decode_control
+from schemas.topics import partition_of
 from simulation.loop import virtual_loop
 from tests.unit.driving import APPENDED_MS
 from tests.unit.replaying import ASSIGNMENTS, Course, Died, Partition, Versions, World, values_of
 
 TOPIC = "t.plays"
+ALONE = (0, 1)  # the only partition
 STRICT = """
 catalog: toy
 version: 1
@@ -200,7 +202,7 @@ def test_what_was_sent_behind_a_cancel_was_not_given_and_is_folded_by_the_next_o
     control.replays["one"] = stopped = control.replays["one"]
     stopped.late = {TOPIC: first}
 
-    known = asyncio.run(before(stage, TOPIC, 0, control, ASSIGNMENTS, "two"))
+    known = asyncio.run(before(stage, TOPIC, ALONE, control, ASSIGNMENTS, "two"))
 
     assert len(all_of) > 1
     assert known.given == {first}
@@ -219,7 +221,7 @@ def test_what_comes_behind_the_stretch_is_looked_at_only_for_what_was_published_
 
 def test_types_that_nobody_knew_are_told_from_what_was_counted_by_where_they_began() -> None:
     reader = Stage(0).reader()
-    sorting = Sorting(reader, Before(refused=(), unread={"played": 2}, given=()), 4, None)
+    sorting = Sorting(reader, Before(ALONE, refused=(), unread={"played": 2}, given=()), 4, None)
     for number in range(4):
         value = json.dumps(played(number, "ann", f"e{number}")).encode()
         sorting.take(PlainRecord(number, APPENDED_MS, b"ann", value))
@@ -230,7 +232,7 @@ def test_types_that_nobody_knew_are_told_from_what_was_counted_by_where_they_beg
 
 
 def test_only_the_users_that_were_named_are_folded_and_counted() -> None:
-    sorting = Sorting(Stage(0).reader(), Before(refused={0, 1}, unread={}, given=()), 2, {"bo"})
+    sorting = Sorting(Stage(0).reader(), Before(ALONE, refused={0, 1}, unread={}, given=()), 2, {"bo"})
     for number, user in enumerate(["ann", "bo"]):
         value = json.dumps(played(number, user, f"e{number}")).encode()
         sorting.take(PlainRecord(number, APPENDED_MS, user.encode(), value))
@@ -239,9 +241,21 @@ def test_only_the_users_that_were_named_are_folded_and_counted() -> None:
 
 
 def test_what_is_refused_still_is_told_by_its_class() -> None:
-    sorting = Sorting(Stage(0).reader(), Before(refused={0, 1}, unread={}, given=()), 2, None)
+    sorting = Sorting(Stage(0).reader(), Before(ALONE, refused={0, 1}, unread={}, given=()), 2, None)
     sorting.take(PlainRecord(0, APPENDED_MS, b"ann", json.dumps(played(0, "ann", "e", broken=True)).encode()))
     sorting.take(PlainRecord(1, APPENDED_MS, b"ann", b"no event"))
 
     assert sorting.causes == {("played", "bad_data"): 1, ("(no event)", "malformed_json"): 1}
     assert sorting.chosen == []
+
+
+def test_whose_events_belong_on_another_partition_are_refused_still() -> None:
+    """Folded late they would be dead letters again."""
+    here = next(name for name in "abcdefgh" if partition_of(name.encode(), 2) == 0)
+    stranger = next(name for name in "abcdefgh" if partition_of(name.encode(), 2) == 1)
+    sorting = Sorting(Stage(0).reader(), Before((0, 2), refused={0, 1}, unread={}, given=()), 2, None)
+    for number, user in enumerate([stranger, here]):
+        value = json.dumps(played(number, user, f"e{number}")).encode()
+        sorting.take(PlainRecord(number, APPENDED_MS, user.encode(), value))
+
+    assert (sorting.chosen, sorting.causes) == ([1], {("played", "wrong_partition"): 1})

@@ -27,7 +27,7 @@ from schemas.replays import (
     Revoke,
     Threshold,
 )
-from schemas.state import AWARDS, awarded_at
+from schemas.state import AWARDS, Control, awarded_at
 from tests.unit.owned_partition import TOPIC, Owned
 from tests.unit.written_program import told
 
@@ -128,6 +128,24 @@ def test_a_new_version_runs_from_its_order_on_and_an_older_one_is_passed_over() 
     assert owned.values() == {"done": 2, "items": 1}
     assert told(owned.commit()) == ["+deux"]
     assert owned.outcomes[0].data.catalog_version == 3  # type: ignore[union-attr]
+
+
+def test_a_partition_knows_the_versions_that_its_first_event_was_folded_by() -> None:
+    """Also one that ran an older version before: that one has counted nothing."""
+    owned = Owned(FIRST, PLAIN)
+    owned._start(Control())
+    assert owned.replays.began == {"toy": 2}
+    owned._start(Control(catalogs={"toy": 1}, began={"toy": 1}))
+    owned.order(Publish(catalogs={"toy": 2}))
+    assert owned.replays.began == {"toy": 2}
+
+    owned = Owned(FIRST, PLAIN)
+    owned.replays.began = {"toy": 1}
+    owned.take("done", item="a")
+    owned.order(Publish(catalogs={"toy": 2}))
+    owned.restart()
+
+    assert (owned.replays.catalogs, owned.replays.began) == ({"toy": 2}, {"toy": 1})
 
 
 def test_what_was_unlocked_before_a_new_version_is_told_as_it_was_then() -> None:
@@ -635,6 +653,45 @@ def test_a_crossing_counts_though_the_metric_went_back_since_unless_the_award_ca
     owned.order(Facts(replay="r", facts=[fact(1, 2, reached("done", 2, 2))]), "ann")
 
     assert told(owned.commit()) == ["+two"]
+
+
+@pytest.mark.parametrize("is_past", [True, False])
+def test_what_is_lost_and_earned_again_before_the_facts_come_has_the_later_date_and_number(is_past: bool) -> None:
+    """As a fold from zero ends: of the times before nobody is told, but they count."""
+    owned = Owned(UNDOABLE, WITH_UNDO)
+    owned.take("done", at(1))
+    if is_past:
+        owned.take("done", at(2))
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=MUTED))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+    for day, kind in enumerate(["undone", "done", "undone", "done"] if is_past else ["done", "undone", "done"], 3):
+        owned.take(kind, at(day))
+
+    pair = ByEvent(catalog="toy", achievement="pair", scope="", crossed_at=micros(2))
+    past = [fact(1, 2, reached("done", 2, 2), pair)] if is_past else []
+    owned.order(Facts(replay="r", facts=past, last=True), "ann")
+
+    given = {each.data.achievement: (each.time, each.data.n) for each in owned.commit()}  # type: ignore[union-attr]
+    again = ("pair", (moment(6), 2)) if is_past else ("pair", (moment(5), 1))
+    assert given == dict([again, ("two", (moment(2 if is_past else 3), 0))])
+    owned.take("undone", at(8))
+    assert told(owned.commit()) == ["-pair #2" if is_past else "-pair #1"]
+
+
+def test_what_is_lost_before_the_facts_come_is_told_when_it_is_earned_the_next_time_and_counted() -> None:
+    owned = Owned(UNDOABLE, WITH_UNDO)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=MUTED))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+    for day, kind in enumerate(["done", "done", "undone", "done", "undone"], 1):
+        owned.take(kind, at(day))
+
+    owned.order(Facts(replay="r", last=True), "ann")
+
+    assert told(owned.commit()) == ["+two"]
+    owned.take("done", at(8))
+    assert told(owned.commit()) == ["+pair #2"]
 
 
 # --- revoke, done ---

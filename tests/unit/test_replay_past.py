@@ -62,8 +62,8 @@ def slot_of(program: Program, key: str) -> int:
     return next(metric.slot for metric in program.catalogs[0].metrics if metric.key == key)
 
 
-def past_of(aim: Aim, records: Sequence[PlainRecord], only: set[bytes] | None = None) -> Past:
-    past = Past(compiled([CATALOG]), aim, 0, 1, only)
+def past_of(aim: Aim, records: Sequence[PlainRecord]) -> Past:
+    past = Past(compiled([CATALOG]), aim, 0, 1)
     past.fold("music", [record for record in records if b'"login"' not in (record.value or b"")])
     if "web" in past.excerpt.types:
         past.fold("web", [record for record in records if b'"login"' in (record.value or b"")])
@@ -136,14 +136,6 @@ def test_what_was_asked_for_is_not_told_again() -> None:
     past = past_of(Aim(awards=songs("two")), [event(0, "released"), event(1, "released")])
 
     assert [len(past.facts()), len(past.facts())] == [1, 0]
-
-
-def test_only_whose_past_is_asked_for_is_folded() -> None:
-    records = [event(each, "released", user=user) for each, user in enumerate(["ann", "bob", "ann", "bob"])]
-    past = past_of(Aim(awards=songs("two")), records, only={b"bob"})
-
-    assert [user for user, _ in past.facts()] == [b"bob"]
-    assert len(past) == 1
 
 
 def test_an_award_is_given_by_the_fold_while_it_is_not_lost() -> None:

@@ -108,6 +108,15 @@ def test_a_look_at_what_runs_is_not_disturbed_either() -> None:
         publish(("betas >= 5", "betas >= 4"), at=swept)
 
 
+def test_a_set_whose_category_is_called_otherwise_is_the_same_set() -> None:
+    both = SECOND.replace("description: A, when: texts", "description: A, category: letters, when: texts")
+    both += "  - {key: all, name: A, description: A, all_of: {category: letters}}\n"
+    renamed = both.replace("version: 2", "version: 3").replace("letters", "words")
+    swept = replay(kind="sweep", muted=[], filling=[], plan={"wanted": [["songs", "all"]]})
+
+    refuse_touching(swept, Versions([both]).records, Versions([both, renamed]).records[-1].program)
+
+
 def test_the_version_that_a_replay_brings_is_left_to_it() -> None:
     record = Versions([SECOND]).records[-1]
 

@@ -22,7 +22,7 @@ from processor.replay.wanted import Wanted
 from schemas.errors import BadRecord, LaurelError
 from schemas.events import EventReader
 from schemas.program import EventSpec
-from schemas.records import Headers, Record
+from schemas.records import Headers, PlainRecord, Record
 from tests.raw_batches import RawName, builder
 
 NOW = 1_780_000_000_000
@@ -310,6 +310,14 @@ def test_a_type_with_signs_that_json_escapes_in_short_is_found_by_any_escape() -
     sieve = Sieve(Wanted(["a/b"]), 0, 1)
 
     assert [len(each.records) for each in sieve.sift(raw_batches(log.data), ())] == [1]
+
+
+def test_only_records_of_the_keys_that_are_asked_for_are_wanted() -> None:
+    records = [PlainRecord(at, 0, key, value_of(event())) for at, key in enumerate([b"ann", b"bob", None, b"bob"])]
+
+    assert offsets(Wanted([WANTED], {b"bob"}).among(records)) == [1, 3]
+    assert offsets(Wanted([WANTED], set()).among(records)) == []
+    assert offsets(Wanted([WANTED]).among(records)) == [0, 1, 2, 3]
 
 
 def test_batches_that_hold_no_wanted_record_for_sure_are_told_without_parsing() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, get_args
 
 from broker.positions import Place, Positions
+from processor.evaluator.replays import OBEYED
 from processor.replay.ports import Addressed
 from replays.orders import AT_ONCE, UNOBEYED_MAX, Orders
-from schemas.replays import Facts
+from replays.steps import STEPS
+from schemas.replays import Facts, ReplayOrder
 
 TOPIC = "ns.replay-assignments"
 FACTS = [Addressed(b"ann", Facts(replay="r", last=True))] * AT_ONCE
@@ -62,3 +64,9 @@ async def test_orders_wait_while_the_owner_of_their_partition_has_many_left() ->
 
     assert topic.end == 1_000_000 + 3 * UNOBEYED_MAX
     assert max(left) == UNOBEYED_MAX + AT_ONCE
+
+
+def test_every_order_can_be_sent_and_obeyed() -> None:
+    """A step of the job stands for it, and the owner of a partition knows what to do."""
+    orders = {*get_args(ReplayOrder)}
+    assert (orders - STEPS.keys(), orders - OBEYED.keys()) == (set(), set())

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import pytest
 
 from bench.oracle import award_line, metrics_line
+from cli import soak
 from cli.benches.machine import job_file
 from cli.faults.invariants import Verdict
 from cli.faults.replay_report import lines, markdown, told
@@ -27,9 +28,19 @@ from cli.faults.replay_soak import (
     status_faults,
 )
 from schemas.catalog import read_catalog
+from schemas.errors import LaurelError
 
 AT = datetime(2026, 1, 5, tzinfo=UTC)
 REPLAYS = [Replayed("a", "done", "digest", "fold_and_merge"), Replayed("b", "done", "none", "sweep")]
+
+
+def test_a_file_that_the_result_cannot_go_into_is_refused_before_anything_starts(tmp_path, monkeypatch):
+    monkeypatch.setattr(soak, "soak_replays", lambda *_: pytest.fail("it began"))
+    file = tmp_path / "reliability.md"
+    file.write_text("nothing\n")
+
+    with pytest.raises(LaurelError, match="has no markers"):
+        soak.command(replays=True, report=file)
 
 
 def test_the_versions_end_at_the_whole_job_and_each_brings_one_thing():

@@ -8,10 +8,10 @@ import pytest
 
 from broker.positions import Place, Positions
 from replays import traffic
-from replays.traffic import FLOW_S, FLOWS_FROM, NICE, LiveTraffic
+from replays.traffic import FLOW_S, NICE, LiveTraffic
 
 PLACE: Place = ("songs", 0)
-QUICK = 10 * FLOWS_FROM
+QUICK = 5_000
 
 
 class Group:
@@ -42,31 +42,24 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-async def test_what_flows_in_half_a_second_is_on_its_way_and_not_behind(
-    priorities: list[int], clock: list[float]
-) -> None:
+async def test_what_flows_in_half_a_second_is_on_its_way_and_not_behind(clock: list[float]) -> None:
     group: Any = Group()
     live = LiveTraffic(group, [PLACE])
     group.left = 700
-    assert await live.lag() == 700, "at what rate they came nobody knows yet"
+    assert await live.load() == (700, 0.0), "at what rate they came nobody knows yet"
 
     clock[0] += 2.0
-    group.end += round(2 * QUICK)
+    group.end += 2 * QUICK
     group.left = round(FLOW_S * QUICK) + 30
-    assert await live.lag() == 30
+    assert await live.load() == (30, QUICK)
     assert await live.behind() == group.left
 
 
-async def test_a_job_is_nice_once_live_events_flow_and_not_before(
-    priorities: list[int], clock: list[float]
-) -> None:
+async def test_who_gives_way_is_nice_and_so_are_the_processes_that_it_starts(priorities: list[int]) -> None:
     group: Any = Group()
     live = LiveTraffic(group, [PLACE])
-    for flowed in (0, 100, round(QUICK), round(QUICK)):
-        group.end += flowed
-        await live.lag()
-        clock[0] += 1.0
+    live.give_way()
+    live.give_way()
 
     assert set(priorities) == {NICE}
-    assert len(priorities) == 2
-    assert traffic.nicer_by() == 0, "and so are the processes that it starts"
+    assert traffic.nicer_by() == 0

@@ -15,6 +15,7 @@ from bench import reference
 from processor.evaluator.compile import compile_catalog
 from processor.replay.changes import Unfinished, changes
 from processor.replay.ports import Part, Stretch
+from processor.replay.wanted import Wanted
 from replays.counting import Count
 from replays.intent import Intent
 from schemas.catalog import read_catalog
@@ -41,9 +42,8 @@ class Log:
     async def begin(self, topic: str, partition: int) -> int:
         return 0
 
-    async def scan(self, stretch: Stretch, types: Collection[str]) -> AsyncIterator[Part]:
-        found = [record for record in self.records[stretch.partition] if json.loads(record.value)["type"] in types]
-        yield Part(stretch.cut, found)
+    async def scan(self, stretch: Stretch, wanted: Wanted) -> AsyncIterator[Part]:
+        yield Part(stretch.cut, wanted.among(self.records[stretch.partition]))
 
 
 class Held:

@@ -22,7 +22,7 @@ from cli.stack.keeper import pause_after
 from schemas.errors import LaurelError, Precondition
 
 CONFIGURED = {"LAUREL_KAFKA": "127.0.0.1:1", "LAUREL_POSTGRES": "postgresql://127.0.0.1:1/x"}
-DEADLINE_SECONDS = 60.0
+DEADLINE_SECONDS = 180.0
 SLEEPER = ["sleep", "600"]
 STUBBORN = [
     sys.executable,

@@ -14,7 +14,7 @@ import pytest
 
 LAUREL = Path(__file__).parents[2] / "laurel"
 COMMAND = "import json, os, sys\nprint(json.dumps([sys.prefix, os.getcwd(), sys.argv[1:]]))\n"
-DEADLINE_SECONDS = 60
+DEADLINE_SECONDS = 180
 
 # Root may write everywhere. What the launcher imports comes first, as this Python may lie where only root reads.
 UNPRIVILEGED = """

@@ -73,6 +73,14 @@ def test_a_lost_award_is_counted_and_not_held_until_it_comes_back() -> None:
     assert award_of(awards, 9) is None
 
 
+def test_awards_whose_numbers_end_alike_are_told_apart() -> None:
+    """7 and 263 have the same low byte; 1,792 ends with the high bytes of whatever stands behind it."""
+    awards = award_entry(263, 1) + award_entry(1_792, 2)
+
+    assert [awarded_at(awards, number) for number in (263, 1_792, 7, 0)] == [1, 2, None, None]
+    assert [awarded_at(with_award(awards, 7, 3), number) for number in (263, 1_792, 7)] == [1, 2, 3]
+
+
 def test_a_control_record_says_what_is_known_of_replays_and_one_of_before_says_nothing() -> None:
     note = ReplayNote(phase="filling", cut={"songs": 7}, muted=[("toy", "first")], filling=[("toy", "songs")])
     control = Control(catalogs={"toy": 2}, positions={"songs": 7}, replays={"toy-v2": note})

@@ -10,7 +10,18 @@ import pytest
 from schemas.errors import LaurelError
 from schemas.outcomes import Outcome, RevokedOutcome, encode_outcome, unlocked_id
 from schemas.records import PlainRecord
-from schemas.replays import Hold, Notify, Policy, Promote, Publish, Release, Settle, encode_order
+from schemas.replays import (
+    Hold,
+    Notify,
+    Policy,
+    Promote,
+    Publish,
+    Rehearse,
+    Release,
+    ReplayOrder,
+    Settle,
+    encode_order,
+)
 from schemas.state import AWARDS, LOST, Control, award_of, decode_control, encode_control
 from tests.unit.owned_partition import APPENDED, TOPIC, Owned
 from tests.unit.written_program import milliseconds
@@ -89,6 +100,11 @@ def promote(
 ) -> None:
     """All of it, as the owner does it, but for the checkpoint."""
     order = Promote(replay=replay, shadow="s", catalogs={"toy": version}, policy=policy, notify=notify)
+    prepare(live, shadow, order)
+    live.order(order)
+
+
+def prepare(live: Owned, shadow: Owned, order: Promote) -> None:
     record = PlainRecord(live.orders, milliseconds(APPENDED), None, encode_order(order))
     assert live.replays.promotion(record) == order
     control = Control(
@@ -112,7 +128,6 @@ def promote(
         assert [*takeover.untold] == []
         assert [*takeover.endings.unsaid] == []
         live.replays.prepared = takeover
-    live.order(order)
 
 
 def promoted(live: Owned, shadow: Owned, policy: Policy = "keep", notify: Notify = "digest") -> list[Any]:
@@ -301,6 +316,40 @@ def test_an_order_without_what_was_read_of_the_shadow_changes_nothing() -> None:
     live.order(Promote(replay="r", shadow="s", catalogs={"toy": 2}))
 
     assert (live.phase(), live.commit()) == ("settled", [])
+
+
+def test_a_rehearsal_says_what_speaks_against_it_and_else_prepares_the_promotion() -> None:
+    live, calm, shadow = told(*LOG), told(*LOG), told(*LOG[:-1], runs=2)
+    settle(live)
+    rehearsal = Rehearse(replay="r", shadow="s", catalogs={"toy": 2})
+
+    prepare(live, shadow, rehearsal)
+    live.order(rehearsal)
+    refused = live.replays.notes["r"].refused
+    assert refused == "the shadow does not stand where this partition is held, in toy: 7 of 8"
+    say(shadow, LOG[-1])
+    prepare(live, shadow, rehearsal)
+    live.order(rehearsal)
+
+    note = live.replays.notes["r"]
+    assert (note.phase, note.refused, live.replays.catalogs, live.commit()) == ("settled", None, {"toy": 1}, [])
+    live.order(Promote(replay="r", shadow="s", catalogs={"toy": 2}))
+    assert (live.phase(), len(live.commit())) == ("done", len(promoted(calm, shadow)))
+
+
+@pytest.mark.parametrize("between", [Settle(replay="r", derived=0), Publish(catalogs={"toy": 1})])
+def test_what_was_rehearsed_is_worth_nothing_behind_another_order(between: ReplayOrder) -> None:
+    """What runs here, or how far it is folded, may be another then."""
+    live, shadow = told(*LOG), told(*LOG, runs=2)
+    settle(live)
+    rehearsal = Rehearse(replay="r", shadow="s", catalogs={"toy": 2})
+    prepare(live, shadow, rehearsal)
+    live.order(rehearsal)
+
+    live.order(between)
+    live.order(Promote(replay="r", shadow="s", catalogs={"toy": 2}))
+
+    assert (live.phase(), live.replays.notes["r"].refused) == ("settled", "nothing of its shadow was read")
 
 
 def test_a_second_promote_changes_nothing_and_neither_does_a_release() -> None:

@@ -7,7 +7,6 @@ above zero: entries, size, time. Values beyond DISTINCT_MAX are not taken in.
 from __future__ import annotations
 
 import struct
-import unicodedata
 from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
@@ -19,6 +18,7 @@ from processor.evaluator.metrics.bounds import keep_out
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
 from schemas.events import Attributes
 from schemas.state import DISTINCT_MAX, ENTRY, ID_BYTES, State
+from schemas.texts import normal
 
 HASHES_BYTES_MAX = DISTINCT_MAX * ID_BYTES
 ENTRIES_BYTES_MAX = DISTINCT_MAX * ENTRY.size
@@ -164,11 +164,6 @@ def _tuple_hash(fields: list[str], normalized: bool, bucket: int) -> Hash:
         return xxh3_64_digest(msgspec.json.encode(parts))
 
     return hash_of
-
-
-def normal(text: str) -> str:
-    """Trimmed, composed (NFC) and case-folded."""
-    return unicodedata.normalize("NFC", text.strip()).casefold()
 
 
 def _hash(text: str) -> bytes | None:
