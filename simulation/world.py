@@ -189,10 +189,13 @@ class World:
         self.shadows = Shadows(self.broker, self.operator, plan.partitions, self.loop, self.chance)
         self._crews: list[Slot] = []
         self._awaited = 0
+        self._last_seen = 0.0
         self._orders = PROMOTION if plan.replays.is_anew else ORDERS
 
     def saw(self, what: str) -> None:
+        """A fault, or something that an operator did: all has to come to rest so long after the last of them."""
         self.happened[what] += 1
+        self._last_seen = self.loop.time()
 
     def saw_end(self, process: Process) -> None:
         self.ends.append(f"{self.loop.time():7.3f} {process.name}: {process.why}")
@@ -527,13 +530,13 @@ class World:
     def _calm_down(self) -> None:
         """No more faults. Whoever stands still wakes in his time, whoever died comes back."""
         self.is_calm = True
+        self._last_seen = self.loop.time()
         self.weather.clear()
         self.transport.mishaps = 0.0
 
     async def _drain(self) -> None:
-        deadline = self.loop.time() + DRAIN_S
         while not self._is_at_rest():
-            if self.loop.time() > deadline:
+            if self.loop.time() > self._last_seen + DRAIN_S:
                 self.complaints.append(f"I8: after {DRAIN_S:.0f} s without faults: {self._standing()}")
                 return
             await asyncio.sleep(LOOK_EVERY_S)

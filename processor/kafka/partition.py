@@ -166,7 +166,7 @@ class OwnedPartition:
 
     def let_go(self) -> list[str]:
         """Topics that were held and may go on, from their positions on."""
-        limits = {topic: self.limit(topic) for topic in self.held}
+        limits = {topic: self.limit(topic) for topic in sorted(self.held)}
         free = [topic for topic, limit in limits.items() if limit is None or limit > self.positions[topic]]
         self.held -= {*free}
         self._reopened |= {*free}
