@@ -10,11 +10,15 @@ from hypothesis import HealthCheck, settings
 
 from tests.servers import Servers, running_servers
 
-# A look at every run, and a search on demand: `./laurel test --fast --hypothesis-profile=long`. Neither
-# sets a time for an example: a busy machine is no bug.
-for profile, examples in (("short", 40), ("long", 1000)):
+# The same look at every run, so that what fails fails again, and a search on demand:
+# `./laurel test --fast --hypothesis-profile=long`. Neither sets a time for an example: a busy machine is no bug.
+for profile, examples, is_search in (("short", 40, False), ("long", 1000, True)):
     settings.register_profile(
-        profile, max_examples=examples, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        profile,
+        max_examples=examples,
+        derandomize=not is_search,
+        deadline=None,
+        suppress_health_check=[HealthCheck.too_slow],
     )
 settings.load_profile("short")
 

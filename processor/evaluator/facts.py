@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from processor.evaluator.deferral import Deferral, DeferringSettlement
-from processor.evaluator.entries import Board, Entry
+from processor.evaluator.entries import Board, Entry, Waiting
 from processor.evaluator.metrics.each import Instance
 from processor.evaluator.outcomes import UnlockTemplate
 from processor.evaluator.rules import Rules
@@ -30,13 +30,26 @@ class FactBooks(Books):
         self.boards = boards
 
 
+class Known(NamedTuple):
+    """What is known of the user's other records.
+
+    Shapes: judged are awards that one of them gave. No other record gives them, whatever is held by now. presumed
+    are awards that live found one of them to give, knowing nothing of what was crossed before activate: a record
+    ahead of that one gives them if all that it takes was crossed by then. later are thresholds that a later record
+    crosses; where one does so once more, what it gave and can be lost was lost in between.
+    """
+
+    judged: Collection[Named] = ()
+    presumed: Collection[Named] = ()
+    later: Collection[Threshold] = ()
+
+
+NOTHING_KNOWN = Known()
+
+
 class FactSettlement(DeferringSettlement):
     """One record's of the past. What it crossed counts, whatever the metric came to since; but what can be lost is
     given only if it stands now. What is held already stays as it is. The deferrals are those of other replays.
-
-    Shapes: judged are awards that one of the user's records is known to have given. No other record gives them,
-    whatever is held by now. again are thresholds that a later record has crossed once more: what they gave, and can
-    be lost, was lost in between.
     """
 
     def __init__(
@@ -45,13 +58,13 @@ class FactSettlement(DeferringSettlement):
         state: State,
         cause: Cause,
         deferrals: Sequence[Deferral] = (),
-        judged: Collection[Named] = (),
-        again: Iterable[Threshold] = (),
+        known: Known = NOTHING_KNOWN,
     ) -> None:
         super().__init__(books, state, cause, deferrals)
-        self._again = {entry for each in again for entry in _lost_below(books.boards, each)}
-        self._boards = books.boards
-        self._judged = {board.entry(reference) for name, reference in judged if (board := books.boards.get(name))}
+        self._boards = boards = books.boards
+        self._known = known
+        self._again = {entry for each in known.later for entry in _lost_below(boards, each)}
+        self._judged, self._presumed = entries_of(boards, known.judged), entries_of(boards, known.presumed)
         self._values: dict[tuple[Board, str], int] = {}
 
     def settle_past(self, crossings: Iterable[Crossing]) -> None:
@@ -140,12 +153,23 @@ class FactSettlement(DeferringSettlement):
     def _earned_now_at(self, entry: Entry, crossed_at: int) -> int | None:
         if entry in self._judged:
             return None
+        if entry in self._presumed:
+            return None if self._is_held(entry) else entry.holds_since(self._state_by_then())
         if entry in self._again or (entry.simple and entry.spec.revocable != "no" and not self._holds(entry)):
             self._lose_untold(entry)
             return None
         if not entry.simple or entry.spec.revocable != "no":
             return super()._earned_now_at(entry, crossed_at)
         return crossed_at if awarded_at(self._state[AWARDS], entry.spec.number) is None else None
+
+    def _state_by_then(self) -> State:
+        """The state without the crossings of later records."""
+        state = self._state.copy()
+        for each in self._known.later:
+            waiting = waiting_for(self._boards, each)
+            if waiting is not None and waiting.number is not None and awarded_at(state[AWARDS], waiting.number):
+                state[AWARDS] = without_award(state[AWARDS], waiting.number)
+        return state
 
     def _remember(self, number: int, moment: int) -> None:
         """Live may have crossed it again since."""
@@ -163,10 +187,18 @@ def thresholds_of(facts: Iterable[Fact]) -> list[Threshold]:
     return [each for fact in facts for each in fact.crossings if isinstance(each, Threshold)]
 
 
+def entries_of(boards: Mapping[str, Board], names: Iterable[Named]) -> set[Entry | None]:
+    return {board.entry(reference) for name, reference in names if (board := boards.get(name))}
+
+
+def waiting_for(boards: Mapping[str, Board], crossed: Threshold) -> Waiting | None:
+    board = boards.get(crossed.catalog)
+    return board.waiting.get(crossed.metric, {}).get(crossed.at) if board is not None else None
+
+
 def _lost_below(boards: Mapping[str, Board], crossed: Threshold) -> Iterator[Entry]:
     """What ends whenever the metric is below this threshold."""
-    board = boards.get(crossed.catalog)
-    waiting = board.waiting.get(crossed.metric, {}).get(crossed.at) if board is not None else None
+    waiting = waiting_for(boards, crossed)
     for entry in waiting.entries if waiting is not None else ():
         if entry.simple and entry.spec.revocable != "no":
             yield entry

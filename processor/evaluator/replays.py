@@ -18,7 +18,7 @@ from msgspec.structs import replace
 
 from processor.evaluator.deferral import Deferral
 from processor.evaluator.entries import Entry
-from processor.evaluator.facts import FactBooks, FactSettlement, thresholds_of
+from processor.evaluator.facts import FactBooks, FactSettlement, Known, thresholds_of
 from processor.evaluator.filling import Deferred, Filling, Withheld, specs_of
 from processor.evaluator.late import Counted, first_read
 from processor.evaluator.outcomes import LIVE, Occasion
@@ -533,8 +533,8 @@ class Replays:
         judged = judged_by(order.facts).union(order.judged)
         state, own = self._states.user(given.user), self._deferrals(order.replay)
         behind = [fact for each in own for fact in each.waiting(state)]
-        books = self._books(order.replay, note)
-        self._settle_facts(given.user, order.replay, books, facts, judged, behind)
+        books, known = self._books(order.replay, note), Known(judged, later=thresholds_of(behind))
+        self._settle_facts(given.user, order.replay, books, facts, known)
         if order.last:
             self._settle_deferred(given.user, order.replay)
         return "applied"
@@ -545,16 +545,14 @@ class Replays:
         replay: str,
         books: FactBooks,
         facts: Iterable[tuple[Fact, Cause]],
-        judged: Collection[Named],
-        behind: Collection[Fact],
+        known: Known,
     ) -> None:
-        """As if by these records, in their order; but what waits for another replay's facts still does. Shapes:
-        behind, what live has crossed since."""
-        state, again = self._states.user(user), thresholds_of(behind)
+        """As if by these records, in their order; but what waits for another replay's facts still does."""
+        state = self._states.user(user)
         others = [each for each in self._program.deferrals if each.replay != replay]
         for fact, cause in facts:
             waiting = [each for each in others if each.takes(state, cause)]
-            settlement = FactSettlement(books, state, cause, waiting, judged, again)
+            settlement = FactSettlement(books, state, cause, waiting, known)
             settlement.settle_past(fact.crossings)
             self._tell(user, settlement)
 
@@ -576,9 +574,10 @@ class Replays:
         """What live events crossed since activate, as they would have settled it."""
         for deferral in self._deferrals(replay):
             found = deferral.release(self._states.user(user), self._program.current_marks)
-            judged, books = judged_by(found), self._program.fact_books(LIVE)
+            presumed, books = judged_by(found), self._program.fact_books(LIVE)
             for number, fact in enumerate(found, 1):
-                self._settle_facts(user, replay, books, self._readable(fact, user), judged, found[number:])
+                known = Known(presumed=presumed, later=thresholds_of(found[number:]))
+                self._settle_facts(user, replay, books, self._readable(fact, user), known)
 
     def _settle_all_deferred(self, replay: str) -> None:
         for deferral in self._deferrals(replay):

@@ -182,6 +182,7 @@ class _Succession:
         self._new = {spec.reference: spec for spec in new.achievements}
         self._slots_before = _slots(old.metrics) if old else {}
         self._slots = _slots(new.metrics)
+        self._metrics = {metric.key: metric for metric in new.metrics}
         unfilled = {name for catalog, name in unfinished.filling if catalog == new.catalog}
         known = {slot for key, slot in self._slots_before.items() if key not in unfilled}
         self.filling = [metric.key for metric in new.metrics if metric.slot not in known and metric.key != XP]
@@ -194,7 +195,23 @@ class _Succession:
 
     @property
     def muted(self) -> list[str]:
-        return [spec.reference for spec in self._new.values() if spec.is_active and self._has_a_past(spec)]
+        past = {spec.reference for spec in self._new.values() if spec.is_active and self._has_a_past(spec)}
+        hanging = {each for each in self._hanging_on(past) if self._may_have_passed(self._new[each])}
+        wait = past | hanging
+        return [spec.reference for spec in self._new.values() if spec.is_active and spec.reference in wait]
+
+    def _hanging_on(self, references: AbstractSet[str]) -> set[str]:
+        """What requires one of these, directly or not."""
+        found, more = set[str](), set(references)
+        while more:
+            more = {spec.reference for spec in self._new.values() if not more.isdisjoint(spec.requires)} - found
+            found |= more
+        return found
+
+    def _may_have_passed(self, spec: AchievementSpec) -> bool:
+        """Whether its condition may have held while what it requires was held, and not hold any more."""
+        metrics = [self._metrics[each.metric] for each in comparisons(spec.when)]
+        return any(not each.only_grows and each.key != XP for each in metrics)
 
     @property
     def removed(self) -> list[str]:

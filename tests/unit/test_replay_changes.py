@@ -142,6 +142,20 @@ def test_a_set_is_kept_when_its_category_grows_and_swept_when_it_shrinks() -> No
     assert (shrunk.muted, shrunk.harder) == (names("all_c"), [])
 
 
+def test_what_requires_something_with_a_past_has_one_too_where_its_own_condition_may_have_held_and_passed() -> None:
+    """Else it would be given only to whom it still holds for when what it requires is given."""
+    undone = ("artists: {distinct: released, by: data.artist}", "balance: {count: released, minus: login}")
+    more = line(key="lasting", when="releases >= 2", requires="[ten]")
+    more += line(key="passing", when="balance >= 2", requires="[lasting]")
+    before = FIRST.replace("[releases >= 3, artists >= 2]", "[releases >= 3, releases >= 4]").replace(*undone)
+    after = second().replace("[releases >= 3, artists >= 2]", "[releases >= 3, releases >= 4]").replace(*undone)
+    versions = Versions([before + more, after.replace("releases >= 10", "releases >= 8") + more])
+
+    found = changes(versions.program({"songs": 1}), versions.program({"songs": 2}), Unfinished())
+
+    assert (found.kind, found.muted, found.harder) == ("sweep", names("ten", "passing"), [])
+
+
 def test_what_is_not_listed_any_more_is_the_policys() -> None:
     gone = "  - {key: both, name: A, description: A, when: {all: [releases >= 3, artists >= 2]}}\n"
     found = to(second((gone, "")))

@@ -500,6 +500,23 @@ def test_what_one_event_gives_or_one_of_several_conditions_has_the_date_of_the_p
     }
 
 
+def test_of_several_conditions_that_live_crosses_the_first_dates_an_award_whichever_is_remembered() -> None:
+    """The third thing is remembered, for what was never muted; that there are two items waits for the facts."""
+    either = "  - {key: either, name: Either, when: {any: [items >= 2, done >= 3]}}\n"
+    owned = Owned(FIRST, PLAIN + either)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[*MUTED, ("toy", "either")]))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+    for day, item in ((3, "a"), (4, "b"), (5, "c")):
+        owned.take("done", at(day), item=item)
+    assert told(owned.commit()) == ["+three"]
+
+    owned.order(Facts(replay="r", last=True), "ann")
+
+    dates = {each.data.achievement: (each.time, each.data.evidence.offset) for each in owned.commit()}  # type: ignore[union-attr]
+    assert dates["either"] == (moment(4), 1)
+
+
 def test_more_than_a_user_may_have_waiting_is_settled_at_once() -> None:
     owned = Owned(FIRST, PLAIN)
     owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[("toy", "two")]))
