@@ -6,17 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.servers import Servers, running_servers
 
-# The same look at every run, so that what fails fails again, and a search on demand:
-# `./laurel test --fast --hypothesis-profile=long`. Neither sets a time for an example: a busy machine is no bug.
+# The same look at every run, so that what fails fails again, and at once; and a search on demand, which makes
+# small what it finds: `./laurel test --fast --hypothesis-profile=long`. Neither sets a time for an
+# example: a busy machine is no bug.
+LOOK = (Phase.explicit, Phase.generate)
 for profile, examples, is_search in (("short", 40, False), ("long", 1000, True)):
     settings.register_profile(
         profile,
         max_examples=examples,
         derandomize=not is_search,
+        phases=tuple(Phase) if is_search else LOOK,
         deadline=None,
         suppress_health_check=[HealthCheck.too_slow],
     )

@@ -25,7 +25,7 @@ from processor.evaluator.settlement import Books, Crossings, Settlement
 from processor.evaluator.telling import Cause
 from schemas.program import DEFERRED_SLOT, REPLAYS_SLOT, MetricSpec, Program
 from schemas.replays import ByEvent, Crossing, Fact, InPeriod, Named, Threshold
-from schemas.state import AWARDS, State, awarded_at, value_reader
+from schemas.state import AWARDS, State, awarded_at, value_reader, with_award
 from schemas.zones import microseconds
 
 DEFERRED_BYTES_MAX = 96 * 1024  # of a user; what does not fit is settled at once, by what is known then
@@ -44,6 +44,7 @@ class Deferral:
         self._mark = mark_of(deferred.replay)
         self.slot, self._standings = program.ledger.extras[DEFERRED_SLOT], program.ledger.extras[REPLAYS_SLOT]
         self.entries = dict(_entries(deferred, boards))
+        self._boards = boards
         self.levels: set[Board] = set()
         self.numbers: set[int] = set()
         self._watched: dict[Waiting, _Watched] = {}
@@ -114,6 +115,26 @@ class Deferral:
 
     # --- of a record ---
 
+    def completed(self, crossings: Iterable[Crossing]) -> dict[Entry, int]:
+        """Of several conditions, what may be complete with these; and when the last of them was crossed."""
+        found: dict[Entry, int] = {}
+        for each in crossings:
+            waiting = waiting_for(self._boards, each) if isinstance(each, Threshold) else None
+            for entry in waiting.entries if waiting is not None else ():
+                if entry in self.entries and not entry.simple:
+                    found[entry] = max(found.get(entry, 0), each.crossed_at)
+        return found
+
+    def with_crossings(self, state: State, crossings: Iterable[Crossing]) -> State:
+        """The state with what of it waits to be remembered, as far as live knows it."""
+        kept = [each for fact in self.waiting(state) for each in fact.crossings]
+        state = state.copy()
+        for each in [*kept, *crossings]:
+            waiting = waiting_for(self._boards, each) if isinstance(each, Threshold) else None
+            if waiting is not None and waiting.number is not None:
+                state[AWARDS] = with_award(state[AWARDS], waiting.number, each.crossed_at)
+        return state
+
     def _crossing(self, state: State, crossed: Any, at: int) -> Iterator[Crossing]:
         if isinstance(crossed, Waiting) and (watched := self._watched.get(crossed)):
             value = value_reader(watched.metric)(state, watched.metric.slot) or 0
@@ -126,6 +147,11 @@ class Deferral:
     def verdict(self, entry: Entry, scope: str, at: int) -> ByEvent:
         catalog, reference = self.entries[entry]
         return ByEvent(catalog=catalog, achievement=reference, scope=scope, crossed_at=at)
+
+
+def waiting_for(boards: Mapping[str, Board], crossed: Threshold) -> Waiting | None:
+    board = boards.get(crossed.catalog)
+    return board.waiting.get(crossed.metric, {}).get(crossed.at) if board is not None else None
 
 
 class _Watched(NamedTuple):
@@ -166,8 +192,17 @@ class DeferringSettlement(Settlement):
         found = [(each, each.crossed(self._state, crossings)) for each in self._deferrals]
         self.settle(crossings)
         for each, crossed in found:
+            self._judge(each, crossed)
             each.keep(self._state, self._cause, crossed)
         self._keep_verdicts()
+
+    def _judge(self, deferral: Deferral, crossed: Sequence[Crossing]) -> None:
+        """What holds with this record may not any more when the facts are there."""
+        for entry, at in deferral.completed(crossed).items():
+            standing = self._rules(entry).standing(entry)
+            if standing.holds(self._state) and not standing.lost_requirements(self._state):
+                since = entry.holds_since(deferral.with_crossings(self._state, crossed))
+                self._verdicts.append((deferral, deferral.verdict(entry, "", at if since is None else since)))
 
     def _keep_verdicts(self) -> None:
         for deferral, verdict in self._verdicts:

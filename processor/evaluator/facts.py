@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from processor.evaluator.deferral import Deferral, DeferringSettlement
-from processor.evaluator.entries import Board, Entry, Waiting
+from processor.evaluator.deferral import Deferral, DeferringSettlement, waiting_for
+from processor.evaluator.entries import Board, Entry
 from processor.evaluator.metrics.each import Instance
 from processor.evaluator.outcomes import UnlockTemplate
 from processor.evaluator.rules import Rules
@@ -189,11 +189,6 @@ def thresholds_of(facts: Iterable[Fact]) -> list[Threshold]:
 
 def entries_of(boards: Mapping[str, Board], names: Iterable[Named]) -> set[Entry | None]:
     return {board.entry(reference) for name, reference in names if (board := boards.get(name))}
-
-
-def waiting_for(boards: Mapping[str, Board], crossed: Threshold) -> Waiting | None:
-    board = boards.get(crossed.catalog)
-    return board.waiting.get(crossed.metric, {}).get(crossed.at) if board is not None else None
 
 
 def _lost_below(boards: Mapping[str, Board], crossed: Threshold) -> Iterator[Entry]:

@@ -517,6 +517,24 @@ def test_of_several_conditions_that_live_crosses_the_first_dates_an_award_whiche
     assert dates["either"] == (moment(4), 1)
 
 
+def test_several_conditions_that_held_with_a_live_record_give_their_award_though_they_do_not_now() -> None:
+    """The amount was enough on day 4, and is not on day 5, when the user's facts come."""
+    enough = "  - {key: enough, name: Enough, when: {all: [amount >= 5, done >= 2]}}\n"
+    amount = PLAIN.replace("achievements:", "  amount: {latest: done, of: data.amount}\nachievements:")
+    owned = Owned(FIRST, amount + enough)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[*MUTED, ("toy", "enough")]))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+    for day, some in ((3, 1), (4, 7), (5, 2)):
+        owned.take("done", at(day), amount=some)
+    owned.commit()
+
+    owned.order(Facts(replay="r", last=True), "ann")
+
+    dates = {each.data.achievement: each.time for each in owned.commit()}  # type: ignore[union-attr]
+    assert dates["enough"] == moment(4)
+
+
 def test_more_than_a_user_may_have_waiting_is_settled_at_once() -> None:
     owned = Owned(FIRST, PLAIN)
     owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[("toy", "two")]))
