@@ -115,25 +115,47 @@ class Deferral:
 
     # --- of a record ---
 
-    def completed(self, crossings: Iterable[Crossing]) -> dict[Entry, int]:
+    def completed(self, crossings: Sequence[Crossing]) -> dict[Entry, int]:
         """Of several conditions, what may be complete with these; and when the last of them was crossed."""
         found: dict[Entry, int] = {}
-        for each in crossings:
-            waiting = waiting_for(self._boards, each) if isinstance(each, Threshold) else None
-            for entry in waiting.entries if waiting is not None else ():
-                if entry in self.entries and not entry.simple:
-                    found[entry] = max(found.get(entry, 0), each.crossed_at)
+        given = [(each, at) for entry, at in self._given(crossings) for each in self.hanging_on(entry)]
+        for entry, at in [*given, *((entry, at) for entry, at in self._own(crossings) if not entry.simple)]:
+            found[entry] = max(found.get(entry, 0), at)
         return found
 
-    def with_crossings(self, state: State, crossings: Iterable[Crossing]) -> State:
-        """The state with what of it waits to be remembered, as far as live knows it."""
-        kept = [each for fact in self.waiting(state) for each in fact.crossings]
+    def hanging_on(self, entry: Entry) -> list[Entry]:
+        """What of all that is deferred requires this one."""
+        return [each for each in entry.dependants if each in self.entries]
+
+    def as_known(self, state: State, crossings: Iterable[Crossing]) -> State:
+        """The state with what of it waits to be remembered and given, as far as live knows it."""
+        known = [*(each for fact in self.waiting(state) for each in fact.crossings), *crossings]
+        moments = [(entry.spec.number, at) for entry, at in self._given(known)]
+        moments += [(each.number, at) for each, at in self._waiting(known) if each.number is not None]
         state = state.copy()
-        for each in [*kept, *crossings]:
-            waiting = waiting_for(self._boards, each) if isinstance(each, Threshold) else None
-            if waiting is not None and waiting.number is not None:
-                state[AWARDS] = with_award(state[AWARDS], waiting.number, each.crossed_at)
+        for number, at in moments:
+            state[AWARDS] = with_award(state[AWARDS], number, at)
         return state
+
+    def _given(self, crossings: Iterable[Crossing]) -> Iterator[tuple[Entry, int]]:
+        """What these alone give."""
+        crossings = [*crossings]
+        yield from ((entry, at) for entry, at in self._own(crossings) if entry.simple)
+        for each in crossings:
+            if isinstance(each, ByEvent) and each.catalog in self._boards:
+                entry = self._boards[each.catalog].entry(each.achievement)
+                yield from [(entry, each.crossed_at)] if entry is not None else []
+
+    def _own(self, crossings: Iterable[Crossing]) -> Iterator[tuple[Entry, int]]:
+        """What of all that is deferred waits for these."""
+        for waiting, at in self._waiting(crossings):
+            yield from ((entry, at) for entry in waiting.entries if entry in self.entries)
+
+    def _waiting(self, crossings: Iterable[Crossing]) -> Iterator[tuple[Waiting, int]]:
+        for each in crossings:
+            waiting = waiting_for(self._boards, each) if isinstance(each, Threshold) else None
+            if waiting is not None:
+                yield waiting, each.crossed_at
 
     def _crossing(self, state: State, crossed: Any, at: int) -> Iterator[Crossing]:
         if isinstance(crossed, Waiting) and (watched := self._watched.get(crossed)):
@@ -197,12 +219,20 @@ class DeferringSettlement(Settlement):
         self._keep_verdicts()
 
     def _judge(self, deferral: Deferral, crossed: Sequence[Crossing]) -> None:
-        """What holds with this record may not any more when the facts are there."""
-        for entry, at in deferral.completed(crossed).items():
-            standing = self._rules(entry).standing(entry)
-            if standing.holds(self._state) and not standing.lost_requirements(self._state):
-                since = entry.holds_since(deferral.with_crossings(self._state, crossed))
-                self._verdicts.append((deferral, deferral.verdict(entry, "", at if since is None else since)))
+        """What is complete with this record, and may not be any more when the facts are there."""
+        state, waiting = deferral.as_known(self._state, crossed), deferral.completed(crossed)
+        while complete := [entry for entry in waiting if self._is_complete(entry, state)]:
+            entry = complete[0]
+            at, since = waiting.pop(entry), entry.holds_since(state)
+            verdict = deferral.verdict(entry, "", at if since is None else since)
+            state[AWARDS] = with_award(state[AWARDS], entry.spec.number, verdict.crossed_at)
+            self._verdicts.append((deferral, verdict))
+            waiting |= dict.fromkeys(deferral.hanging_on(entry), at)
+
+    def _is_complete(self, entry: Entry, state: State) -> bool:
+        standing = self._rules(entry).standing(entry)
+        is_met = standing.holds(state) and not standing.lost_requirements(state)
+        return is_met and not entry.is_held(state[AWARDS])
 
     def _keep_verdicts(self) -> None:
         for deferral, verdict in self._verdicts:
