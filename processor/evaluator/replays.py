@@ -8,26 +8,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import datetime
 from functools import partial
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import Any
 
-import msgspec
 from msgspec.structs import replace
 
-from processor.evaluator.deferral import Deferral
-from processor.evaluator.entries import Entry
-from processor.evaluator.facts import FactBooks, FactSettlement, Known, thresholds_of
+from processor.evaluator.awarding import Awarding
 from processor.evaluator.filling import Deferred, Filling, Withheld, specs_of
 from processor.evaluator.late import Counted, first_read
-from processor.evaluator.outcomes import LIVE, Occasion
-from processor.evaluator.partition import Folded, Rows
+from processor.evaluator.orders import Fate, Given, States, order_of, read_order
+from processor.evaluator.outcomes import Occasion
+from processor.evaluator.partition import Folded
 from processor.evaluator.programs import Programs, Versions
 from processor.evaluator.ready import ReadyProgram
-from processor.evaluator.settlement import Books
 from processor.evaluator.takeover import Kept, Takeover
-from processor.evaluator.telling import Cause
 from schemas.errors import BadCatalog, BadRecord, LaurelError
 from schemas.events import append_moment
 from schemas.lanes import place_of
@@ -39,7 +34,6 @@ from schemas.replays import (
     Cancel,
     Done,
     End,
-    Fact,
     Facts,
     Hold,
     Late,
@@ -50,57 +44,16 @@ from schemas.replays import (
     Rehearse,
     Release,
     ReplayNote,
-    ReplayOrder,
     Revoke,
     Settle,
     Values,
-    decode_order,
-    judged_by,
 )
-from schemas.state import Control, State
+from schemas.state import Control
 
 DONE_REMEMBERED = 100
 NOTHING_UNREAD: Mapping[str, Mapping[str, int]] = MappingProxyType({})
 UNKNOWN: Versions = MappingProxyType({})
 UNDER_WAY = ("filling", "ready", "active", "held", "settled")
-
-Fate = Literal["applied", "duplicate", "skipped"]
-
-
-class States(Protocol):
-    """The user states of a partition, as far as orders change them; processor/evaluator/partition.py has them."""
-
-    def change(self, program: ReadyProgram) -> None: ...
-    def user(self, key: bytes) -> State: ...
-    def having(self, slot: int, sign: bytes) -> list[bytes]: ...
-    def tell(self, outcomes: Rows) -> None: ...
-    def replace(self, rows: Mapping[bytes, bytes | None]) -> None: ...
-    def fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded: ...
-    def __len__(self) -> int: ...
-
-
-class Given(NamedTuple):
-    """An order, and what it came with. Shapes: positions, the next offset of every source where it was folded."""
-
-    order: Any
-    record: Record
-    positions: Mapping[str, int]
-
-    @property
-    def user(self) -> bytes:
-        if self.record.key is None:
-            raise BadRecord("bad_order", f"{type(self.order).__name__} is about a user: its key must say whom")
-        return self.record.key
-
-
-class Told(msgspec.Struct):
-    """What stands behind what a replay gives or takes without an event."""
-
-    id: str
-    source: str
-    subject: str
-    time: datetime
-    timezone: str | None = None
 
 
 class Replays:
@@ -125,9 +78,9 @@ class Replays:
         self.unread: dict[str, dict[str, int]] = {}
         self.began: dict[str, int] = {}
         self._counted = Counted(programs)
+        self._awarding = Awarding(topic, number, states, programs, complain)
         self._program: ReadyProgram
         self._without: tuple[Any, ReadyProgram] | None = None
-        self._unlocked = 0
         self.prepared: Takeover | str | None = None  # of the promotion that comes next, or why there is none
         self.kept: Kept | None = None  # of a promotion that the next checkpoint commits
 
@@ -148,13 +101,13 @@ class Replays:
         """Obey these orders, all of which come at these positions of the sources."""
         fates: Counter[Fate] = Counter()
         refused: list[tuple[Record, BadRecord]] = []
-        self._unlocked = 0
+        self._awarding.unlocked = 0
         for record in records:
             try:
                 fates[self._obey(record, positions)] += 1
             except BadRecord as bad:
                 refused.append((record, bad))
-        return Folded(fates["applied"], fates["duplicate"], fates["skipped"], refused, self._unlocked, 0)
+        return Folded(fates["applied"], fates["duplicate"], fates["skipped"], refused, self._awarding.unlocked, 0)
 
     def _obey(self, record: Record, positions: Mapping[str, int]) -> Fate:
         order = read_order(record)
@@ -227,7 +180,8 @@ class Replays:
             program = self._programs.ready(catalogs, self._withheld(), settled=has_lost)
         except BadCatalog as contradiction:
             raise BadRecord("bad_order", f"these versions cannot run together: {contradiction}") from contradiction
-        self._program, self.catalogs = program, dict(catalogs)
+        self._program = self._awarding.program = program
+        self.catalogs = dict(catalogs)
         self._states.change(program)
 
     def _withheld(self) -> Withheld:
@@ -328,7 +282,7 @@ class Replays:
             return "duplicate"
         if note is None or note.phase != "active":
             return self._protest(given)
-        self._settle_all_deferred(replay)
+        self._awarding.settle_all_deferred(replay)
         del self.notes[replay]  # the last that is done comes last
         self.notes[replay] = _ended(note)
         self._run(self.catalogs)
@@ -417,7 +371,7 @@ class Replays:
         program = self._program_without(self._counted.metrics(notes, order.topic, record))
         books = program.fact_books(Occasion("replay", order.replay, note.notify == "all"))
         folded = self._states.fold_late(program, order.topic, record, books)
-        self._unlocked += folded.unlocked
+        self._awarding.unlocked += folded.unlocked
         if folded.refused:
             raise folded.refused[0][1]
         return "applied" if folded.applied else "duplicate" if folded.duplicate else "skipped"
@@ -451,8 +405,8 @@ class Replays:
         self._refuse_unequal(versions, program, positions, shadow)
         self._refuse_unread(order.replay, positions)
         derived = positions.get(self.derived, 0)
-        cause_of = partial(self._order_cause, order, record)
-        return Takeover(order, shadow, self._program, program, versions, derived, cause_of, self._ended)
+        cause_of = partial(self._awarding.cause_of, order, record)
+        return Takeover(order, shadow, self._program, program, versions, derived, cause_of, self._awarding.ended)
 
     def _refuse_unequal(
         self, versions: Versions, program: ReadyProgram, positions: Mapping[str, int], shadow: Control
@@ -520,134 +474,31 @@ class Replays:
         self._run(takeover.versions)
         self._states.replace(takeover.rows)
         self._states.tell(takeover.outcomes)
-        self._unlocked += takeover.unlocked
+        self._awarding.unlocked += takeover.unlocked
 
     # --- what users get ---
 
     def _facts(self, given: Given) -> Fate:
         note = self._note(given, "active", "done")
-        if note is None:
-            return "skipped"
-        order: Facts = given.order
-        facts = [(fact, self._cause(fact, given.user)) for fact in order.facts]  # all can be read, or none counts
-        judged = judged_by(order.facts).union(order.judged)
-        state, own = self._states.user(given.user), self._deferrals(order.replay)
-        behind = [fact for each in own for fact in each.waiting(state)]
-        books, known = self._books(order.replay, note), Known(judged, later=thresholds_of(behind))
-        self._settle_facts(given.user, order.replay, books, facts, known)
-        if order.last:
-            self._settle_deferred(given.user, order.replay)
-        return "applied"
-
-    def _settle_facts(
-        self,
-        user: bytes,
-        replay: str,
-        books: FactBooks,
-        facts: Iterable[tuple[Fact, Cause]],
-        known: Known,
-    ) -> None:
-        """As if by these records, in their order; but what waits for another replay's facts still does."""
-        state = self._states.user(user)
-        others = [each for each in self._program.deferrals if each.replay != replay]
-        for fact, cause in facts:
-            waiting = [each for each in others if each.takes(state, cause)]
-            settlement = FactSettlement(books, state, cause, waiting, known)
-            settlement.settle_past(fact.crossings)
-            self._tell(user, settlement)
+        if note is not None:
+            self._awarding.give(given, note)
+        return "skipped" if note is None else "applied"
 
     def _values(self, given: Given) -> Fate:
-        """As by facts, for whoever has none. What live has crossed meanwhile comes first: it has a date."""
         note = self._note(given, "active", "done")
-        if note is None:
-            return "skipped"
-        order: Values = given.order
-        self._settle_deferred(given.user, order.replay)
-        occasion = Occasion("replay", order.replay, note.notify == "all", "approximate")
-        cause = self._order_cause(order, given.record, given.user)
-        settlement = FactSettlement(self._program.fact_books(occasion), self._states.user(given.user), cause)
-        settlement.settle_past(order.crossings)
-        self._tell(given.user, settlement)
-        return "applied"
-
-    def _settle_deferred(self, user: bytes, replay: str) -> None:
-        """What live events crossed since activate, as they would have settled it."""
-        for deferral in self._deferrals(replay):
-            found = deferral.release(self._states.user(user), self._program.current_marks)
-            presumed, books = judged_by(found), self._program.fact_books(LIVE)
-            for number, fact in enumerate(found, 1):
-                known = Known(presumed=presumed, later=thresholds_of(found[number:]))
-                self._settle_facts(user, replay, books, self._readable(fact, user), known)
-
-    def _settle_all_deferred(self, replay: str) -> None:
-        for deferral in self._deferrals(replay):
-            for user in self._states.having(deferral.slot, deferral.sign):
-                self._settle_deferred(user, replay)
-
-    def _deferrals(self, replay: str) -> list[Deferral]:
-        return [each for each in self._program.deferrals if each.replay == replay]
-
-    def _readable(self, fact: Fact, user: bytes) -> Iterator[tuple[Fact, Cause]]:
-        """Unless another version came in between that does not know the event."""
-        try:
-            yield fact, self._cause(fact, user)
-        except BadRecord as bad:
-            self._complain(f"what user {user.decode()!r} crossed live counts for nothing: {bad}")
-
-    def _cause(self, fact: Fact, user: bytes) -> Cause:
-        record = PlainRecord(fact.offset, fact.timestamp, user, fact.value, fact.headers)
-        reader = self._program.readers.get(fact.topic)
-        reading = reader.read(record) if reader is not None else None
-        if reading is None:
-            raise BadRecord("bad_order", f"a fact of {fact.topic} at {fact.offset} is no event of what runs here")
-        _, event, data, moment = reading
-        return Cause(fact.topic, fact.partition, fact.offset, fact.timestamp, event, data, moment, record)
+        if note is not None:
+            self._awarding.give_by_values(given, note)
+        return "skipped" if note is None else "applied"
 
     def _revoke(self, given: Given) -> Fate:
         note = self._note(given, "active", "done")
         if note is None:
             return "skipped"
-        state, books = self._states.user(given.user), self._books(given.order.replay, note)
+        self._awarding.take_back(given, note, self.catalogs)
         if not note.revoked:
             self._now(given.order.replay, revoked=True)
             self._run(self.catalogs)
-        cause = self._order_cause(given.order, given.record, given.user)
-        order: Revoke = given.order
-        for catalog, reference in order.awards:
-            if (entry := self._ended(books, catalog, reference)) is not None:
-                settlement = FactSettlement(books, state, cause)
-                settlement.end(entry, self.catalogs[catalog])
-                self._tell(given.user, settlement)
-        for lost in order.scopes:
-            if (entry := self._ended(books, lost.catalog, lost.achievement)) is not None:
-                settlement = FactSettlement(books, state, cause)
-                settlement.end_scopes(entry, self.catalogs[lost.catalog], lost.scopes)
-                self._tell(given.user, settlement)
         return "applied"
-
-    def _ended(self, books: FactBooks, catalog: str, reference: str) -> Entry | None:
-        """What is to be revoked: of this version, else of the last one that had it."""
-        board = books.boards.get(catalog)
-        entry = None if board is None else board.held_entry(reference)
-        if board is None or entry is not None:
-            return entry
-        spec = self._programs.former(catalog, reference)
-        if spec is None:
-            self._complain(f"no achievement '{reference}' was ever in catalog '{catalog}', to be revoked")
-            return None
-        return board.former_entry(spec)
-
-    def _order_cause(self, order: Values | Revoke | Promote, record: Record, user: bytes) -> Cause:
-        at = append_moment(record.timestamp)
-        event = Told(order.replay, self.topic, user.decode(), at)
-        return Cause(self.topic, self._number, record.offset, record.timestamp, event, None, at, record)
-
-    def _books(self, replay: str, note: ReplayNote) -> FactBooks:
-        return self._program.fact_books(Occasion("replay", replay, note.notify == "all"))
-
-    def _tell(self, user: bytes, settlement: FactSettlement) -> None:
-        self._states.tell([(user, outcome) for outcome in settlement.outcomes])
-        self._unlocked += settlement.unlocked
 
     # --- what should not have come ---
 
@@ -685,23 +536,6 @@ OBEYED: dict[type, Callable[[Replays, Given], Fate]] = {
     Promote: Replays._promote,
     Rehearse: Replays._rehearse,
 }
-
-
-def order_of(record: Record) -> ReplayOrder | None:
-    """None for what will be a dead letter."""
-    try:
-        return read_order(record)
-    except BadRecord:
-        return None
-
-
-def read_order(record: Record) -> ReplayOrder:
-    """Raises: BadRecord."""
-    try:
-        order: ReplayOrder = decode_order(record.value or b"")
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise BadRecord("bad_order", f"this is no order of a replay: {error}") from None
-    return order
 
 
 def _taken_over(note: ReplayNote, order: Prepare) -> ReplayNote:

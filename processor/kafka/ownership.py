@@ -9,8 +9,9 @@ from typing import NoReturn, Protocol
 
 import structlog
 
+from processor.evaluator.orders import order_of
 from processor.evaluator.programs import Programs
-from processor.evaluator.replays import Replays, order_of
+from processor.evaluator.replays import Replays
 from processor.kafka.checkpoint import Checkpoints
 from processor.kafka.exit import EX_SOFTWARE
 from processor.kafka.fetch import Chunk

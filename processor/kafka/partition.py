@@ -11,8 +11,9 @@ from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from broker.parking import Parking
+from processor.evaluator.orders import States
 from processor.evaluator.partition import Cut, Folded
-from processor.evaluator.replays import Replays, States
+from processor.evaluator.replays import Replays
 from processor.evaluator.takeover import Kept
 from processor.kafka.fetch import Chunk
 from processor.kafka.log import Writer

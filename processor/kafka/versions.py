@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
+from processor.evaluator.orders import order_of
 from processor.evaluator.programs import Programs, Versions, versions_of
-from processor.evaluator.replays import order_of
 from schemas.errors import LaurelError, Precondition
 from schemas.program import CatalogRecord
 from schemas.records import Record

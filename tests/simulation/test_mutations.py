@@ -11,8 +11,9 @@ from msgspec.structs import replace
 from broker.reading import Batch
 from processor.evaluator.endings import Endings
 from processor.evaluator.late import Counted
+from processor.evaluator.orders import Given
 from processor.evaluator.partition import Folded
-from processor.evaluator.replays import OBEYED, Given, Replays
+from processor.evaluator.replays import OBEYED, Replays
 from processor.evaluator.takeover import Takeover
 from processor.kafka.fetch import Chunk
 from processor.kafka.partition import OwnedPartition
