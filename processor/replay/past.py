@@ -42,7 +42,7 @@ class Past:
         ready.books = self._recorder = Recorder(ready, self.excerpt, aim)
         self._numbers = program.ledger.awards
         self._partition, self._decoded_max = partition, decoded_max
-        self._begin = partial(Aside, ready, partition, partitions, decoded_max)
+        self._begin = partial(PastEvaluator, ready, partition, partitions, decoded_max)
         self._aside, self._shelf = self._begin(), Shelf()
         self._facts: list[Told] = []
         self._since_cut = 0
@@ -149,7 +149,7 @@ def batches(users: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
     return (users[start : start + size] for start in range(0, len(users), size))
 
 
-class Aside(PartitionEvaluator):
+class PastEvaluator(PartitionEvaluator):
     """An evaluator whose states can be looked through."""
 
     @property
