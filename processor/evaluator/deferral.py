@@ -77,7 +77,7 @@ class Deferral:
 
     def keep(self, state: State, cause: Cause, crossings: Iterable[Crossing]) -> None:
         known = {_award_of(each) for _, fact in self._kept(state) for each in fact.crossings} - {None}
-        new = [each for each in crossings if _award_of(each) not in known]
+        new = [each for each in crossings if _award_of(each) not in known or self._may_be_given_later(each)]
         if not new:
             return
         fact = Fact(
@@ -91,6 +91,11 @@ class Deferral:
         )
         packed = encode_fact(fact)
         state[self.slot] += HEAD.pack(self.sign, len(packed)) + packed
+
+    def _may_be_given_later(self, crossing: Crossing) -> bool:
+        """Whether it requires what nobody knows yet: a later record gives it if that was not there before."""
+        entry = award_in(self._boards, crossing)
+        return entry is not None and bool(entry.spec.requires)
 
     def waiting(self, state: State) -> list[Fact]:
         """What of the user's is kept."""
@@ -142,9 +147,8 @@ class Deferral:
         crossings = [*crossings]
         yield from ((entry, at) for entry, at in self._own(crossings) if entry.simple)
         for each in crossings:
-            if isinstance(each, ByEvent) and each.catalog in self._boards:
-                entry = self._boards[each.catalog].entry(each.achievement)
-                yield from [(entry, each.crossed_at)] if entry is not None else []
+            if (entry := award_in(self._boards, each)) is not None:
+                yield entry, each.crossed_at
 
     def _own(self, crossings: Iterable[Crossing]) -> Iterator[tuple[Entry, int]]:
         """What of all that is deferred waits for these."""
@@ -174,6 +178,12 @@ class Deferral:
 def waiting_for(boards: Mapping[str, Board], crossed: Threshold) -> Waiting | None:
     board = boards.get(crossed.catalog)
     return board.waiting.get(crossed.metric, {}).get(crossed.at) if board is not None else None
+
+
+def award_in(boards: Mapping[str, Board], crossing: Crossing) -> Entry | None:
+    if not isinstance(crossing, ByEvent) or crossing.catalog not in boards:
+        return None
+    return boards[crossing.catalog].entry(crossing.achievement)
 
 
 class _Watched(NamedTuple):
@@ -221,17 +231,19 @@ class DeferringSettlement(Settlement):
     def _judge(self, deferral: Deferral, crossed: Sequence[Crossing]) -> None:
         """What is complete with this record, and may not be any more when the facts are there."""
         state, waiting = deferral.as_known(self._state, crossed), deferral.completed(crossed)
-        while complete := [entry for entry in waiting if self._is_complete(entry, state)]:
-            entry = complete[0]
+        while complete := [entry for entry in waiting if self._may_be_complete(deferral, entry, state)]:
+            entry = next(each for each in complete if not any(each in other.dependants for other in complete))
             at, since = waiting.pop(entry), entry.holds_since(state)
             verdict = deferral.verdict(entry, "", at if since is None else since)
             state[AWARDS] = with_award(state[AWARDS], entry.spec.number, verdict.crossed_at)
             self._verdicts.append((deferral, verdict))
             waiting |= dict.fromkeys(deferral.hanging_on(entry), at)
 
-    def _is_complete(self, entry: Entry, state: State) -> bool:
+    def _may_be_complete(self, deferral: Deferral, entry: Entry, state: State) -> bool:
+        """As far as live knows it: the past may have given what it requires."""
         standing = self._rules(entry).standing(entry)
-        is_met = standing.holds(state) and not standing.lost_requirements(state)
+        lacking = [entry.board.entry(each) for each in standing.lost_requirements(state)]
+        is_met = standing.holds(state) and all(each in deferral.entries for each in lacking)
         return is_met and not entry.is_held(state[AWARDS])
 
     def _keep_verdicts(self) -> None:

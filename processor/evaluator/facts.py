@@ -128,12 +128,16 @@ class FactSettlement(DeferringSettlement):
 
     def _find_award(self, board: Board, crossing: ByEvent) -> None:
         entry = board.entry(crossing.achievement)
-        if entry is None:
+        if entry is None or self._lacks_something(entry):
             return
         lost = crossing.lost or entry in self._again or (entry.spec.revocable != "no" and not self._holds(entry))
         self._count_losses(entry, crossing.n + lost)
         if not lost:
             self._take_award(DirectAward(entry, crossing.scope), moment_of(crossing.crossed_at))
+
+    def _lacks_something(self, entry: Entry) -> bool:
+        """What it requires was not known to live."""
+        return entry in self._presumed and self._rules(entry).standing(entry).never_earned(self._state)
 
     def _count_losses(self, entry: Entry, n: int) -> None:
         """Of an award that nobody was told of."""

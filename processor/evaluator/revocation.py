@@ -11,7 +11,7 @@ from processor.evaluator.entries import Entry
 from processor.evaluator.metrics import Crossed, Step
 from schemas.events import Attributes
 from schemas.program import All, AtLeast, Condition, Feed, MetricSpec, comparisons
-from schemas.state import AWARDS, State, awarded_at, value_reader
+from schemas.state import AWARDS, State, award_of, awarded_at, value_reader
 
 Held = Callable[[State], bool]
 MetricsByKey = dict[str, MetricSpec]
@@ -82,6 +82,10 @@ class Standing:
     def lost_requirements(self, state: State) -> list[str]:
         awards = state[AWARDS]
         return [reference for reference, number in self._required if awarded_at(awards, number) is None]
+
+    def never_earned(self, state: State) -> bool:
+        """Whether something it requires was not, so that it cannot have been given."""
+        return any(award_of(state[AWARDS], number) is None for _, number in self._required)
 
     def missing(self, state: State) -> AtLeast:
         """The first comparison that does not hold."""

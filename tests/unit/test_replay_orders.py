@@ -535,6 +535,28 @@ def test_several_conditions_that_held_with_a_live_record_give_their_award_though
     assert dates["enough"] == moment(4)
 
 
+def test_a_live_record_gives_what_requires_an_award_of_the_past_though_its_own_condition_has_passed() -> None:
+    """When the amount is enough, nobody knows yet that there were two things before."""
+    enough = "  - {key: enough, name: Enough, when: amount >= 5, requires: [two]}\n"
+    amount = PLAIN.replace("achievements:", "  amount: {latest: done, of: data.amount}\nachievements:")
+    owned = Owned(FIRST, amount + enough)
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[*MUTED, ("toy", "enough")]))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
+    for user in ("ann", "bo"):
+        owned.take("done", at(4), user=user, amount=7)
+        owned.take("done", at(5), user=user, amount=2)
+    owned.commit()
+
+    past = Facts(replay="r", facts=[fact(1, 2, reached("done", 2, 2))], last=True)
+    owned.order(past, "ann")
+    owned.order(Facts(replay="r", last=True), "bo")
+
+    given = {(each.subject, each.data.achievement): each.time for each in owned.commit()}  # type: ignore[union-attr]
+    assert given["ann", "enough"] == moment(4)
+    assert ("bo", "enough") not in given, "when bo had two things, the amount was not enough any more"
+
+
 def test_more_than_a_user_may_have_waiting_is_settled_at_once() -> None:
     owned = Owned(FIRST, PLAIN)
     owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[("toy", "two")]))
