@@ -50,6 +50,7 @@ PLAIN = (
   - {key: pair, name: Pair, when: items >= 2}
 """
 )
+WITH_AMOUNT = PLAIN.replace("achievements:", "  amount: {latest: done, of: data.amount}\nachievements:")
 THIRD = PLAIN.replace("version: 2", "version: 3").replace("key: two,", "key: deux,")
 MUTED: list[Named] = [("toy", "two"), ("toy", "pair")]
 FILLING: list[Named] = [("toy", "items")]
@@ -106,6 +107,13 @@ def activated(*texts: str) -> Owned:
     owned.order(Activate(replay="r"))
     assert owned.phase() == "active"
     return owned
+
+
+def activate(owned: Owned, *muted: str) -> None:
+    """A replay that brings these, and of which no facts have come yet."""
+    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[*MUTED, *(("toy", each) for each in muted)]))
+    owned.order(End(replay="r", users=0))
+    owned.order(Activate(replay="r"))
 
 
 FACTS = Facts(
@@ -504,9 +512,7 @@ def test_of_several_conditions_that_live_crosses_the_first_dates_an_award_whiche
     """The third thing is remembered, for what was never muted; that there are two items waits for the facts."""
     either = "  - {key: either, name: Either, when: {any: [items >= 2, done >= 3]}}\n"
     owned = Owned(FIRST, PLAIN + either)
-    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[*MUTED, ("toy", "either")]))
-    owned.order(End(replay="r", users=0))
-    owned.order(Activate(replay="r"))
+    activate(owned, "either")
     for day, item in ((3, "a"), (4, "b"), (5, "c")):
         owned.take("done", at(day), item=item)
     assert told(owned.commit()) == ["+three"]
@@ -520,11 +526,8 @@ def test_of_several_conditions_that_live_crosses_the_first_dates_an_award_whiche
 def test_several_conditions_that_held_with_a_live_record_give_their_award_though_they_do_not_now() -> None:
     """The amount was enough on day 4, and is not on day 5, when the user's facts come."""
     enough = "  - {key: enough, name: Enough, when: {all: [amount >= 5, done >= 2]}}\n"
-    amount = PLAIN.replace("achievements:", "  amount: {latest: done, of: data.amount}\nachievements:")
-    owned = Owned(FIRST, amount + enough)
-    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[*MUTED, ("toy", "enough")]))
-    owned.order(End(replay="r", users=0))
-    owned.order(Activate(replay="r"))
+    owned = Owned(FIRST, WITH_AMOUNT + enough)
+    activate(owned, "enough")
     for day, some in ((3, 1), (4, 7), (5, 2)):
         owned.take("done", at(day), amount=some)
     owned.commit()
@@ -538,11 +541,8 @@ def test_several_conditions_that_held_with_a_live_record_give_their_award_though
 def test_a_live_record_gives_what_requires_an_award_of_the_past_though_its_own_condition_has_passed() -> None:
     """When the amount is enough, nobody knows yet that there were two things before."""
     enough = "  - {key: enough, name: Enough, when: amount >= 5, requires: [two]}\n"
-    amount = PLAIN.replace("achievements:", "  amount: {latest: done, of: data.amount}\nachievements:")
-    owned = Owned(FIRST, amount + enough)
-    owned.order(Prepare(replay="r", catalogs={"toy": 2}, muted=[*MUTED, ("toy", "enough")]))
-    owned.order(End(replay="r", users=0))
-    owned.order(Activate(replay="r"))
+    owned = Owned(FIRST, WITH_AMOUNT + enough)
+    activate(owned, "enough")
     for user in ("ann", "bo"):
         owned.take("done", at(4), user=user, amount=7)
         owned.take("done", at(5), user=user, amount=2)
