@@ -68,6 +68,9 @@ ENTRY = struct.Struct(">Qi")  # hash, signed occurrences
 AWARD = struct.Struct(">IIq")  # award or condition number, times revoked, microseconds since 1970
 AWARD_NUMBER = struct.Struct(">I")
 AWARD_BYTES = AWARD.size
+AWARD_TIME = AWARD_BYTES - 8
+pack_award = AWARD.pack
+pack_award_time = struct.Struct(">q").pack
 LOW_BYTES = slice(AWARD_NUMBER.size - 1, None, AWARD_BYTES)  # of all numbers in awards
 LOST = -(2**63)  # stands for the time of an award that was revoked
 FREEZE = struct.Struct(">i")  # a day
@@ -182,7 +185,7 @@ def award_of(awards: bytes, number: int) -> AwardEntry | None:
 
 def award_entry(number: int, at: int) -> bytes:
     """An award that was never revoked, to be put behind the others."""
-    return AWARD.pack(number, 0, at)
+    return pack_award(number, 0, at)
 
 
 def with_award(awards: bytes, number: int, at: int) -> bytes:
@@ -190,8 +193,7 @@ def with_award(awards: bytes, number: int, at: int) -> bytes:
     place = _place_of(awards, number)
     if place is None:
         return awards + award_entry(number, at)
-    revoked = AWARD.unpack_from(awards, place)[1]
-    return awards[:place] + AWARD.pack(number, revoked, at) + awards[place + AWARD.size :]
+    return awards[: place + AWARD_TIME] + pack_award_time(at) + awards[place + AWARD_BYTES :]
 
 
 def without_award(awards: bytes, number: int) -> bytes:

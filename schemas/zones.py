@@ -17,6 +17,7 @@ MONTH_US = 30 * DAY_US
 MONTHS_LOOKED_AT = 12 * 130  # to the end of this century; a clock is not changed for less than a month
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+DAY = timedelta(days=1)
 EPOCH_DAY = date(1970, 1, 1).toordinal()
 
 
@@ -37,7 +38,7 @@ def microseconds(moment: datetime) -> int:
 
 def moment_of(at: int) -> datetime:
     """The aware UTC datetime of microseconds since 1970."""
-    return EPOCH + timedelta(microseconds=at)
+    return EPOCH + at * MICROSECOND  # a third of what timedelta(microseconds=at) costs
 
 
 def local_day(moment: datetime, zone: str) -> int:
@@ -48,6 +49,8 @@ def local_day(moment: datetime, zone: str) -> int:
 
 def day_start(day: int, zone: str) -> datetime:
     """The first instant of a local day (midnight, or what follows a skipped one), in UTC."""
+    if zone == "UTC":
+        return EPOCH + day * DAY
     midnight = datetime.combine(date.fromordinal(day + EPOCH_DAY), time(), tzinfo=find_zone(zone))
     return midnight.astimezone(UTC)
 

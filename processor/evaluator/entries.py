@@ -34,6 +34,7 @@ from schemas.state import (
     award_of,
     awarded_at,
     low_byte,
+    pack_award,
     value_reader,
     with_award,
 )
@@ -52,6 +53,7 @@ class Entry:
         "lasts",
         "low",
         "needs",
+        "number",
         "place",
         "progress_of",
         "simple",
@@ -64,6 +66,7 @@ class Entry:
     ) -> None:
         self.place = place
         self.spec = spec
+        self.number = spec.number
         self.low = low_byte(spec.number)
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
         self.lasts = self.simple and _lasts(spec, metrics)
@@ -84,16 +87,18 @@ class Entry:
                 return False
         return True
 
+    # hot: most that is asked for was never earned
+
     def is_held(self, awards: bytes) -> bool:
-        return awarded_at(awards, self.spec.number) is not None
+        return self.low in awards[LOW_BYTES] and awarded_at(awards, self.number) is not None
 
     def was_earned(self, awards: bytes) -> bool:
         """Whether it is held, or was lost since."""
-        return self.kept_in(awards) is not None
+        return self.low in awards[LOW_BYTES] and award_of(awards, self.number) is not None
 
     def kept_in(self, awards: bytes) -> AwardEntry | None:
-        """What is kept of it, if it was ever earned. Hot: most that is asked for was not."""
-        return award_of(awards, self.spec.number) if self.low in awards[LOW_BYTES] else None
+        """What is kept of it, if it was ever earned."""
+        return award_of(awards, self.number) if self.low in awards[LOW_BYTES] else None
 
     def __lt__(self, other: Entry) -> bool:
         return self.place < other.place
@@ -272,7 +277,7 @@ def decide(state: State, crossings: list[tuple[Waiting, datetime]]) -> Won:
         if entry is None:
             involved.append((waiting, microseconds(moment)))
         elif not entry.was_earned(state[AWARDS]):
-            state[AWARDS] += award_entry(entry.spec.number, microseconds(moment))
+            state[AWARDS] += pack_award(entry.number, 0, microseconds(moment))
             won.append((entry, moment))
     return won + cascade(state, involved) if involved else won
 

@@ -11,11 +11,10 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from decimal import Decimal
 from functools import reduce
-from operator import getitem
+from operator import attrgetter, getitem
 from typing import Any, Literal, NamedTuple
 
 import msgspec
-from msgspec.structs import replace
 
 from schemas.events import DERIVED_SOURCE, Attributes, attribute_of, is_user
 from schemas.outcomes import SOURCE_PREFIX, Evidence, Outcome, Unlocked, id_start, uuid_of
@@ -26,8 +25,11 @@ encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 Unlock = tuple[bytes, str, int, datetime, int | None, int, str]
 """Key, subject, place of the achievement, earned at, progress, offset, event id."""
-Told = Unlock | bytes
-"""An outcome: one that has a template, not rendered yet, or one that is written."""
+Read = Callable[[Any], Any]
+Later = Callable[[], bytes]
+"""What writes an outcome when it is read."""
+Told = Unlock | bytes | Later
+"""An outcome: one that has a template, one that is written, or one that is written when it is read."""
 
 GAP = "\x1a"
 QUOTE = b'"'
@@ -46,7 +48,6 @@ class Occasion(NamedTuple):
 LIVE = Occasion("live", None, True)
 NOWHERE = Evidence(topic="", partition=0, offset=0, event_id="")
 GAPS = ("id", "subject", "time", "data.earned_at", "data.progress_at_unlock", "data.evidence")
-DERIVED_GAPS = ("id", "subject", "time", "data")
 
 
 class UnlockTemplate:
@@ -76,7 +77,7 @@ def evidence_of(topic: str, partition: int) -> list[bytes]:
     return _pieces(encode(msgspec.to_builtins(example) | dict.fromkeys(("offset", "event_id"), GAP)))
 
 
-Row = Unlock | tuple[bytes, bytes]
+Row = Unlock | tuple[bytes, bytes | Later]
 """An outcome with its key: an unlock as it is, or (key, value)."""
 
 
@@ -109,7 +110,11 @@ class Outcomes(Collection[tuple[bytes, bytes]]):
     def __iter__(self) -> Iterator[tuple[bytes, bytes]]:
         for templates, evidence, rows in self._parts:
             for row in rows:
-                yield row if len(row) == 2 else (row[0], templates[row[2]].render(row, evidence))
+                if len(row) == 2:
+                    key, told = row
+                    yield key, told if isinstance(told, bytes) else told()
+                else:
+                    yield row[0], templates[row[2]].render(row, evidence)
 
     def __contains__(self, row: object) -> bool:
         return any(row == each for each in self)
@@ -199,25 +204,21 @@ class Derivation:
     """A rule that gives another user an event out of this one."""
 
     def __init__(self, catalog: str, rule: DeriveSpec, parent: EventSpec) -> None:
-        self._type, self._unless_self = rule.type, rule.unless_self
-        example = DerivedEvent("1.0", "", DERIVED_SOURCE + catalog, rule.type, "", EPOCH, {})
-        self._form = Form(example, DERIVED_GAPS)
-        self._zoned = Form(replace(example, timezone="UTC"), (*DERIVED_GAPS, "timezone"))
-        self._subject = path_reader(parent, rule.subject)
-        self._data = [(name, path_reader(parent, path)) for name, path in rule.data.items()]
+        self._source, self._type, self._unless_self = DERIVED_SOURCE + catalog, rule.type, rule.unless_self
+        self._subject = _path_reader(parent, rule.subject)
+        self._data = [(name, _path_reader(parent, path)) for name, path in rule.data.items()]
 
     def derive(self, event: Attributes, data: Any) -> tuple[bytes, bytes] | None:
         """(key, value) of the derived event, or None where there is nobody else to give it to. Hot."""
-        subject = self._subject(event, data)
+        subject = event.subject if self._subject is None else self._subject(data)
         if type(subject) is not str or not is_user(subject):
             return None
         if self._unless_self and subject == event.subject:
             return None
-        said = {name: read(event, data) for name, read in self._data}
-        identity = derived_id(event.source, event.id, self._type, subject)
-        if event.timezone is None:
-            return subject.encode(), self._form.filled(identity, subject, event.time, said)
-        return subject.encode(), self._zoned.filled(identity, subject, event.time, said, event.timezone)
+        said = {name: event.subject if read is None else read(data) for name, read in self._data}
+        identity, at, zone = derived_id(event.source, event.id, self._type, subject), event.time, event.timezone
+        derived = DerivedEvent("1.0", identity, self._source, self._type, subject, at, said, zone)
+        return subject.encode(), encode(derived)
 
 
 def derived_id(source: str, parent: str, rule: str, subject: str) -> str:
@@ -225,15 +226,17 @@ def derived_id(source: str, parent: str, rule: str, subject: str) -> str:
     return hashlib.sha1(encode([source, parent, rule, subject]), usedforsecurity=False).hexdigest()
 
 
-def path_reader(event: EventSpec, path: str) -> Callable[[Attributes, Any], Any]:
-    """What reads `subject` or `data.<field>` of an event."""
-    if path == "subject":
-        return lambda event, data: event.subject
-    name = path.removeprefix("data.")
+def _path_reader(event: EventSpec, path: str) -> Read | None:
+    """What reads `data.<field>`; nothing for `subject`, which is no data."""
+    return None if path == "subject" else field_reader(event, path.removeprefix("data."))
+
+
+def field_reader(event: EventSpec, name: str) -> Read:
+    """What reads a declared field of an event's data as it is published."""
     field, places = attribute_of(event, name), next(each.places for each in event.fields if each.name == name)
     if places:  # kept scaled, published as it was
-        return lambda event, data: written_decimal(getattr(data, field), places)
-    return lambda event, data: getattr(data, field)
+        return lambda data: written_decimal(getattr(data, field), places)
+    return attrgetter(field)
 
 
 def written_decimal(scaled: int | None, places: int) -> msgspec.Raw | None:

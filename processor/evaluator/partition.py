@@ -300,7 +300,7 @@ class PartitionEvaluator:
                     if more and books is not None:
                         cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment, record)
                         settled = books.settle(state, more, cause)
-                        told += [(key, each) if isinstance(each, bytes) else each for each in settled.told]
+                        told += [each if isinstance(each, tuple) else (key, each) for each in settled.told]
                         unlocked += settled.unlocked
             if derivations:
                 deriving.append((derivations, event, data))

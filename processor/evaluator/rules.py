@@ -65,10 +65,14 @@ class Experience:
         self._hanging: list[Falling] = falling(board.entries).get(XP, [])
 
     def give(self, state: State, amount: int, at: datetime) -> Sequence[tuple[Waiting, datetime]]:
-        """Returns what is crossed."""
+        """Returns what is crossed. Hot: seldom anything."""
         if self._filling is not None:
             self._filling.begin(state)
         before, after = xp.given(state, self._slot, amount, at)
+        ordered = self._thresholds.ordered
+        next_one = bisect_right(ordered, before)
+        if next_one == len(ordered) or after < ordered[next_one]:
+            return ()
         return self._thresholds.between(before, after, state[self._slot + 2]) or ()
 
     def take_back(self, state: State, amount: int, at: datetime) -> list[Entry]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import date, datetime
+from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any
 
@@ -30,6 +31,7 @@ from schemas.state import (
     State,
     award_entry,
     award_of,
+    pack_award,
     value_reader,
     with_award,
     without_award,
@@ -41,6 +43,8 @@ Crossings = Sequence[tuple[Any, datetime]]
 
 class Settlement:
     """One record's."""
+
+    __slots__ = ("_books", "_cause", "_chains", "_falls", "_levels", "_state", "_wins", "told", "unlocked")
 
     def __init__(self, books: Books, state: State, cause: Cause) -> None:
         self._books, self._state, self._cause = books, state, cause
@@ -54,7 +58,12 @@ class Settlement:
     @property
     def outcomes(self) -> list[bytes]:
         """All that is told, written."""
-        return [each if isinstance(each, bytes) else self._books.render(each, self._cause) for each in self.told]
+        return [self._written(each) for each in self.told]
+
+    def _written(self, told: Told) -> bytes:
+        if isinstance(told, tuple):
+            return self._books.render(told, self._cause)
+        return told if isinstance(told, bytes) else told()
 
     def settle(self, crossings: Crossings) -> None:
         for crossed, at in crossings:
@@ -79,8 +88,9 @@ class Settlement:
             self._remember(waiting.number, moment)
         if waiting.level is not None:
             self._note_level(waiting.board, waiting.level, at)
+        awards = self._state[AWARDS]
         for entry in waiting.entries:
-            if entry.may_hold(self._state[AWARDS]):
+            if entry.may_hold(awards):
                 heappush(self._wins, (entry.place, moment, None, entry, None))
 
     def _remember(self, number: int, moment: int) -> None:
@@ -129,8 +139,8 @@ class Settlement:
         ended = award_of(state[AWARDS], spec.number)
         assert ended is not None
         state[AWARDS] = without_award(state[AWARDS], spec.number)
-        told = rules.teller(entry).revoked(self._cause, moment_of(ended.at), ended.revoked, reasons)
-        self.told.append(told)
+        told = rules.teller(entry).revoked
+        self.told.append(partial(told, self._cause, moment_of(ended.at), ended.revoked, reasons))
         self._let_hang([*entry.dependants, *self._take_xp_back(entry)])
 
     def _take_xp_back(self, entry: Entry) -> list[Entry]:
@@ -216,35 +226,35 @@ class Settlement:
         if first:
             state[AWARDS] = with_award(state[AWARDS], number, at)
         earned_at = moment_of(at)
-        self._told(self._rules(entry).teller(entry).unlocked(self._cause, earned_at, value, scope, n))
+        unlocked = self._rules(entry).teller(entry).unlocked
+        self.told.append(partial(unlocked, self._cause, earned_at, value, scope, n))
+        self.unlocked += 1
         self._follow(entry, at, earned_at, first)
 
     def _win(self, entry: Entry, at: int) -> None:
+        """Hot: it is most of what settlements do."""
         state, spec = self._state, entry.spec
         ended = entry.kept_in(state[AWARDS])
         n = 0 if ended is None else ended.revoked
         if ended is None:
-            state[AWARDS] += award_entry(spec.number, at)
+            state[AWARDS] += award_entry(entry.number, at)
         else:
-            state[AWARDS] = with_award(state[AWARDS], spec.number, at)
+            state[AWARDS] = with_award(state[AWARDS], entry.number, at)
         earned_at, progress = moment_of(at), self._progress(entry)
         if n or spec.on or spec.context:
-            self._told(self._rules(entry).teller(entry).unlocked(self._cause, earned_at, progress, "", n))
+            unlocked = self._rules(entry).teller(entry).unlocked
+            self.told.append(partial(unlocked, self._cause, earned_at, progress, "", n))
         else:
-            self._told(plain_unlock(entry, self._cause, earned_at, progress))
+            self.told.append(plain_unlock(entry, self._cause, earned_at, progress))
+        self.unlocked += 1
         self._follow(entry, at, earned_at, True)
 
     def _progress(self, entry: Entry) -> int | None:
         return entry.progress_of(self._state)
 
-    def _told(self, unlocked: Told) -> None:
-        self.told.append(unlocked)
-        self.unlocked += 1
-
     def _follow(self, entry: Entry, at: int, earned_at: datetime, first: bool) -> None:
         """What an award gives, and who waited for it."""
-        if entry.spec.xp:
-            self._give_xp(entry.board, entry.spec.xp, earned_at)
+        self._give_xp(entry.board, entry.spec.xp, earned_at)
         for dependant in entry.dependants if first else ():
             if dependant.may_hold(self._state[AWARDS]):
                 heappush(self._wins, (dependant.place, at, None, dependant, None))
@@ -271,7 +281,7 @@ class Settlement:
             levels = self._levels_of(board)
             value = levels.value(self._state)
             for level in sorted(reached):
-                self.told.append(levels.teller.reached(self._cause, level, value, reached[level]))
+                self.told.append(partial(levels.teller.reached, self._cause, level, value, reached[level]))
                 self._state[levels.slot] = level
 
     def _levels_of(self, board: Board) -> Levels:
@@ -326,7 +336,7 @@ class Books:
             return [], () if _comes_to_nothing(state, crossed, at) else crossings
         if not entry.stands_alone or entry.was_earned(state[AWARDS]):
             return [], crossings
-        state[AWARDS] += award_entry(entry.spec.number, microseconds(at))
+        state[AWARDS] += pack_award(entry.number, 0, microseconds(at))
         experience = self.rules[entry.board].experience if entry.spec.xp else None
         return [(entry, at)], () if experience is None else experience.give(state, entry.spec.xp, at)
 

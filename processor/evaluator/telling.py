@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date, datetime
 from typing import Any
 
 import msgspec
 
-from processor.evaluator.outcomes import LIVE, NOWHERE, Form, Occasion, example_of, path_reader
+from processor.evaluator.outcomes import LIVE, NOWHERE, Form, Occasion, Read, example_of, field_reader
 from schemas.events import Attributes
 from schemas.outcomes import (
     CHALLENGE_COMPLETED,
@@ -73,29 +73,27 @@ class Fields:
 
     def __init__(self, specs: Mapping[type, EventSpec], declared: Mapping[type, Collection[str]]) -> None:
         self._specs, self._declared = specs, declared
-        self._readers: dict[tuple[type, str], Callable[[Attributes, Any], Any]] = {}
+        self._readers: dict[tuple[type, str], Read] = {}
 
     def read(self, cause: Cause, names: Mapping[str, str]) -> dict[str, Any]:
         """Shapes: names maps what a value shall be called to the field that holds it."""
-        return {
-            name: self._reader(type(cause.data), field)(cause.event, cause.data) for name, field in names.items()
-        }
+        return {name: self._reader(type(cause.data), field)(cause.data) for name, field in names.items()}
 
-    def _reader(self, kind: type, field: str) -> Callable[[Attributes, Any], Any]:
+    def _reader(self, kind: type, field: str) -> Read:
         if (kind, field) not in self._readers:
             is_declared = field in self._declared.get(kind, ())
-            reader = path_reader(self._specs[kind], f"data.{field}") if is_declared else _nothing
+            reader = field_reader(self._specs[kind], field) if is_declared else _nothing
             self._readers[kind, field] = reader
         return self._readers[kind, field]
 
 
-def _nothing(event: Attributes, data: Any) -> None:
+def _nothing(data: Any) -> None:
     return None
 
 
 def filled(text: str, values: Mapping[str, Any]) -> str:
     """The text with `{name}` replaced where there is such a value; braces in values stay as they are."""
-    if not values:
+    if not values or "{" not in text:
         return text
     return PLACEHOLDER.sub(lambda gap: _said(values[gap[1]]) if gap[1] in values else gap[0], text)
 

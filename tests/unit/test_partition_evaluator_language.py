@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from processor.evaluator.metrics.bounds import KEPT_OUT
-from schemas.outcomes import Unlocked, outcome_id, unlocked_id
+from processor.evaluator.ready import ReadyProgram
+from schemas.outcomes import Unlocked, decode_any_outcome, outcome_id, unlocked_id
 from schemas.program import Feed, MetricSpec, Test, WindowSpec
 from schemas.state import SCOPES_MAX, period_values
 from tests.unit.written_program import Fold, metric, told, written, xp
@@ -109,6 +110,19 @@ def test_without_metadata_texts_stay_as_they_are_written() -> None:
     assert unlock([outcome]).message == "{title}!"
     assert (unlock([outcome]).metadata, unlock([outcome]).context) == ({}, {"title": "jazz"})
     assert outcome.id == unlocked_id("toy", "a", "ann")
+
+
+def test_what_one_version_told_is_read_the_same_under_the_next_and_a_second_time() -> None:
+    """Most outcomes are written only when they are read."""
+    fold = Fold(written([], [SCOPED]))
+    fold.apply("done", item="m1", title="jazz", amount=97)
+    fold.evaluator.change(ReadyProgram(written([], [SCOPED | {"message": "Other words"}])))
+    outcomes = fold.evaluator.cut().outcomes
+
+    ((_, value),) = first = list(outcomes)
+
+    assert unlock([decode_any_outcome(value)]).message == "You finished jazz with 97 of {100}!"
+    assert list(outcomes) == first
 
 
 @pytest.mark.parametrize("scope", [None, "", "  ", "x" * 201])

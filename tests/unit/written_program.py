@@ -145,8 +145,13 @@ class Fold:
 
     def take(self, kind: str, at: str = "2026-05-01T10:00:00Z", user: str = "ann", **said: Any) -> list[AnyOutcome]:
         """Fold one event; returns its outcomes. What is no attribute is data."""
+        self.apply(kind, at, user, **said)
+        return self.told()
+
+    def apply(self, kind: str, at: str = "2026-05-01T10:00:00Z", user: str = "ann", **said: Any) -> None:
+        """Fold one event, and leave its outcomes to the next cut."""
         attributes = {name: said.pop(name) for name in ("timezone", "id") if name in said}
-        return self.fold(TOPIC, {"type": kind, "subject": user, "time": at, "data": said} | attributes)
+        self._apply(TOPIC, {"type": kind, "subject": user, "time": at, "data": said} | attributes)
 
     def claim(self, appended: str, user: str = "ann", **said: Any) -> list[AnyOutcome]:
         """Fold a claim appended at this time, which is its own time, too."""
@@ -155,11 +160,18 @@ class Fold:
         return self.fold(COMMANDS, whole | attributes, milliseconds(appended))
 
     def fold(self, topic: str, event: dict[str, Any], appended: int = APPENDED_MS) -> list[AnyOutcome]:
+        self._apply(topic, event, appended)
+        return self.told()
+
+    def _apply(self, topic: str, event: dict[str, Any], appended: int = APPENDED_MS) -> None:
         self.offset += 1
         whole = {"specversion": "1.0", "id": f"e{self.offset}", "source": "/web"} | event
         record = PlainRecord(self.offset, appended, whole["subject"].encode(), json.dumps(whole).encode())
         folded = self.evaluator.fold(topic, [record])
         assert not folded.refused, folded.refused
+
+    def told(self) -> list[AnyOutcome]:
+        """The outcomes since the last cut."""
         rows = self.evaluator.cut().outcomes
         outcomes = [decode_any_outcome(value) for _, value in rows]
         assert [encode_outcome(outcome) for outcome in outcomes] == [value for _, value in rows]

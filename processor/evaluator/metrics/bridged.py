@@ -35,39 +35,42 @@ from schemas.streaks import (
 from schemas.zones import EPOCH_DAY, ZonesNearTheDateLine, day_start, local_minutes_ahead
 
 LONGEST, LENGTH, FREEZES = 3, 4, 5
+pack_run = RUN.pack
 FREEZE_BYTES = FREEZE.size
 FREEZES_BYTES_MAX = FREEZES_MAX * FREEZE_BYTES
 NEAR_THE_DATE_LINE = ZonesNearTheDateLine(EDGE_WEST, EDGE_EAST)
 
 
-def make_step(context: FeedContext) -> Step:
+def make_step(context: FeedContext) -> Step:  # noqa: C901
+    """A day after the latest one goes no long way. Hot."""
     if any(context.feed is freeze for freeze in context.metric.freezes):
         return _make_freeze_step(context)
     metric, zone, reached = context.metric, context.zone, context.thresholds.reached
-    slot, grace, edges = metric.slot, metric.grace, metric.edges
+    grace, edges = metric.grace, metric.edges
+    older, first, latest, longest, present = range(metric.slot, metric.slot + FREEZES)
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        own_zone, last = event.timezone or zone, state[slot + 2]
+        own_zone, last = event.timezone or zone, state[latest]
         day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
         near = own_zone != "UTC" and NEAR_THE_DATE_LINE[own_zone]
         if day == last and not near:
             return None
         if near or last is None or day < last:
             return take_day(state, context, day, at, own_zone)
-        length = state[slot + LENGTH] + 1
-        if day > last + 1:
-            if len(state[slot]) >= OLDER_BYTES_MAX:
+        length, missed = state[present] + 1, day - last - 1
+        if missed:
+            if len(state[older]) >= OLDER_BYTES_MAX:
                 return take_day(state, context, day, at, own_zone)
-            state[slot] += RUN.pack(state[slot + 1], last)
-            state[slot + 1] = state[slot + 2] = day
+            state[older] += pack_run(state[first], last)
+            state[first] = state[latest] = day
             if edges is not None and state[edges]:
                 return reckon(state, metric, context.thresholds, own_zone)
-            missed = day - last - 1
-            length = length if missed <= grace else length_behind(state, metric, missed - grace, length)
-        state[slot + 2], state[slot + LENGTH] = day, length
-        if length <= state[slot + LONGEST]:
+            if missed > grace:
+                length = length_behind(state, metric, missed - grace, length)
+        state[latest], state[present] = day, length
+        if length <= state[longest]:
             return None
-        state[slot + LONGEST] = length
+        state[longest] = length
         return [(reached[length], day_start(day, own_zone))] if length in reached else None
 
     return step
@@ -76,13 +79,15 @@ def make_step(context: FeedContext) -> Step:
 def length_behind(state: State, metric: MetricSpec, needed: int, bridged: int) -> int:
     """The length of the latest chain: `bridged`, if there are freezes enough for the gap before its latest run."""
     freezes = state[metric.slot + FREEZES]
-    if needed > len(freezes) // FREEZE.size:
+    dated_before = len(freezes) // FREEZE_BYTES
+    if needed > dated_before:
         return 1
     if metric.used is None or state[metric.used] is None:
         return _reckon_latest(state, metric)
     used, gap_end = state[metric.used], state[metric.slot + 1]
-    dated_before = len(freezes) // FREEZE.size
-    while dated_before and FREEZE.unpack_from(freezes, (dated_before - 1) * FREEZE.size)[0] >= gap_end:
+    if needed > dated_before - used:
+        return 1
+    while dated_before and FREEZE.unpack_from(freezes, (dated_before - 1) * FREEZE_BYTES)[0] >= gap_end:
         dated_before -= 1  # of few: almost always all are
     if needed > dated_before - used:
         return 1

@@ -7,9 +7,11 @@ above zero: entries, size, time. Values beyond DISTINCT_MAX are not taken in.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 
 import msgspec
 from xxhash import xxh3_64_digest
@@ -25,16 +27,16 @@ ENTRIES_BYTES_MAX = DISTINCT_MAX * ENTRY.size
 HASHES_CACHED = 65_536
 OCCURRENCES = struct.Struct(">i")
 
-Hash = Callable[[Data], bytes | None]
+Hash = Callable[[Any], bytes | None]
 
 
 def make_step(context: FeedContext) -> Step:
     """The values only ever grow in number."""
     hashes, time = context.metric.slot, context.metric.slot + 1
-    hash_of, reached = value_hash(context), context.thresholds.reached
+    read, hash_of, reached = value_of(context), value_hash(context), context.thresholds.reached
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        digest = hash_of(data)
+        digest = hash_of(read(data))
         if digest is None:
             return None
         if at > state[time]:
@@ -55,11 +57,12 @@ def make_step(context: FeedContext) -> Step:
 def make_counted_step(context: FeedContext) -> Step:
     """The values may go again: each keeps its occurrences. Most are met for the first time. Hot."""
     entries, size, time = range(context.metric.slot, context.metric.slot + 3)
-    hash_of, reached, sign = value_hash(context), context.thresholds.reached, context.feed.sign
+    read, hash_of, reached = value_of(context), value_hash(context), context.thresholds.reached
+    sign = context.feed.sign
     once = OCCURRENCES.pack(sign)
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        digest = hash_of(data)
+        digest = hash_of(read(data))
         if digest is None:
             return None
         if at > state[time]:
@@ -102,50 +105,44 @@ def moved(entries: bytes, digest: bytes, change: int) -> tuple[bytes, int]:
     return entries[:place] + kept + entries[place + ENTRY.size :], int(after > 0) - int(before > 0)
 
 
+def value_of(context: FeedContext) -> Callable[[Data], Any]:
+    """What reads an event's value: of several fields, one behind the other."""
+    return attrgetter(*map(context.attribute, context.metric.by))
+
+
 def value_hash(context: FeedContext) -> Hash:
-    """What makes the hash of an event's value, or None where a part of it is absent or blank."""
-    text_of = _normal_hash if context.metric.normalize else _hash
-    bucket = context.metric.bucket or 1
-    fields = [context.attribute(name) for name in context.metric.by]
-    types = [context.type_of(name) for name in context.metric.by]
+    """What makes the hash of a value, or None where a part of it is absent or blank."""
+    metric = context.metric
+    types, bucket = [context.type_of(name) for name in metric.by], metric.bucket or 1
+    text_of = _normal_hash if metric.normalize else _text_hash
     if types == ["string"]:
-        return _normal_text_hash(fields[0]) if context.metric.normalize else _text_hash(fields[0])
+        return text_of
     if types == ["integer"]:
-        return _integer_hash(fields[0], bucket)
-    if len(fields) == 1:
-        return _single_hash(fields[0], text_of, bucket)
-    return _tuple_hash(fields, context.metric.normalize, bucket)
+        return _integer_hash(bucket)
+    return _single_hash(text_of, bucket) if len(types) == 1 else _tuple_hash(metric.normalize, bucket)
 
 
-def _text_hash(field: str) -> Hash:
-    """As `_hash` says. Hot."""
-
-    def hash_of(data: Data) -> bytes | None:
-        text = getattr(data, field)
-        return xxh3_64_digest(text.encode()) if text and text.strip() else None
-
-    return hash_of
+def _text_hash(text: str | None) -> bytes | None:
+    """Hot. Not remembered: most values are ids, which are never met again, and a miss costs four times this."""
+    return xxh3_64_digest(text.encode()) if text and text.strip() else None
 
 
-def _normal_text_hash(field: str) -> Hash:
-    def hash_of(data: Data) -> bytes | None:
-        text = getattr(data, field)
-        return None if text is None else _normal_hash(text)
-
-    return hash_of
+@lru_cache(maxsize=HASHES_CACHED)
+def _normal_hash(text: str | None) -> bytes | None:
+    return None if text is None else _text_hash(normal(text))
 
 
-def _integer_hash(field: str, bucket: int) -> Hash:
-    def hash_of(data: Data) -> bytes | None:
-        value = getattr(data, field)
+def _integer_hash(bucket: int) -> Hash:
+    """Numbers in buckets are few, and remembered."""
+
+    def hash_of(value: int | None) -> bytes | None:
         return None if value is None else xxh3_64_digest(str(value // bucket).encode())
 
-    return hash_of
+    return hash_of if bucket == 1 else lru_cache(maxsize=HASHES_CACHED)(hash_of)
 
 
-def _single_hash(field: str, text_of: Callable[[str], bytes | None], bucket: int) -> Hash:
-    def hash_of(data: Data) -> bytes | None:
-        value = getattr(data, field)
+def _single_hash(text_of: Hash, bucket: int) -> Hash:
+    def hash_of(value: Any) -> bytes | None:
         if type(value) is int:
             value = str(value // bucket)
         return None if value is None else text_of(str(value))
@@ -153,9 +150,8 @@ def _single_hash(field: str, text_of: Callable[[str], bytes | None], bucket: int
     return hash_of
 
 
-def _tuple_hash(fields: list[str], normalized: bool, bucket: int) -> Hash:
-    def hash_of(data: Data) -> bytes | None:
-        values = [getattr(data, field) for field in fields]
+def _tuple_hash(normalized: bool, bucket: int) -> Hash:
+    def hash_of(values: Sequence[Any]) -> bytes | None:
         parts = [value // bucket if type(value) is int else value for value in values]
         if any(part is None or (type(part) is str and not part.strip()) for part in parts):
             return None
@@ -164,16 +160,6 @@ def _tuple_hash(fields: list[str], normalized: bool, bucket: int) -> Hash:
         return xxh3_64_digest(msgspec.json.encode(parts))
 
     return hash_of
-
-
-def _hash(text: str) -> bytes | None:
-    """Not remembered: most values are ids, which are never met again, and a miss costs four times this."""
-    return xxh3_64_digest(text.encode()) if text.strip() else None
-
-
-@lru_cache(maxsize=HASHES_CACHED)
-def _normal_hash(text: str) -> bytes | None:
-    return _hash(normal(text))
 
 
 def merge(earlier: Slots, later: Slots) -> Slots:

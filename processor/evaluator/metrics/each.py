@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from processor.evaluator.metrics.bounds import keep_out
 from processor.evaluator.metrics.days import day_of
-from processor.evaluator.metrics.distinct import place_of, value_hash
+from processor.evaluator.metrics.distinct import place_of, value_hash, value_of
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
 from processor.evaluator.metrics.sum import saturated
 from schemas.events import Attributes
@@ -34,6 +34,7 @@ from schemas.state import (
 from schemas.zones import EPOCH, EPOCH_DAY, microseconds, moment_of
 
 HASHES_BYTES_MAX = PERIOD_DISTINCT_MAX * ID_BYTES
+pack_row = PERIOD_SUMS.pack
 SUMS_BYTES_MAX = (PERIODS_MAX - 1) * PERIOD_SUMS.size
 
 Sums = tuple[int, int, datetime]  # plus, minus, time
@@ -81,10 +82,12 @@ def make_count_step(context: FeedContext) -> Step:
     """As `make_step`, of what moves by one. Hot."""
     slot, rises, reached = context.metric.slot, context.feed.sign > 0, context.thresholds.reached
     present, plus, minus, time = range(slot + 1, slot + 5)
-    moved, period_of = plus if rises else minus, _period_reader(context)
+    moved, zone, number = plus if rises else minus, context.zone, _number_of(context)
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        period, latest = period_of(at, event), state[present]
+        own_zone, latest = event.timezone or zone, state[present]
+        day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
+        period = day if number is None else number(day)
         if period != latest:
             if latest is not None and period < latest:
                 return _late(context, state, period, 1, at)
@@ -102,7 +105,7 @@ def _begin(state: State, slot: int, period: int) -> None:
     """A later period is the present one from here on. Hot: with periods of a day few events are of the same."""
     older, latest, plus, minus, time = state[slot : slot + 5]
     if latest is not None:
-        rows = older + PERIOD_SUMS.pack(latest, plus, minus, microseconds(time))
+        rows = older + pack_row(latest, plus, minus, microseconds(time))
         state[slot] = rows if len(rows) <= SUMS_BYTES_MAX else rows[-SUMS_BYTES_MAX:]
     state[slot + 1 : slot + 5] = period, 0, 0, EPOCH
 
@@ -146,16 +149,21 @@ def _crossed(context: FeedContext, period: int, before: int, after: int, at: dat
 
 def _period_reader(context: FeedContext) -> Callable[[datetime, Attributes], int]:
     """The period of an event, by its local day."""
-    every, zone = context.metric.every, context.zone
-    assert every is not None
-    number = PERIOD_OF[every]
+    zone, number = context.zone, _number_of(context)
 
     def period(at: datetime, event: Attributes) -> int:
         own_zone = event.timezone or zone
         day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
-        return day if every == "day" else number(day)
+        return day if number is None else number(day)
 
     return period
+
+
+def _number_of(context: FeedContext) -> Callable[[int], int] | None:
+    """What numbers the period of a day; nothing where a day is one."""
+    every = context.metric.every
+    assert every is not None
+    return None if every == "day" else PERIOD_OF[every]
 
 
 def has_room(periods: dict[int, Sums] | dict[int, Hashes], period: int) -> bool:
@@ -182,12 +190,13 @@ def pack_sums(periods: dict[int, Sums]) -> Slots:
 
 def make_distinct_step(context: FeedContext) -> Step:  # noqa: C901
     """As `make_step`, of values. Hot."""
-    slot, hash_of, period_of = context.metric.slot, value_hash(context), _period_reader(context)
+    slot, period_of = context.metric.slot, _period_reader(context)
+    read, hash_of = value_of(context), value_hash(context)
     older, present, values, time = range(slot, slot + 4)
     ordered = context.thresholds.ordered
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        digest = hash_of(data)
+        digest = hash_of(read(data))
         if digest is None:
             return None
         period, latest = period_of(at, event), state[present]

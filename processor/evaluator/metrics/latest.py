@@ -5,6 +5,7 @@ Slots: value, time, event id.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from datetime import datetime
 
 from processor.evaluator.metrics.kind import Crossed, Data, FeedContext, Kind, Slots, Step
@@ -18,13 +19,15 @@ def make_step(context: FeedContext) -> Step:
     between, ordered = context.thresholds.between, context.thresholds.ordered
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
-        seen = getattr(data, field)
-        known_at = state[time]
-        if seen is None or at < known_at or (at == known_at and event.id < (state[identity] or "")):
+        seen, known_at = getattr(data, field), state[time]
+        if seen is None or (at <= known_at and (at < known_at or event.id < (state[identity] or ""))):
             return None
         before = state[value] or 0
         state[value], state[time], state[identity] = seen, at, event.id
-        return between(before, seen, at) if ordered and seen > before else None
+        next_one = bisect_right(ordered, before)
+        if next_one == len(ordered) or seen < ordered[next_one]:
+            return None
+        return between(before, seen, at)
 
     return step
 

@@ -13,7 +13,8 @@ from schemas.state import VALUE_MAX, State
 
 def make_step(context: FeedContext) -> Step:
     """Nothing is given where the amount is null, zero or below."""
-    slot, fixed, of = context.metric.slot, context.feed.amount, context.feed.of
+    plus, back, time = range(context.metric.slot, context.metric.slot + 3)
+    fixed, of = context.feed.amount, context.feed.of
     field = None if of is None else context.attribute(of)
     between, ordered = context.thresholds.between, context.thresholds.ordered
 
@@ -21,11 +22,16 @@ def make_step(context: FeedContext) -> Step:
         amount = fixed if field is None else getattr(data, field) or 0
         if amount <= 0:
             return None
-        before, after = given(state, slot, amount, at)
+        before, minus = state[plus], state[back]
+        total = before + amount
+        state[plus] = total if total <= VALUE_MAX else saturated(total)
+        if at > state[time]:
+            state[time] = at
+        before, after = before - minus, state[plus] - minus
         next_one = bisect_right(ordered, before)
         if next_one == len(ordered) or after < ordered[next_one]:
             return None
-        return between(before, after, state[slot + 2])
+        return between(before, after, state[time])
 
     return step
 
