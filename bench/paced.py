@@ -28,23 +28,28 @@ from schemas.errors import LaurelError
 from schemas.topics import partition_of
 
 USERS_REMEMBERED = 1_000_000
-UNACKNOWLEDGED_MAX = 2_000  # batches; a broker that is slower than the rate is waited for
+UNACKNOWLEDGED_S = 5.0  # a broker that is further behind the rate is waited for
 
 
 class Pace(NamedTuple):
-    """The events of a load from `first` on. Units: rate, a second. Shapes: file, where it is written down."""
+    """The events of a load from `first` on. Shapes: file, where it is written down.
+
+    Units: rate, a second; tick_ms, how often some are sent. Where nobody asks when each came, fewer and larger
+    batches cost publisher and broker less.
+    """
 
     load: Load
     first: int
     rate: int
     partitions: int
     file: Path
+    tick_ms: int = round(TICK_S * 1000)
 
     @property
     def arguments(self) -> list[str]:
         """Of the program, behind the broker's address."""
         load = self.load
-        numbers = (load.events, load.users, self.first, self.rate, self.partitions)
+        numbers = (load.events, load.users, self.first, self.rate, self.partitions, self.tick_ms)
         return [f"{self.file}", *map(str, numbers)]
 
 
@@ -59,8 +64,8 @@ class Published(NamedTuple):
 
 def pace_of(arguments: Sequence[str]) -> Pace:
     file, *numbers = arguments
-    events, users, first, rate, partitions = map(int, numbers)
-    return Pace(Load(events, users), first, rate, partitions, Path(file))
+    events, users, first, rate, partitions, tick_ms = map(int, numbers)
+    return Pace(Load(events, users), first, rate, partitions, Path(file), tick_ms)
 
 
 def published(file: Path) -> Published:
@@ -82,14 +87,16 @@ class Publisher:
         self._sent: list[tuple[int, int, Any]] = []
         self._late_s: list[float] = []
         self._events = pace.first
+        self._tick_s = pace.tick_ms / 1000
+        self._unacknowledged_max = round(UNACKNOWLEDGED_S / self._tick_s) * pace.partitions  # batches
 
     async def run(self, stopping: asyncio.Event) -> dict[str, Any]:
         """Until told to stop, or the load is at its end. Returns what is written down."""
         records = islice(values(self._pace.load), self._pace.first, None)
-        began, size = None, max(1, round(self._pace.rate * TICK_S))
+        began, size = None, max(1, round(self._pace.rate * self._tick_s))
         for number, tick in enumerate(iter(lambda: list(islice(records, size)), [])):
             began = began or time.monotonic()
-            wait_s = began + number * TICK_S - time.monotonic()
+            wait_s = began + number * self._tick_s - time.monotonic()
             self._late_s.append(max(0.0, -wait_s))
             await asyncio.sleep(max(0.0, wait_s))
             if stopping.is_set():
@@ -102,8 +109,8 @@ class Publisher:
             told = await self._client.send_batch(batch, TOPIC, partition=partition)
             self._sent.append((partition, batch.record_count(), told))
         self._events += len(tick)
-        if len(self._sent) > UNACKNOWLEDGED_MAX:
-            await self._sent[-UNACKNOWLEDGED_MAX][-1]
+        if len(self._sent) > self._unacknowledged_max:
+            await self._sent[-self._unacknowledged_max][-1]
 
     def _batches(self, tick: Sequence[tuple[bytes, bytes]]) -> Iterator[tuple[int, Any]]:
         batches: dict[int, Any] = defaultdict(self._client.create_batch)

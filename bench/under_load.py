@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from bench.lags import Lag, note_lags
 from bench.latency import CORES, LATE_MS_MAX, Appended
 from bench.load import Load, values
 from bench.oracle import expected_of_first
@@ -42,14 +43,12 @@ from cli.stack.kafka import BENCH
 from cli.stack.pipeline import running
 from cli.visibility import wait_until_visible
 from processor.profile import percentile
-from replays.traffic import live_traffic
 from schemas.errors import LaurelError
 from schemas.outcomes import UNLOCKED
 
 JOB = "full"
 BROUGHT = {"login_streak", "released_artists", "points", "all_rounder"}
 DURING_S_MAX = 1800
-LOOK_S = 1.0
 STILL_S_MAX = 180.0
 STOP_S_MAX = 120.0
 TIMES_ASKED = 2.0
@@ -107,10 +106,8 @@ class Waited(NamedTuple):
 
 
 class Watched(NamedTuple):
-    """Units: lags, (seconds since 1970, records that the worker was behind)."""
-
     seen: list[Seen]
-    lags: list[tuple[float, int]]
+    lags: list[Lag]
 
 
 class Moments(NamedTuple):
@@ -217,19 +214,11 @@ async def _watch(settings: Settings, watched: Watched) -> None:
 
 @asynccontextmanager
 async def _lags_noted(settings: Settings, watched: Watched) -> AsyncIterator[None]:
-    noting = asyncio.create_task(_note_lags(settings, watched))
+    noting = asyncio.create_task(note_lags(settings, watched.lags))
     try:
         yield
     finally:
         noting.cancel()
-
-
-async def _note_lags(settings: Settings, watched: Watched) -> None:
-    program = await read_program(settings.kafka, settings.names)
-    async with live_traffic(settings.kafka, settings.names, program.sources) as traffic:
-        while True:
-            watched.lags.append((time.time(), await traffic.behind()))
-            await asyncio.sleep(LOOK_S)
 
 
 async def _see_unlocks(settings: Settings, starts: Positions, watched: Watched) -> None:
@@ -264,7 +253,7 @@ def waits(seen: Sequence[Seen], appended: Sequence[Appended]) -> list[Waited]:
     return found
 
 
-def report(waited: Sequence[Waited], lags: Sequence[tuple[float, int]], moments: Moments) -> dict[str, Any]:
+def report(waited: Sequence[Waited], lags: Sequence[Lag], moments: Moments) -> dict[str, Any]:
     """Of the events that were appended before the replay began, while it ran, and behind its end."""
     parts = {
         name: _part(waited, lags, begin, end) for name, begin, end in zip(WHEN, moments, moments[1:], strict=False)
@@ -274,9 +263,7 @@ def report(waited: Sequence[Waited], lags: Sequence[tuple[float, int]], moments:
     return {"parts": parts, "p99_times": round(parts["during"]["p99_ms"] / max(parts["before"]["p99_ms"], 1.0), 2)}
 
 
-def _part(
-    waited: Sequence[Waited], lags: Sequence[tuple[float, int]], begin_s: float, end_s: float
-) -> Mapping[str, float]:
+def _part(waited: Sequence[Waited], lags: Sequence[Lag], begin_s: float, end_s: float) -> Mapping[str, float]:
     """Units: milliseconds; lag_max, records."""
     found = [each.ms for each in waited if begin_s * 1000 <= each.event_at_ms < end_s * 1000]
     return {

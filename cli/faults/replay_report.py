@@ -18,6 +18,7 @@ def told(report: Report) -> dict[str, Any]:
         "events": report.events,
         "events_per_s": round(report.flowed),
         "publisher_late_ms": round(report.late_ms),
+        "behind": [each._asdict() for each in report.behind],
         "kills": dict(report.kills),
         "replays": [each._asdict() for each in report.replays],
         "drained_s": round(report.drained_s, 1),
@@ -39,7 +40,18 @@ def summary(report: Report) -> str:
     return (
         f"{report.events:,} events in {report.seconds / 60:.0f} minutes, {report.flowed:,.0f} a second of the "
         f"{report.shape.rate:,} that were to come (the publisher was late by {report.late_ms:,.0f} ms at p99). "
-        f"Killed by kill -9: {killed}. After the load nothing was left to do within {report.drained_s:.0f} s."
+        f"Killed by kill -9: {killed}. {kept_up(report)} "
+        f"After the load nothing was left to do within {report.drained_s:.0f} s."
+    )
+
+
+def kept_up(report: Report) -> str:
+    if not report.behind:
+        return "The processor was never more than a second behind."
+    seconds = [each.seconds for each in report.behind]
+    return (
+        f"The processor was more than a second behind {len(seconds)} times, for {max(seconds):.0f} s at most and "
+        f"{sum(seconds):.0f} s in all, by {max(each.records for each in report.behind):,} events at most."
     )
 
 

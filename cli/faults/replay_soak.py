@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
+from bench.lags import Lag, Stretch, behind, note_lags
 from bench.load import Load, values
 from bench.oracle import award_line, expected_of_first, is_award, metrics_line
 from bench.outputs import differences, read_outputs
@@ -30,6 +31,7 @@ from cli.benches.machine import job_file
 from cli.catalog_files import CatalogFile
 from cli.faults.ground import await_end, signal_child
 from cli.faults.invariants import Verdict
+from cli.faults.loop import BackgroundLoop
 from cli.faults.soak import Say
 from cli.stack import LocalStack
 from cli.stack.child import Child
@@ -61,6 +63,8 @@ PIPELINE = ("processor", "projector")
 KILLED = -signal.SIGKILL
 STILL_S_MAX = 180.0
 STOP_S_MAX = 120.0
+TICK_MS = 100
+CARRIED_S = 1.0  # who is behind by more has been killed just now, or does not carry the rate
 MINUTES_MAX = 60
 
 AWARDED = b"select user_id, achievement, earned_at from user_achievement where revoked_at is null"
@@ -117,14 +121,18 @@ class Replayed(NamedTuple):
 
 
 class Report(NamedTuple):
-    """What it came to. Units: seconds; flowed, events a second that really came; late_ms, how far the publisher was
-    behind its schedule at p99."""
+    """What it came to. Shapes: behind, when the processor was behind the load by more than a second.
+
+    Units: seconds; flowed, events a second that really came; late_ms, how far the publisher was behind its schedule
+    at p99.
+    """
 
     shape: Shape
     seconds: float
     events: int
     flowed: float
     late_ms: float
+    behind: list[Stretch]
     kills: Counter[str]
     replays: list[Replayed]
     drained_s: float
@@ -151,6 +159,7 @@ class ReplaySoak:
         self._deployment, self._shape, self._say = deployment, shape, say
         self._kills: Counter[str] = Counter()
         self._traces: list[str] = []
+        self._lags: list[Lag] = []
         self._began = time.monotonic()
 
     def run(self) -> Report:
@@ -159,16 +168,21 @@ class ReplaySoak:
         history = islice(values(shape.load), shape.history)
         asyncio.run(publish(settings.kafka, settings.partitions, history))
         publisher, flowing = self._flow(), time.monotonic()
-        for act in (self._die_at_every_step, self._cancel_halfway, self._two_at_once, self._sweep_and_die):
-            act()
+        with BackgroundLoop() as loop:
+            loop.begin(note_lags(settings, self._lags))
+            for act in (self._die_at_every_step, self._cancel_halfway, self._two_at_once, self._sweep_and_die):
+                act()
         told = self._end_flow(publisher)
         flowed = (told.events - shape.history) / (time.monotonic() - flowing)
+        late = behind(self._lags, round(shape.rate * CARRIED_S))
         drained_s = self._drain(told)
         self._say(state="comparing with the whole log", events=told.events)
         verdicts = self._verdicts(told, drained_s)
         replays = [Replayed(*row) for row in self._deployment.rows(ROWS)]
         seconds = time.monotonic() - self._began
-        return Report(shape, seconds, told.events, flowed, told.late_ms, self._kills, replays, drained_s, verdicts)
+        return Report(
+            shape, seconds, told.events, flowed, told.late_ms, late, self._kills, replays, drained_s, verdicts
+        )
 
     # --- the load ---
 
@@ -180,7 +194,7 @@ class ReplaySoak:
     def _pace(self) -> Pace:
         shape, settings = self._shape, self._deployment.settings
         file = self._deployment.stack.data_dir / "published.json"
-        return Pace(shape.load, shape.history, shape.rate, settings.partitions, file)
+        return Pace(shape.load, shape.history, shape.rate, settings.partitions, file, TICK_MS)
 
     def _end_flow(self, publisher: Child) -> Published:
         if not publisher.alive:

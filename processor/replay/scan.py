@@ -111,6 +111,7 @@ async def _fetched(client: AIOKafkaConsumer, partition: TopicPartition, stretch:
     if type(result) is not FetchResult:
         await _raise_refusal(client, partition, stretch)
     unparsed: Any = result._partition_records
+    unparsed._records_iterator = None  # nobody parses: it would hold the fetch until the collector comes, rarely
     return Fetched([*raw_batches(unparsed._records.data)], unparsed._aborted_transactions)
 
 

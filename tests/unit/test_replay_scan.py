@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import struct
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -17,7 +20,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from broker.parsing import tolerate_header_names
+from processor.replay.ports import Stretch
 from processor.replay.raw_batches import Sieve, raw_batches
+from processor.replay.scan import _fetched
 from processor.replay.wanted import Wanted
 from schemas.errors import BadRecord, LaurelError
 from schemas.events import EventReader
@@ -99,19 +104,15 @@ def binary(name: str = WANTED) -> Row:
 
 def naive(log: Log, start: int, cut: int) -> list[tuple[object, ...]]:
     """aiokafka reads all that is committed, and the reader of events decodes it."""
-    tolerate_header_names()
-    whole = fetcher.PartitionRecords(
-        TopicPartition("songs", 0),
-        fetcher.MemoryRecords(log.data),
-        log.aborts,
-        0,
-        None,
-        None,
-        True,
-        fetcher.READ_COMMITTED,
-    )
+    whole = fetched(log)
     every = EventReader({("", name): EventSpec(type=name, topic="songs", window=0) for name in TYPES})
     return read_by(every, [each for each in whole if start <= each.offset < cut])
+
+
+def fetched(log: Log) -> fetcher.PartitionRecords:
+    tolerate_header_names()
+    place, data = TopicPartition("songs", 0), fetcher.MemoryRecords(log.data)
+    return fetcher.PartitionRecords(place, data, log.aborts, 0, None, None, True, fetcher.READ_COMMITTED)
 
 
 def scanned(log: Log, start: int = 0, cut: int | None = None) -> list[Record]:
@@ -395,3 +396,24 @@ def test_the_scan_equals_the_naive_pass_that_decodes_every_record(log: Log, data
 def is_of_type(record: Record) -> bool:
     """By Python's own parser, where the type is in the value."""
     return bool(record.headers) or json.loads(record.value or b"")["type"] == WANTED
+
+
+async def test_a_fetch_that_was_gone_through_leaves_memory_without_the_collector():
+    """Which comes rarely where batches are gone through: a job would hold the whole log."""
+    log, place, there = Log(), TopicPartition("songs", 0), {}
+    log.append([(b"ann", b"{}", ())])
+    records = fetched(log)
+    there[place] = fetcher.FetchResult(place, assignment=None, partition_records=records, backoff=0)
+    client = SimpleNamespace(_fetcher=SimpleNamespace(_records=there))
+    is_there = weakref.ref(records)
+    del records
+
+    gc.disable()
+    try:
+        taken = await _fetched(client, place, Stretch("songs", 0, 0, 1))
+        del there[place]
+    finally:
+        gc.enable()
+
+    assert [batch.end for batch in taken.batches] == [1]
+    assert is_there() is None

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from bench.lags import Lag, Stretch, behind
 from bench.oracle import award_line, metrics_line
 from cli import soak
 from cli.benches.machine import job_file
@@ -97,6 +98,7 @@ REPORT = Report(
     events=9_000_000,
     flowed=19_990.0,
     late_ms=12.0,
+    behind=[Stretch(6.5, 120_000), Stretch(3.0, 50_000)],
     kills=Counter({"job at base": 2, "processor": 30}),
     replays=REPLAYS,
     drained_s=4.0,
@@ -111,6 +113,13 @@ def test_the_verdict_on_every_invariant_is_told_and_the_kills():
     assert "R5 BROKEN  notices as chosen\n    a told 2" in said
     assert "2 × job at base, 30 × processor" in said
     assert "19,990 a second of the 20,000 that were to come" in said
+    assert "behind 2 times, for 6 s at most and 10 s in all, by 120,000 events at most" in said
     assert "| R5: notices as chosen | BROKEN: a told 2 |" in markdown(REPORT)
     assert told(REPORT)["invariants"] == {"R1": [], "R5": ["a told 2"]}
     assert not told(REPORT)["holds"]
+
+
+def test_a_stretch_behind_lasts_from_the_first_look_that_finds_it_to_the_last():
+    lags = [Lag(at / 2, records) for at, records in enumerate((10, 300, 500, 200, 10, 101, 100))]
+
+    assert behind(lags, 100) == [Stretch(1.5, 500), Stretch(0.5, 101)]
