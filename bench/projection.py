@@ -78,8 +78,8 @@ class Measured(NamedTuple):
     """What one subject took.
 
     Units: wall from the moment at which the projector knew where to begin until Postgres held the end of the
-    topic; CPU of the projector's process and of all of Postgres's in that time, per million records. It counts
-    only when `correct`: every row equals what was published, none is there twice.
+    topic; CPU of the projector's process, of all of Postgres's and of Kafka's in that time, per million records. It
+    counts only when `correct`: every row equals what was published, none is there twice.
     """
 
     subject: str
@@ -90,6 +90,7 @@ class Measured(NamedTuple):
     rows_per_s: int
     client_cpu_s_per_million: float
     server_cpu_s_per_million: float
+    broker_cpu_s_per_million: float
     peak_rss_mb: int
     correct: bool
     faults: list[str]
@@ -100,6 +101,7 @@ class Spent(NamedTuple):
 
     client: float
     server: float
+    broker: float
 
 
 def measure(job: Path, count: int, subjects: Iterable[str], say: Say) -> list[Measured]:
@@ -156,7 +158,7 @@ def _drain(
     stack: LocalStack, child: Child, database: psycopg.Connection, topic: str, ends: Mapping[int, int]
 ) -> tuple[float, Spent]:
     """Seconds from the first position there is to the last, and the CPU spent in them."""
-    began, before = 0.0, Spent(0, 0)
+    began, before = 0.0, Spent(0, 0, 0)
     deadline = time.monotonic() + DRAIN_TIMEOUT_S
     while (positions := _positions(database, topic)) != ends:
         if positions and not began:
@@ -167,7 +169,7 @@ def _drain(
             )
         time.sleep(POLL_S)
     wall_s, after = time.monotonic() - began, _spent(stack, child)
-    return wall_s, Spent(after.client - before.client, after.server - before.server)
+    return wall_s, Spent(*(late - early for late, early in zip(after, before, strict=True)))
 
 
 def _positions(database: psycopg.Connection, topic: str) -> dict[int, int]:
@@ -176,7 +178,8 @@ def _positions(database: psycopg.Connection, topic: str) -> dict[int, int]:
 
 
 def _spent(stack: LocalStack, child: Child) -> Spent:
-    return Spent(_cpu_s({child.pid}), _cpu_s(_family(stack.children["postgres"].pid)))
+    postgres, kafka = (stack.children[name].pid for name in ("postgres", "kafka"))
+    return Spent(_cpu_s({child.pid}), _cpu_s(_family(postgres)), _cpu_s({kafka}))
 
 
 def _cpu_s(pids: Iterable[int]) -> float:
@@ -227,6 +230,7 @@ def _measured(
         rows_per_s=round(rows / wall_s),
         client_cpu_s_per_million=round(spent.client / records * 1e6, 2),
         server_cpu_s_per_million=round(spent.server / records * 1e6, 2),
+        broker_cpu_s_per_million=round(spent.broker / records * 1e6, 2),
         peak_rss_mb=peak_rss_mb,
         correct=not faults,
         faults=faults,

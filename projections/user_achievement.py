@@ -4,6 +4,9 @@ Awards are nearly always new, so they are copied straight into their tables, whi
 else. Where one of them is there already (a rebuilt table, a position set back) the whole copy is undone, and the
 batch is merged instead; so are those after it, until a batch is all new again. The other outcomes of a batch are
 written behind its awards: what is revoked was unlocked before, and no two of them change the same row otherwise.
+
+A batch's rows are copied in the order of their ids, which they begin with. Ids come at random, and in their order
+neighbours in a batch are neighbours in the index: a seventh of what the copy costs Postgres.
 """
 
 from __future__ import annotations
@@ -90,7 +93,7 @@ class OutcomeRows:
 class UserAchievementProjection:
     name = "user_achievement"
     window_s = window_s_max = 0.03  # an unlock should be seen at once; but not by a transaction of each partition
-    records_max, fetch_bytes_min, condenses = 20_000, 1, False
+    records_max, fetch_bytes_min, condenses = 10_000, 1, False
 
     def __init__(self, names: Names, replay_notices_per_s: float = NOTICES_PER_S) -> None:
         self.topic = names.outcomes
@@ -129,14 +132,14 @@ class UserAchievementProjection:
         """Raises: UniqueViolation, nothing being written."""
         async with cursor.connection.transaction():
             async with cursor.copy(SQL["copy_awards"]) as copy:
-                await copy.write(copied(rows.rows))
+                await copy.write(copied(sorted(rows.rows)))
             if rows.notices:
                 await copy_notifications(cursor, copied(rows.notices), copied(rows.deliveries))
         return len(rows.notices)
 
     async def _merge(self, cursor: AsyncCursor, rows: OutcomeRows) -> int:
         async with cursor.copy(SQL["copy_incoming"]) as copy:
-            await copy.write(copied(rows.rows))
+            await copy.write(copied(sorted(rows.rows)))
         # planned anew each time: a plan made for a small batch would be a slow one for a large batch
         await cursor.execute(SQL["insert_awards"], prepare=False)
         appeared = cursor.rowcount

@@ -22,6 +22,7 @@ from projections.achievement import AchievementProjection
 from projections.database import connect, connect_async
 from projections.decoding import RESTART
 from projections.lane import Lane
+from projections.memory import keep_blocks
 from projections.migrations.runner import check_current
 from projections.projection import Projection
 from projections.session import open_session
@@ -52,6 +53,7 @@ async def project(settings: ProjectorSettings) -> None:
     await await_servers(settings)
     serve_metrics(settings.metrics_port)
     garbage.collect_rarely()
+    keep_blocks()
     with leaving_when_lost(Unreachable):
         await project_until(settings, stopping)
     log.info("stopped")

@@ -23,6 +23,7 @@ LINES: dict[str, Callable[[Summary], str]] = {
     "rows/s": lambda of: f"{of['rows_per_s']:,}",
     "CPU s of the projector, per million records": lambda of: f"{of['client_cpu_s_per_million']:.1f}",
     "CPU s of Postgres, per million records": lambda of: f"{of['server_cpu_s_per_million']:.1f}",
+    "CPU s of Kafka, per million records": lambda of: f"{of['broker_cpu_s_per_million']:.1f}",
     "peak MB of the projector": lambda of: str(of["peak_rss_mb"]),
     "every row right": lambda of: "yes" if of["correct"] else "; ".join(of["faults"]),
 }

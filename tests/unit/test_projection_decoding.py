@@ -130,6 +130,13 @@ def test_an_id_that_is_no_uuid_names_its_place(id):
         rows_of(msgspec.structs.replace(outcome("ada"), id=id))
 
 
+def test_rows_in_order_are_in_the_order_of_their_ids():
+    told = [outcome(f"user{number}", points=number) for number in range(20)]
+    ids = {row: each.id for row, each in zip(rows_of(*told).rows, told, strict=True)}
+
+    assert [ids[row] for row in sorted(ids)] == sorted(ids.values())
+
+
 def rows_of(*outcomes) -> OutcomeRows:
     rows = OutcomeRows()
     add_records(rows, [record(at, b"ada", encode_outcome(each)) for at, each in enumerate(outcomes)], "outcomes/0")
