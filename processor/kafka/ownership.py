@@ -17,7 +17,16 @@ from processor.kafka.exit import EX_SOFTWARE
 from processor.kafka.fetch import Chunk
 from processor.kafka.following import in_lane
 from processor.kafka.log import Log
-from processor.kafka.pace import SLICE_RECORDS_MIN, Pace, fitting_slice, interval_of, is_due, mean_with, until_next
+from processor.kafka.pace import (
+    SLICE_RECORDS_MIN,
+    Pace,
+    fitting_slice,
+    full_ones,
+    interval_of,
+    is_due,
+    mean_with,
+    until_next,
+)
 from processor.kafka.parking import ParkingLot, pieces_of, skipped, split
 from processor.kafka.partition import Evaluator, OwnedPartition, Raised, slices
 from processor.kafka.restore import changelog_reader
@@ -268,8 +277,8 @@ class Ownership:
                 return
             self._fold_slice(partition, chunk.topic, records, end)
             await asyncio.sleep(0)
-        if partition.pending >= self._pace.records_max:
-            partition.full.set()
+        for full in full_ones(self.partitions.values(), self._pace):
+            full.full.set()
         if partition.pending >= 2 * self._pace.records_max:  # commits are slower than folds: wait for them
             await asyncio.shield(self.checkpoint(partition))
 

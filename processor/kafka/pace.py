@@ -13,6 +13,7 @@ from processor.kafka.partition import OwnedPartition
 
 SLICE_S = 0.012  # a longer slice starves the event loop, and with it the transactions
 SLICE_RECORDS_MIN, SLICE_RECORDS_MAX = 64, 4_096
+HELD_MAX = 4  # checkpoints' worth of records, in all partitions together
 COMMITTING_SHARE = 0.3  # of the time; a busy machine gets fewer transactions, not a queue of them
 STRETCH_MAX = 2  # beyond it people would notice
 DURATION_WEIGHT = 0.1  # of the latest checkpoint, in the mean of all
@@ -98,6 +99,17 @@ class Turns:
             return Turn(orders, min(ORDERS_BESIDE_LIVE if live else ORDERS_AT_ONCE, records_max))
         self._are_owed = bool(orders)
         return Turn(in_turn(live, partitions), records_max)
+
+
+def full_ones(partitions: Collection[OwnedPartition], pace: Pace) -> list[OwnedPartition]:
+    """Whose checkpoint waits no longer: who holds enough, and the fullest where all hold too much together.
+
+    Else partitions that begin together are all cut together, and their checkpoints are in memory together.
+    """
+    full = [each for each in partitions if each.pending >= pace.records_max]
+    if sum(each.pending for each in partitions) >= HELD_MAX * pace.records_max:
+        full.append(max(partitions, key=lambda each: each.pending))
+    return full
 
 
 def is_due(partition: OwnedPartition, pace: Pace, now: float) -> bool:

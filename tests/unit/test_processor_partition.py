@@ -20,6 +20,7 @@ from processor.kafka.pace import (
     Pace,
     Turns,
     fitting_slice,
+    full_ones,
     in_turn,
     interval_of,
     is_due,
@@ -315,6 +316,20 @@ def test_a_partition_that_is_not_ours_yet_is_left_to_the_fold_to_refuse() -> Non
 def test_a_partition_that_has_nearly_caught_up_waits_no_longer() -> None:
     assert is_due(owned(0, behind=2_000, folded=2_000), PACE, now=0.1)
     assert not is_due(owned(0, behind=2_000, folded=1_999), PACE, now=0.1)
+
+
+def test_a_partition_that_holds_enough_is_committed_before_its_time() -> None:
+    enough, less = owned(0, behind=10_000, folded=100), owned(1, behind=10_000, folded=99)
+
+    assert full_ones([enough, less], PACE) == [enough]
+
+
+def test_the_fullest_is_committed_when_all_partitions_together_hold_too_much() -> None:
+    held = [owned(number, behind=10_000, folded=folded) for number, folded in enumerate((60, 90, 80, 70, 99))]
+
+    assert full_ones(held, PACE) == []
+    held.append(owned(5, behind=10_000, folded=1))
+    assert full_ones(held, PACE) == [held[4]]
 
 
 def test_a_partition_commits_as_at_the_head_while_a_replay_has_many_orders_for_it() -> None:
