@@ -30,9 +30,11 @@ KINDS = {
     "xp": "XP is given otherwise",
     "levels": "Levels start elsewhere",
     "challenges": "Challenges are others",
+    "told": "Says something else to who is told of it",
     "look": "Looks different",
 }
 LOOK = ("description", "message", "icon", "color_from", "color_to", "category", "type", "translations")
+TOLD = ("metadata", "context")
 SHOWN = ("secret", "is_public", "revocable")
 WORTH = ("points", "xp", "rarity")
 REPLAY = "what users did before counts only after a replay"
@@ -68,6 +70,7 @@ def changes(old: Compiled, new: Compiled) -> list[Change]:
         *xp_changes(old.program, new.program),
         *level_changes(old.program, new.program),
         *challenge_changes(old.program, new.program),
+        *headline_changes(old.program, new.program),
     ]
     order = list(KINDS)
     return sorted(found, key=lambda change: order.index(change.kind))
@@ -127,7 +130,7 @@ class Comparison:
             yield self._change(self._direction(), f"before: {self._asked[0]}; now: {self._asked[1]}")
         elif self._after.all_of is not None and self._before.requires != self._after.requires:
             yield self._change(self._direction(), self._members())
-        for kind, names in (("points", WORTH), ("visibility", SHOWN), ("look", LOOK)):
+        for kind, names in (("points", WORTH), ("visibility", SHOWN), ("told", TOLD), ("look", LOOK)):
             told = [*self._differing(names)]
             if told:
                 yield self._change(kind, "; ".join(told))
@@ -170,6 +173,8 @@ def asks_for(more: AchievementSpec, less: AchievementSpec) -> bool:
 def said(value: object) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
+    if isinstance(value, dict) and value:
+        return ", ".join(f"{name}: {each}" for name, each in value.items())
     return str(value) if value or value == 0 else "nothing"
 
 
@@ -230,6 +235,12 @@ def challenge_changes(old: CatalogProgram, new: CatalogProgram) -> Iterator[Chan
     offers = [program.challenges.per_day if program.challenges else 0 for program in (old, new)]
     if offers[0] != offers[1]:
         yield Change("challenges", "per_day", f"{offers[0]} → {offers[1]} a day")
+
+
+def headline_changes(old: CatalogProgram, new: CatalogProgram) -> Iterator[Change]:
+    before, after = old.headline_streak, new.headline_streak
+    if before != after:
+        yield Change("look", "headline_streak", f"{said(before)} → {said(after)}")
 
 
 def challenges_of(program: CatalogProgram) -> dict[str, ChallengeSpec]:

@@ -206,7 +206,7 @@ def rich_changes(folder: Path, before: str, after: str, both: tuple[str, str] = 
     old = RICH.replace(*both) if both[0] else RICH
     assert before in old
     (folder / "old.yaml").write_text(old, encoding="utf-8")
-    new = old.replace("version: 1", "version: 2").replace(before, after)
+    new = old.replace(before, after).replace("version: 1", "version: 2")
     (folder / "new.yaml").write_text(new, encoding="utf-8")
     ran = CliRunner().invoke(app, ["diff", str(folder / "old.yaml"), str(folder / "new.yaml"), "--json"])
     found: list[dict[str, Any]] = json.loads(ran.stdout)["changes"]
@@ -239,6 +239,21 @@ def rich_changes(folder: Path, before: str, after: str, both: tuple[str, str] = 
         ("xp: 30", "xp: 40", "challenges", "two", "now: paid 2 times on one day, for 40 XP"),
         ("name: Easy", "name: Easy, revocable: true", "visibility", "easy", "revocable no → silent"),
         ("name: Easy", "name: Easy, xp: 3", "points", "easy", "xp 10 → 3"),
+        (
+            "scope: data.shop_id",
+            "scope: data.shop_id, metadata: {paid: data.amount}",
+            "told",
+            "shops",
+            "metadata nothing → paid: amount",
+        ),
+        (
+            "when: orders >= 1}",
+            "when: orders >= 1, context: {shop: data.shop_id}}",
+            "told",
+            "easy",
+            "context nothing → shop: shop_id",
+        ),
+        ("version: 1", "version: 2\nheadline_streak: days", "look", "headline_streak", "nothing → days"),
     ],
 )
 def test_every_construct_is_compared(folder: Path, before: str, after: str, kind: str, subject: str, told: str):
