@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from cli.catalog_files import catalog_file
 from cli.settings import Settings
 from cli.stack.pipeline import prepare
-from tests.integration.demos import catalog_on_own_topic, environment, laurel, write_lines
+from tests.integration.demos import catalog_on_own_topic, environment, laurel, wait_until, write_lines
 
 pytestmark = pytest.mark.server
 
@@ -108,9 +108,9 @@ def test_an_event_is_told_and_its_challenge_claimed_once(scene):
 
     first, again = scene.ask("claim", "ann", offered[0]), scene.ask("claim", "ann", offered[0])
     assert (first["status"], again["status"]) == ("accepted", "repeated")
-    after = _interview(scene)
-    assert after["level"]["total"] == SESSIONS * SESSION_XP + after["challenges"][0]["xp"]
-    assert [each["claimed"] for each in after["challenges"]] == [True, False, False]
+    due = SESSIONS * SESSION_XP + told["challenges"][0]["xp"]
+    wait_until(lambda: _interview(scene)["level"]["total"] == due, "level shows the challenge's XP")
+    assert [each["claimed"] for each in _interview(scene)["challenges"]] == [True, False, False]
 
     long_over = scene.now.date() - timedelta(2)
     assert scene.say("claim", "ann", offered[1], "--day", f"{long_over}").code == 1
