@@ -25,7 +25,15 @@ Users = Annotated[int, typer.Option(min=1, help="How many users they are spread 
 Job = Annotated[str, typer.Option(help="A job of bench/jobs: full or small.")]
 Runs = Annotated[int, typer.Option(min=1, help="Measure so often; the median, least and most are told.")]
 Zipf = Annotated[float | None, typer.Option(min=0.1, help="Draw users as unevenly as this exponent says.")]
-Write = Annotated[Path | None, typer.Option(help="Write what is measured into this document, at its markers.")]
+Write = Annotated[
+    Path | None,
+    typer.Option(
+        exists=True,
+        dir_okay=False,
+        writable=True,
+        help="Write what is measured into this document, at its markers.",
+    ),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="End with one JSON object.")]
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -12,6 +11,7 @@ import typer
 from bench import projection
 from bench.document import markdown_table, where_and_when, write_between
 from cli.benches.machine import job_file, require_two_cores, say
+from cli.benches.processor import Write
 
 Summary = dict[str, Any]
 
@@ -35,7 +35,7 @@ def measure(
     ] = 200_000,
     job: Annotated[str, typer.Option(help="A job of bench/jobs: full or small.")] = "full",
     runs: Annotated[int, typer.Option(min=1, help="Measure so often; the median, least and most are told.")] = 1,
-    write: Annotated[Path | None, typer.Option(help="Write the table into this document, at its markers.")] = None,
+    write: Write = None,
     as_json: Annotated[bool, typer.Option("--json", help="End with one JSON object.")] = False,
 ) -> None:
     """Unlocks into all their read models and the queue, into one of them alone, and states into progress."""

@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from bench import contest, language, latency
 from bench.contest import Standing, Turn, compete, full_over, ratio
@@ -26,6 +27,7 @@ from bench.outputs import differences, outcome_lines
 from bench.peers.engines import event_numbers
 from bench.plot import plot
 from bench.run import Cost
+from cli.bench import app
 from cli.benches.machine import job_file
 from processor.evaluator.compile import compile_catalog
 from schemas.catalog import language as spelling
@@ -257,6 +259,14 @@ def test_a_document_without_markers_is_refused_and_left_as_it_is(tmp_path):
         write_between(document, "x", "table")
 
     assert document.read_text() == "nothing\n"
+
+
+@pytest.mark.parametrize("verb", ["run", "peers", "latency", "projection", "replay", "language", "scan"])
+def test_a_document_that_is_not_there_is_said_before_anything_is_measured(tmp_path, verb):
+    ran = CliRunner().invoke(app, [verb, "--write", f"{tmp_path / 'nowhere.md'}"])
+
+    assert ran.exit_code == 2
+    assert "does not exist" in ran.output
 
 
 def test_a_plot_is_an_svg_with_a_mark_for_every_point(tmp_path):
