@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -49,7 +51,6 @@ from schemas.outcomes import (
     finished_id,
     id_start,
     outcome_id,
-    unlocked_id,
     uuid_of,
 )
 from schemas.program import AchievementSpec, CatalogProgram, ChallengeSpec, EventSpec, LevelsSpec
@@ -61,6 +62,10 @@ UNLOCKED_GAPS = (
     *("data.context", "data.earned_at", "data.progress_at_unlock", "data.evidence"),
 )
 OF_METADATA = ("data.description", "data.message", "data.metadata")  # the same for everybody where it has none
+REVOKED_GAPS = (
+    *("id", "subject", "time", "data.scope", "data.n", "data.award_id", "data.earned_at", "data.revoked_at"),
+    *("data.reasons", "data.evidence"),
+)
 LEVEL_GAPS = ("id", "subject", "time", "data.value", "data.earned_at", "data.evidence")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -173,33 +178,28 @@ class AwardTeller:
     def revoked(
         self, cause: Cause, earned_at: datetime, n: int, reasons: Sequence[Reason], scope: str = ""
     ) -> bytes:
-        spec, unlocked, user = self._spec, self._example.data, cause.event.subject
-        said = {name: getattr(unlocked, name) for name in SAID_AGAIN}
+        user, (form, start) = cause.event.subject, self._revocation
+        award = finished_id(self._id_start, user, scope, n)
+        told = finished_id(start, user, scope, n), user, cause.at
+        return form.filled(*told, scope, n, award, earned_at, cause.at, reasons, cause.evidence)
+
+    @cached_property
+    def _revocation(self) -> tuple[Form, hashlib._Hash]:
+        """What every revocation says, and how the hash of its id begins. Of most achievements there is none."""
+        spec, unlocked = self._spec, self._example.data
         data = Revoked(
-            **said,
-            scope=scope,
-            n=n,
-            award_id=unlocked_id(unlocked.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n),
-            earned_at=earned_at,
-            revoked_at=cause.at,
-            reasons=list(reasons),
-            evidence=cause.evidence,
+            **{name: getattr(unlocked, name) for name in SAID_AGAIN},
+            award_id="",
+            revoked_at=EPOCH,
+            reasons=[],
             announce=unlocked.announce and spec.revocable == "announced",
         )
-        outcome = RevokedOutcome(
-            id=outcome_id(REVOKED, unlocked.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n),
-            source=self._example.source,
-            subject=user,
-            time=cause.at,
-            data=data,
-        )
-        return encode_outcome(outcome)
+        example = RevokedOutcome(id="", source=self._example.source, subject="", time=EPOCH, data=data)
+        return Form(example, REVOKED_GAPS), id_start(unlocked.catalog, spec.key, spec.tier, REVOKED)
 
 
 SAID_AGAIN = [
-    field
-    for field in Revoked.__struct_fields__
-    if field not in ("scope", "n", "award_id", "earned_at", "revoked_at", "reasons", "evidence", "announce")
+    field for field in Revoked.__struct_fields__ if field not in ("award_id", "revoked_at", "reasons", "announce")
 ]
 """What a revocation says as the unlock did."""
 
