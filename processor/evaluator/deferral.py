@@ -18,7 +18,7 @@ import msgspec
 from processor.evaluator.entries import Board, Entry, Waiting, Won
 from processor.evaluator.filling import TOLD, Deferred, mark_of, standing_of, with_standing
 from processor.evaluator.metrics.each import Instance
-from processor.evaluator.outcomes import UnlockTemplate
+from processor.evaluator.outcomes import Template
 from processor.evaluator.rules import Rules
 from processor.evaluator.scoped import DirectAward
 from processor.evaluator.settlement import Books, Crossings, Settlement
@@ -286,13 +286,13 @@ class DeferringBooks(Books):
         self,
         rules: dict[Board, Rules],
         offers: dict[str, Any],
-        templates: list[UnlockTemplate],
+        templates: list[Template],
         deferrals: Sequence[Deferral],
     ) -> None:
         super().__init__(rules, offers, templates)
         self._deferrals = deferrals
 
-    def decide(self, state: State, crossings: Crossings) -> tuple[Won, Crossings]:
+    def decide(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:
         """Who must wait is known by the record."""
         return [], crossings
 

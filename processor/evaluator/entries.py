@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection
 from datetime import datetime
 from heapq import heapify, heappop, heappush
 from operator import itemgetter
+from typing import Any, NamedTuple, Protocol
 
 from msgspec.structs import replace
 
@@ -44,14 +45,20 @@ Since = Callable[[State], int | None]  # microseconds since 1970, None while it 
 
 
 class Entry:
-    """An achievement at run time. Entries are compared by their place in the program."""
+    """An achievement at run time. Entries are compared by their place in the program.
+
+    Shapes: one that stands alone has a single threshold, and is told alike to everybody, whatever else the record
+    comes to; one that is modest can be given before others that wait for the same threshold.
+    """
 
     __slots__ = (
         "board",
         "dependants",
         "holds_since",
+        "is_award",
         "lasts",
         "low",
+        "modest",
         "needs",
         "number",
         "place",
@@ -64,13 +71,14 @@ class Entry:
     def __init__(
         self, place: int, spec: AchievementSpec, metrics: dict[str, MetricSpec], numbers: dict[str, int]
     ) -> None:
-        self.place = place
+        self.place, self.is_award = place, True
         self.spec = spec
         self.number = spec.number
         self.low = low_byte(spec.number)
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
         self.lasts = self.simple and _lasts(spec, metrics)
-        self.stands_alone = self.simple and _is_told_alike(spec) and not _moves_itself(spec)
+        self.stands_alone = self.simple and _is_told_alike(spec) and not (spec.xp and _waits_for_xp(spec))
+        self.modest = not (spec.on or spec.scopes is not None or (self.simple and _waits_for_xp(spec)))
         self.holds_since = _all(
             [*map(_award, (numbers[key] for key in spec.requires)), evaluation(spec.when, metrics)]
         )
@@ -114,9 +122,8 @@ def _is_told_alike(spec: AchievementSpec) -> bool:
     return not (spec.on or spec.context or spec.scopes is not None)
 
 
-def _moves_itself(spec: AchievementSpec) -> bool:
-    """Whether its XP counts in what it waits for."""
-    return bool(spec.xp) and any(each.metric == XP for each in comparisons(spec.when))
+def _waits_for_xp(spec: AchievementSpec) -> bool:
+    return any(each.metric == XP for each in comparisons(spec.when))
 
 
 def _needs(condition: Condition) -> list[int]:
@@ -188,7 +195,7 @@ def _progress(condition: Condition, metrics: dict[str, MetricSpec]) -> Callable[
 class Waiting:
     """What waits for one threshold of one metric."""
 
-    __slots__ = ("board", "entries", "level", "number", "only")
+    __slots__ = ("board", "entries", "level", "number", "only", "only_level")
 
     def __init__(self, board: Board) -> None:
         self.board = board
@@ -196,16 +203,22 @@ class Waiting:
         self.level: int | None = None  # which begins here
         self.entries: list[Entry] = []
         self.only: Entry | None = None
+        self.only_level: int | None = None
 
     def settle(self) -> None:
-        """Most thresholds have one plain achievement that nothing depends on: `only`, decided on the spot."""
+        """Most thresholds have one plain achievement that nothing depends on: `only`, decided on the spot. Many
+        others are where a level begins, and no more."""
+        self.only_level = None if self.entries else self.level
         if len(self.entries) == 1 and self.level is None:
             (entry,) = self.entries
             self.only = entry if entry.simple and not entry.dependants else None
 
 
 class Board:
-    """The achievements of one catalog, by what they wait for. Those that replays mute are left out."""
+    """The achievements of one catalog, by what they wait for. Those that replays mute are left out.
+
+    Shapes: each has a place in the program, and behind them the levels have one; the next board begins at `end`.
+    """
 
     def __init__(self, catalog: CatalogProgram, first_place: int, withheld: Withheld = NOTHING) -> None:
         self._catalog = catalog
@@ -216,6 +229,8 @@ class Board:
         muted = {reference for name, reference in withheld.muted if name == catalog.catalog}
         active = [spec for spec in catalog.achievements if spec.is_active and not self._is_muted(spec, muted)]
         self.entries = [Entry(first_place + index, spec, metrics, numbers) for index, spec in enumerate(active)]
+        self.place_of_levels = first_place + len(active)
+        self.end = self.place_of_levels + (catalog.levels is not None)
         self.waiting: dict[str, dict[int, Waiting]] = {key: {} for key in metrics}
         by_key = {entry.spec.reference: entry for entry in self.entries}
         self._earnable, self._held = by_key, dict(by_key)
@@ -265,7 +280,38 @@ class Board:
             waiting.number = comparison.number
 
 
-Won = list[tuple[Entry, datetime]]
+class OfEvent(NamedTuple):
+    """An award that says something of its event."""
+
+    entry: Entry
+    scope: str
+    data: Any
+
+    @property
+    def is_award(self) -> bool:
+        return True
+
+    @property
+    def place(self) -> int:
+        return self.entry.place
+
+    def progress_of(self, state: State, /) -> tuple[str, int | None, Any]:
+        return self.scope, self.entry.progress_of(state), self.data
+
+
+class Reached(Protocol):
+    """What is told by its template. Shapes: progress is what this makes of it."""
+
+    @property
+    def is_award(self) -> bool: ...
+
+    @property
+    def place(self) -> int: ...
+
+    def progress_of(self, state: State, /) -> Any: ...
+
+
+Won = list[tuple[Reached, datetime]]
 
 
 def decide(state: State, crossings: list[tuple[Waiting, datetime]]) -> Won:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from processor.evaluator.deferral import Deferral, DeferringSettlement, waiting_for
 from processor.evaluator.entries import Board, Entry
 from processor.evaluator.metrics.each import Instance
-from processor.evaluator.outcomes import UnlockTemplate
+from processor.evaluator.outcomes import Template
 from processor.evaluator.rules import Rules
 from processor.evaluator.scoped import DirectAward, has_scope, scopes_slot, without_scope
 from processor.evaluator.settlement import Books
@@ -23,9 +23,7 @@ from schemas.zones import moment_of
 class FactBooks(Books):
     """What a replay settles by."""
 
-    def __init__(
-        self, boards: Mapping[str, Board], rules: dict[Board, Rules], templates: list[UnlockTemplate]
-    ) -> None:
+    def __init__(self, boards: Mapping[str, Board], rules: dict[Board, Rules], templates: list[Template]) -> None:
         super().__init__(rules, {}, templates)
         self.boards = boards
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from decimal import Decimal
 from functools import reduce
 from operator import attrgetter, getitem
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
@@ -23,8 +23,9 @@ from schemas.zones import EPOCH
 
 encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
-Unlock = tuple[bytes, str, int, datetime, int | None, int, str]
-"""Key, subject, place of the achievement, earned at, progress, offset, event id."""
+Unlock = tuple[bytes, str, int, datetime, Any, int, str]
+"""Key, subject, place of the template, earned at, progress, offset, event id. Progress is the metric's value; of a
+level, the level and the value; of an award that says something of its event, the scope, the value and the data."""
 Read = Callable[[Any], Any]
 Later = Callable[[], bytes]
 """What writes an outcome when it is read."""
@@ -33,7 +34,14 @@ Told = Unlock | bytes | Later
 
 GAP = "\x1a"
 QUOTE = b'"'
-ID_END = b"," + encode(["", 0])[1:]  # scope and n, behind the user
+
+
+def id_end(scope: str, n: int = 0) -> bytes:
+    """What finishes the hash of an id, behind the user."""
+    return b"," + encode([scope, n])[1:]
+
+
+ID_END = id_end("")
 
 
 class Occasion(NamedTuple):
@@ -50,6 +58,15 @@ NOWHERE = Evidence(topic="", partition=0, offset=0, event_id="")
 GAPS = ("id", "subject", "time", "data.earned_at", "data.progress_at_unlock", "data.evidence")
 
 
+class Template(Protocol):
+    """What writes the outcomes that differ in who, when and why alone.
+
+    Shapes: evidence as `evidence_of` gives it.
+    """
+
+    def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes: ...
+
+
 class UnlockTemplate:
     """The outcome of one achievement, ready but for who, when and why."""
 
@@ -57,10 +74,9 @@ class UnlockTemplate:
         self._pieces = pieces_of(example_of(catalog, spec, occasion), GAPS)
         self._id_start = id_start(catalog.catalog, spec.key, spec.tier)
 
-    def render(self, won: Unlock, evidence: Sequence[bytes]) -> bytes:
-        """Shapes: evidence as `evidence_of` gives it. Hot: one join of bytes, since text with an emoji in it takes
-        four bytes a character."""
-        _, subject, _, earned_at, progress, offset, event_id = won
+    def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes:
+        """Hot: one join of bytes, since text with an emoji in it takes four bytes a character."""
+        _, subject, _, earned_at, progress, offset, event_id = told
         start, to_user, to_time, to_earned_at, to_progress, to_evidence, end = self._pieces
         to_offset, to_event, to_end = evidence
         user, moment = encode(subject), encode(earned_at)
@@ -85,12 +101,12 @@ class Outcomes(Collection[tuple[bytes, bytes]]):
     """The outcomes of a cut as (key, value). Unlocks are rendered when they are read: until then they take a third
     of the memory, and the fold is not held up."""
 
-    def __init__(self, templates: Sequence[UnlockTemplate]) -> None:
+    def __init__(self, templates: Sequence[Template]) -> None:
         self._templates = templates
-        self._parts: list[tuple[Sequence[UnlockTemplate], Sequence[bytes], Sequence[Row]]] = []
+        self._parts: list[tuple[Sequence[Template], Sequence[bytes], Sequence[Row]]] = []
         self._count = 0
 
-    def change(self, templates: Sequence[UnlockTemplate]) -> None:
+    def change(self, templates: Sequence[Template]) -> None:
         """From here on unlocks are those of another program."""
         self._templates = templates
 

@@ -17,10 +17,10 @@ from msgspec.structs import astuple
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
 from processor.evaluator.copies import Copy, copy_of
-from processor.evaluator.entries import decide
+from processor.evaluator.entries import Won, decide
 from processor.evaluator.outcomes import Derivation, Outcomes, Row, evidence_of
 from processor.evaluator.ready import ReadyProgram
-from processor.evaluator.settlement import Books
+from processor.evaluator.settlement import Books, Crossings
 from processor.evaluator.telling import Cause
 from schemas.errors import BadRecord
 from schemas.events import EVENT_BYTES_MAX, Attributes, check_partition, check_user, in_utc, latest_time
@@ -37,6 +37,8 @@ LARGE_BYTES = STATE_BYTES_MAX // 2  # of a state; from here on each record of th
 PIECE_RECORDS = 512  # between two looks at who has a large state
 LOOKED_AT_EVERY = 128  # records; to weigh a state costs a third of folding one
 Rows = list[tuple[bytes, bytes]]
+Deriving = tuple[list[Derivation], Attributes, Any]
+"""The rules of an event's type, the event, its data."""
 timestamp_of = attrgetter("timestamp")
 NOT_PLAIN = (msgspec.MsgspecError, ValueError, TypeError, OverflowError, RecursionError, BadRecord)
 
@@ -233,11 +235,13 @@ class PartitionEvaluator:
         latest = latest_time(min(map(timestamp_of, records), default=0))
         behind_the_oldest = BEHIND_THE_OLDEST
         state: State
+        won: Won
+        more: Crossings
         source, seed = "", 0
         applied = duplicate = skipped = unlocked = 0
         refused: list[tuple[Record, BadRecord]] = []
         told: list[Row] = []
-        deriving: list[tuple[list[Derivation], Attributes, Any]] = []
+        deriving: list[Deriving] = []
 
         for record in records:
             value: bytes = record.value  # type: ignore[assignment]  # None is not plain
@@ -292,11 +296,14 @@ class PartitionEvaluator:
             if step is not None:
                 crossings = step(state, data, moment, event)
                 if crossings is not None:
-                    won, more = (decide(state, crossings), ()) if books is None else books.decide(state, crossings)
+                    if books is None:
+                        won, more = decide(state, crossings), ()
+                    else:
+                        won, more = books.decide(state, crossings, data)
                     for entry, earned_at in won:
                         progress = entry.progress_of(state)
                         told.append((key, subject, entry.place, earned_at, progress, offset, name))
-                    unlocked += len(won)
+                        unlocked += entry.is_award
                     if more and books is not None:
                         cause = Cause(topic, self._partition, offset, record.timestamp, event, data, moment, record)
                         settled = books.settle(state, more, cause)
@@ -305,8 +312,7 @@ class PartitionEvaluator:
             if derivations:
                 deriving.append((derivations, event, data))
         self._outcomes.tell(self._evidence[topic], told)
-        derived_skipped = sum([self._derive(*each) for each in deriving])
-        return Folded(applied, duplicate, skipped, refused, unlocked, derived_skipped)
+        return Folded(applied, duplicate, skipped, refused, unlocked, self._derive(deriving))
 
     def fold_late(self, program: ReadyProgram, topic: str, record: Record, books: Books) -> Folded:
         """Apply a record whose place was passed over, as if it arrived now: all but its mark. Raises: BadRecord.
@@ -335,7 +341,7 @@ class PartitionEvaluator:
         crossings = None if step is None else step(state, data, moment, event)
         settled = books.settle(state, crossings or (), cause)
         self._outcomes.write([(key, outcome) for outcome in settled.outcomes])
-        return Folded(1, 0, 0, [], settled.unlocked, self._derive(derivations, event, data))
+        return Folded(1, 0, 0, [], settled.unlocked, self._derive([(derivations, event, data)]))
 
     def _touch(self, key: bytes, kept: State | bytes | None) -> State:
         """A state ready to fold into. Raises: BadRecord for a new user who may not be, or not here."""
@@ -349,17 +355,13 @@ class PartitionEvaluator:
         self._decoded += 1
         return state
 
-    def _derive(self, derivations: list[Derivation], event: Attributes, data: Any) -> int:
+    def _derive(self, deriving: Sequence[Deriving]) -> int:
         """Returns how many rules had nobody to give an event to. Behind a chunk's fold, not in the midst of it, for
         it takes code that is nowhere else."""
-        skipped = 0
-        for rule in derivations:
-            row = rule.derive(event, data)
-            if row is None:
-                skipped += 1
-            else:
-                self._derived.append(row)
-        return skipped
+        made = [rule.derive(event, data) for derivations, event, data in deriving for rule in derivations]
+        rows = [row for row in made if row is not None]
+        self._derived += rows
+        return len(made) - len(rows)
 
 
 def together(parts: Iterable[Folded]) -> Folded:

@@ -14,7 +14,7 @@ from processor.evaluator.filling import NOTHING, Filling, Withheld, filled
 from processor.evaluator.metrics import KINDS, Crossed, Step, Thresholds
 from processor.evaluator.metrics.kind import FeedContext
 from processor.evaluator.metrics.window import within
-from processor.evaluator.outcomes import Derivation, UnlockTemplate
+from processor.evaluator.outcomes import Derivation
 from processor.evaluator.revocation import Falling, falling, watched
 from processor.evaluator.scoped import award_step
 from schemas.events import Attributes, EventKey, attribute_of, event_key, event_specs
@@ -66,11 +66,23 @@ def tested(event: EventSpec, tests: list[Test], move: Step) -> Step:
 def _tested(field: str, test: Test, move: Step) -> Step:
     if test.op == "not":
         return _of_others(field, move)
+    if test.op == "gte":
+        return _from_on(field, test.value, move)
     compare, wanted = COMPARE[test.op], test.value
 
     def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
         value = getattr(data, field)
         return move(state, data, at, event) if value is not None and compare(value, wanted) else None
+
+    return step
+
+
+def _from_on(field: str, wanted: Any, move: Step) -> Step:
+    """The step, where a field is not below this. Hot: most tests are of this kind, and need no call."""
+
+    def step(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
+        value = getattr(data, field)
+        return move(state, data, at, event) if value is not None and value >= wanted else None
 
     return step
 
@@ -102,24 +114,24 @@ def together(steps: list[Step]) -> Step:
 
 
 class Plans:
-    """The plans of all event types of a program, and the templates of its unlocks by place."""
+    """The plans of all event types of a program, and the boards of its catalogs."""
 
     def __init__(
         self, program: Program, withheld: Withheld = NOTHING, filling: Mapping[Named, Filling] | None = None
     ) -> None:
         self._filling, self._unmoved = filling or {}, withheld.unmoved
         self.by_event: dict[EventKey, Plan] = {}
-        self.templates: list[UnlockTemplate] = []
         self.boards: dict[str, Board] = {}
         self._specs = event_specs(program)
+        place = 0
         for catalog in program.catalogs:
-            self.boards[catalog.catalog] = Board(catalog, len(self.templates), withheld)
-            self._add(catalog, self.boards[catalog.catalog], program)
+            self.boards[catalog.catalog] = board = Board(catalog, place, withheld)
+            self._add(catalog, board, program)
+            place = board.end
         for key in self._specs.keys() - self.by_event.keys():  # the command, of no catalog
             self.by_event[key] = Plan(self._specs[key], [Move([], ClaimStep(self._specs[key]))], [])
 
     def _add(self, catalog: CatalogProgram, board: Board, program: Program) -> None:
-        self.templates += [UnlockTemplate(catalog, entry.spec) for entry in board.entries]
         fragile = falling(entry for entry in board.entries if entry.spec.revocable != "no")
         direct = [(entry, feed) for entry in board.entries for feed in entry.spec.on]
         for spec in catalog.events:

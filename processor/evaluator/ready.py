@@ -11,11 +11,11 @@ from processor.evaluator.entries import Board
 from processor.evaluator.facts import FactBooks
 from processor.evaluator.filling import NOTHING, Withheld, current_marks, fillings
 from processor.evaluator.metrics import Step
-from processor.evaluator.outcomes import LIVE, Derivation, Occasion, UnlockTemplate
+from processor.evaluator.outcomes import LIVE, Derivation, Occasion, Template
 from processor.evaluator.plan import Plans
 from processor.evaluator.rules import Rules, is_plain
 from processor.evaluator.settlement import Books
-from processor.evaluator.telling import Fields
+from processor.evaluator.telling import Fields, templates_of
 from schemas.events import EventKey, EventReader, event_key, event_specs, readers
 from schemas.program import DEFERRED_SLOT, Program
 from schemas.state import fresh_state
@@ -36,9 +36,10 @@ class ReadyProgram:
         self._filling = {named: self.fillings[replay] for replay, metrics in withheld.filling for named in metrics}
         plans = Plans(program, withheld, self._filling)
         self.program, self.boards = program, plans.boards
-        self.templates = plans.templates
         self.fresh = fresh_state(program.ledger)
         self.readers = readers(program)
+        self._fields = self._fields_by_catalog()
+        self.templates = self._templates(LIVE)
         self.repartitioned = program.repartitioned
         self.marks = {topic: program.mark_of(topic) for topic in self.readers}
         self.runs = {topic: _runs(reader, plans, topic) for topic, reader in self.readers.items()}
@@ -63,25 +64,35 @@ class ReadyProgram:
     def fact_books(self, occasion: Occasion) -> FactBooks:
         """What a replay settles by. Made when it is first asked for."""
         if occasion not in self._fact_books:
-            templates = [
-                UnlockTemplate(catalog, entry.spec, occasion)
-                for catalog in self.program.catalogs
-                for entry in self.boards[catalog.catalog].entries
-            ]
+            templates = self._templates(occasion)
             self._fact_books[occasion] = FactBooks(self.boards, self._rules(occasion), templates)
         return self._fact_books[occasion]
 
-    def _rules(self, occasion: Occasion) -> dict[Board, Rules]:
-        """What catalogs that have more than thresholds are settled by."""
+    def _fields_by_catalog(self) -> dict[str, Fields]:
         specs, structs = event_specs(self.program), _structs(self.readers)
         as_read = {struct: specs[key] for key, struct in structs.items()}
-        rules = {}
+        fields = {}
         for catalog in self.program.catalogs:
-            board = self.boards[catalog.catalog]
             keys = ((event_key(catalog, event, self.program), event) for event in catalog.events)
             declared = {structs[key]: {field.name for field in event.fields} for key, event in keys}
+            fields[catalog.catalog] = Fields(as_read, declared)
+        return fields
+
+    def _templates(self, occasion: Occasion) -> list[Template]:
+        """What outcomes are written by, by the places of the boards."""
+        found: list[Template] = []
+        for catalog in self.program.catalogs:
+            name = catalog.catalog
+            found += templates_of(catalog, self.boards[name], self._fields[name], occasion)
+        return found
+
+    def _rules(self, occasion: Occasion) -> dict[Board, Rules]:
+        """What catalogs that have more than thresholds are settled by."""
+        rules = {}
+        for catalog in self.program.catalogs:
+            board, fields = self.boards[catalog.catalog], self._fields[catalog.catalog]
             filling = {key: each for (name, key), each in self._filling.items() if name == catalog.catalog}
-            rules[board] = Rules(catalog, board, Fields(as_read, declared), filling, occasion)
+            rules[board] = Rules(catalog, board, fields, filling, occasion)
         return rules
 
 

@@ -11,7 +11,7 @@ from processor.evaluator.entries import Entry
 from processor.evaluator.metrics import Crossed, Step
 from schemas.events import Attributes
 from schemas.program import All, AtLeast, Condition, Feed, MetricSpec, comparisons
-from schemas.state import AWARDS, State, award_of, awarded_at, value_reader
+from schemas.state import AWARDS, State, award_of, awarded_at, storage_of, value_reader
 
 Held = Callable[[State], bool]
 MetricsByKey = dict[str, MetricSpec]
@@ -54,18 +54,28 @@ def watched(step: Step, metric: MetricSpec, feed: Feed, candidates: list[Falling
     if not candidates or not may_go_back(metric, feed):
         return step
     read, slot = value_reader(metric), metric.slot
-    lowest = min(each.at for each in candidates)
 
     def watch(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
         before = read(state, slot) or 0
-        if before < lowest:
-            return step(state, data, at, event)
         crossed = step(state, data, at, event)
         after = read(state, slot) or 0
         lost = broken(candidates, before, after) if after < before else []
         return [*(crossed or ()), (Fall(lost), at)] if lost else crossed
 
-    return watch
+    lowest = min(each.at for each in candidates)
+    return _watched_from(lowest, step, watch, slot) if storage_of(metric) in ("count", "sum") else watch
+
+
+def _watched_from(lowest: int, step: Step, watch: Step, slot: int) -> Step:
+    """Of a difference: below all thresholds there is nothing to lose. Hot: almost everybody is there."""
+    plus, minus = slot, slot + 1
+
+    def guard(state: State, data: Any, at: datetime, event: Attributes) -> Crossed | None:
+        if state[plus] - state[minus] < lowest:
+            return step(state, data, at, event)
+        return watch(state, data, at, event)
+
+    return guard
 
 
 class Standing:

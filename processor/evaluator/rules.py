@@ -11,7 +11,7 @@ from processor.evaluator.filling import Filling
 from processor.evaluator.metrics import Thresholds, xp
 from processor.evaluator.outcomes import LIVE, Occasion
 from processor.evaluator.revocation import Falling, Standing, broken, falling
-from processor.evaluator.telling import AwardTeller, Fields, LevelTeller
+from processor.evaluator.telling import AwardTeller, Fields
 from schemas.program import XP, AchievementSpec, CatalogProgram, MetricSpec
 from schemas.state import State, value_reader
 
@@ -41,7 +41,7 @@ class Rules:
         self._numbers = {spec.reference: spec.number for spec in catalog.achievements}
         has_xp = XP in metrics and XP not in board.idle
         self.experience = Experience(metrics[XP], board, filling.get(XP)) if has_xp else None
-        self.levels = Levels(catalog, metrics, occasion) if catalog.levels is not None else None
+        self.levels = Levels(catalog, metrics, board.place_of_levels) if catalog.levels is not None else None
         self._standings: dict[Entry, Standing] = {}  # made when first asked for: most are never
         self._tellers: dict[Entry, AwardTeller] = {}
 
@@ -85,17 +85,27 @@ class Experience:
 
 
 class Levels:
-    """The levels of a catalog's users."""
+    """The levels of a catalog's users. Shapes: place is that of their template."""
 
-    def __init__(self, catalog: CatalogProgram, metrics: dict[str, MetricSpec], occasion: Occasion) -> None:
+    is_award = False
+
+    def __init__(self, catalog: CatalogProgram, metrics: dict[str, MetricSpec], place: int) -> None:
         assert catalog.levels is not None
         metric = metrics[catalog.levels.of]
         self._starts, self.slot = catalog.levels.starts, catalog.levels.slot
         self._read, self._metric_slot = value_reader(metric), metric.slot
-        self.teller = LevelTeller(catalog, catalog.levels, occasion)
+        self.place = place
 
     def value(self, state: State) -> int:
         return self._read(state, self._metric_slot) or 0
 
     def level(self, state: State) -> int:
         return bisect_right(self._starts, self.value(state))
+
+    def told(self, state: State) -> int:
+        """The highest that the user was told of; level 1 never is."""
+        return state[self.slot] or 1
+
+    def progress_of(self, state: State, /) -> tuple[int, int]:
+        """The level that was told last, and the value of now."""
+        return self.told(state), self.value(state)

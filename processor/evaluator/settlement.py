@@ -14,9 +14,9 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from processor.evaluator.claims import Claim, Offer, judge
-from processor.evaluator.entries import Board, Entry, Waiting, Won
+from processor.evaluator.entries import Board, Entry, OfEvent, Waiting, Won
 from processor.evaluator.metrics.each import Instance
-from processor.evaluator.outcomes import Told, Unlock, UnlockTemplate, evidence_of
+from processor.evaluator.outcomes import Template, Told, Unlock, evidence_of
 from processor.evaluator.revocation import Fall
 from processor.evaluator.rules import Levels, Rules
 from processor.evaluator.scoped import DirectAward, is_free, scopes_slot, with_scope
@@ -245,7 +245,7 @@ class Settlement:
             unlocked = self._rules(entry).teller(entry).unlocked
             self.told.append(partial(unlocked, self._cause, earned_at, progress, "", n))
         else:
-            self.told.append(plain_unlock(entry, self._cause, earned_at, progress))
+            self.told.append(plain(entry.place, self._cause, earned_at, progress))
         self.unlocked += 1
         self._follow(entry, at, earned_at, True)
 
@@ -273,7 +273,7 @@ class Settlement:
         """When a level was reached that nobody was told of, and all below it."""
         levels = self._levels_of(board)
         reached = self._levels.setdefault(board, {})
-        for each in range(max(1, self._state[levels.slot]) + 1, level + 1):
+        for each in range(levels.told(self._state) + 1, level + 1):
             reached.setdefault(each, at)
 
     def _tell_levels(self) -> None:
@@ -281,7 +281,7 @@ class Settlement:
             levels = self._levels_of(board)
             value = levels.value(self._state)
             for level in sorted(reached):
-                self.told.append(partial(levels.teller.reached, self._cause, level, value, reached[level]))
+                self.told.append(plain(levels.place, self._cause, reached[level], (level, value)))
                 self._state[levels.slot] = level
 
     def _levels_of(self, board: Board) -> Levels:
@@ -318,27 +318,82 @@ TAKEN: dict[type, Callable[[Settlement, Any, datetime], None]] = {
 class Books:
     """All that settlements look up: made once for a program, and used by all of its partitions."""
 
-    def __init__(
-        self, rules: dict[Board, Rules], offers: dict[str, Offer], templates: list[UnlockTemplate]
-    ) -> None:
+    def __init__(self, rules: dict[Board, Rules], offers: dict[str, Offer], templates: list[Template]) -> None:
         self.rules, self.offers, self._templates = rules, offers, templates
 
-    def decide(self, state: State, crossings: Crossings) -> tuple[Won, Crossings]:
+    def decide(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:
         """What is won without a settlement, and what still needs one. Hot.
 
-        The usual record crosses one threshold, for which one plain achievement waits, or none any more.
+        The usual record crosses one threshold, for which one plain achievement waits, or none any more, or where
+        the next level begins; or it is an award.
         """
         crossed, at = crossings[0]
-        if len(crossings) > 1 or type(crossed) is not Waiting:
+        if len(crossings) > 1:
             return [], crossings
+        if type(crossed) is not Waiting:
+            return self._award(state, crossings, data) if type(crossed) is DirectAward else ([], crossings)
         entry = crossed.only
-        if entry is None:
-            return [], () if _comes_to_nothing(state, crossed, at) else crossings
-        if not entry.stands_alone or entry.was_earned(state[AWARDS]):
+        if entry is not None and entry.stands_alone and not entry.was_earned(state[AWARDS]):
+            state[AWARDS] += pack_award(entry.number, 0, microseconds(at))
+            return self._with_levels(state, [(entry, at)], self._xp_of(state, entry, at))
+        return self._level(state, crossings) if crossed.only_level else self._shared(state, crossings, data)
+
+    def _shared(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:
+        """As `decide`, of all that waits for a threshold, in its order. Most are held, or lack something else. What
+        needs a settlement gets the crossing once more, and what XP has crossed since."""
+        waiting, at = crossings[0]
+        if waiting.level is not None:
             return [], crossings
-        state[AWARDS] += pack_award(entry.number, 0, microseconds(at))
+        if waiting.number is not None:
+            state[AWARDS] = with_award(state[AWARDS], waiting.number, microseconds(at))
+        won: Won = []
+        further: Crossings = ()
+        for entry in waiting.entries:
+            awards = state[AWARDS]
+            if entry.is_held(awards) or not entry.may_hold(awards):
+                continue
+            if further or entry.dependants or not entry.modest or entry.was_earned(awards):
+                return won, [*crossings, *further]
+            since = microseconds(at) if entry.simple else entry.holds_since(state)
+            if since is not None:
+                state[AWARDS] += pack_award(entry.number, 0, since)
+                earned_at = moment_of(since)
+                won.append((OfEvent(entry, "", data) if entry.spec.context else entry, earned_at))
+                further = self._xp_of(state, entry, earned_at)
+        return self._with_levels(state, won, further)
+
+    def _award(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:
+        """As `decide`, of an event that is an award: of another scope, which nothing depends on."""
+        award, at = crossings[0]
+        entry, slot = award.entry, award.entry.spec.scopes
+        known = entry.kept_in(state[AWARDS])
+        if slot is None or entry.dependants or (known is not None and known.revoked):
+            return [], crossings
+        state[slot] = with_scope(state[slot], award.scope)
+        if known is None:
+            state[AWARDS] += pack_award(entry.number, 0, microseconds(at))
+        return self._with_levels(state, [(OfEvent(entry, award.scope, data), at)], self._xp_of(state, entry, at))
+
+    def _xp_of(self, state: State, entry: Entry, at: datetime) -> Crossings:
+        """Give the XP of an award. Returns what is crossed."""
         experience = self.rules[entry.board].experience if entry.spec.xp else None
-        return [(entry, at)], () if experience is None else experience.give(state, entry.spec.xp, at)
+        return () if experience is None else experience.give(state, entry.spec.xp, at)
+
+    def _with_levels(self, state: State, won: Won, crossings: Crossings) -> tuple[Won, Crossings]:
+        """What was won, with the next level, if it is all that its XP has crossed."""
+        if not crossings:
+            return won, ()
+        reached, more = self._level(state, crossings)
+        return [*won, *reached], more
+
+    def _level(self, state: State, crossings: Crossings) -> tuple[Won, Crossings]:
+        """As `decide`, where only the next level may have been reached."""
+        waiting, at = crossings[0]
+        levels = self.rules[waiting.board].levels
+        if len(crossings) > 1 or levels is None or waiting.only_level != levels.told(state) + 1:
+            return [], crossings
+        state[levels.slot] = waiting.only_level
+        return [(levels, at)], ()
 
     def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
         settlement = Settlement(self, state, cause)
@@ -349,20 +404,7 @@ class Books:
         return self._templates[unlock[2]].render(unlock, evidence_of(cause.topic, cause.partition))
 
 
-def plain_unlock(entry: Entry, cause: Cause, earned_at: datetime, progress: int | None) -> Unlock:
-    """An unlock of which all but who, when and why is the same for everybody."""
+def plain(place: int, cause: Cause, at: datetime, progress: Any) -> Unlock:
+    """An outcome of which all but who, when and why is the same for everybody."""
     event = cause.event
-    return event.subject.encode(), event.subject, entry.place, earned_at, progress, cause.offset, event.id
-
-
-def _comes_to_nothing(state: State, waiting: Waiting, at: datetime) -> bool:
-    """Whether all that waits for a threshold is held, or lacks something else. The crossing is remembered."""
-    if waiting.level is not None:
-        return False
-    if waiting.number is not None:
-        state[AWARDS] = with_award(state[AWARDS], waiting.number, microseconds(at))
-    awards = state[AWARDS]
-    for entry in waiting.entries:  # noqa: SIM110  # hot: `all` makes a generator first
-        if entry.may_hold(awards) and not entry.is_held(awards):
-            return False
-    return True
+    return event.subject.encode(), event.subject, place, at, progress, cause.offset, event.id

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
 
-from processor.evaluator.outcomes import LIVE, NOWHERE, Form, Occasion, Read, example_of, field_reader
+from processor.evaluator.entries import Board
+from processor.evaluator.outcomes import (
+    LIVE,
+    NOWHERE,
+    QUOTE,
+    Form,
+    Occasion,
+    Read,
+    Template,
+    Unlock,
+    UnlockTemplate,
+    encode,
+    example_of,
+    field_reader,
+    id_end,
+    pieces_of,
+)
 from schemas.events import Attributes
 from schemas.outcomes import (
     CHALLENGE_COMPLETED,
@@ -33,7 +51,7 @@ from schemas.outcomes import (
     finished_id,
     id_start,
     outcome_id,
-    unlocked_id,
+    uuid_of,
 )
 from schemas.program import AchievementSpec, CatalogProgram, ChallengeSpec, EventSpec, LevelsSpec
 from schemas.records import Record
@@ -44,6 +62,10 @@ UNLOCKED_GAPS = (
     *("data.context", "data.earned_at", "data.progress_at_unlock", "data.evidence"),
 )
 OF_METADATA = ("data.description", "data.message", "data.metadata")  # the same for everybody where it has none
+REVOKED_GAPS = (
+    *("id", "subject", "time", "data.scope", "data.n", "data.award_id", "data.earned_at", "data.revoked_at"),
+    *("data.reasons", "data.evidence"),
+)
 LEVEL_GAPS = ("id", "subject", "time", "data.value", "data.earned_at", "data.evidence")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
 
@@ -73,18 +95,22 @@ class Fields:
 
     def __init__(self, specs: Mapping[type, EventSpec], declared: Mapping[type, Collection[str]]) -> None:
         self._specs, self._declared = specs, declared
-        self._readers: dict[tuple[type, str], Read] = {}
 
-    def read(self, cause: Cause, names: Mapping[str, str]) -> dict[str, Any]:
-        """Shapes: names maps what a value shall be called to the field that holds it."""
-        return {name: self._reader(type(cause.data), field)(cause.data) for name, field in names.items()}
+    def reader(self, names: Mapping[str, str]) -> Callable[[Any], dict[str, Any]]:
+        """What reads the data. Shapes: names maps what a value shall be called to the field that holds it."""
+        known: dict[type, list[tuple[str, Read]]] = {}
+
+        def read(data: Any) -> dict[str, Any]:
+            readers = known.get(type(data))
+            if readers is None:
+                readers = [(name, self._reader(type(data), field)) for name, field in names.items()]
+                known[type(data)] = readers
+            return {name: each(data) for name, each in readers}
+
+        return read
 
     def _reader(self, kind: type, field: str) -> Read:
-        if (kind, field) not in self._readers:
-            is_declared = field in self._declared.get(kind, ())
-            reader = field_reader(self._specs[kind], field) if is_declared else _nothing
-            self._readers[kind, field] = reader
-        return self._readers[kind, field]
+        return field_reader(self._specs[kind], field) if field in self._declared.get(kind, ()) else _nothing
 
 
 def _nothing(data: Any) -> None:
@@ -114,69 +140,96 @@ class AwardTeller:
     def __init__(
         self, catalog: CatalogProgram, spec: AchievementSpec, fields: Fields, occasion: Occasion = LIVE
     ) -> None:
-        self._spec, self._fields = spec, fields
+        self._spec = spec
+        self._context, self._metadata = fields.reader(spec.context), fields.reader(spec.metadata)
         self._example = example_of(catalog, spec, occasion)
         said_alike = () if spec.metadata else OF_METADATA
         self._form = Form(self._example, [gap for gap in UNLOCKED_GAPS if gap not in said_alike])
         self._id_start = id_start(catalog.catalog, spec.key, spec.tier)
 
     def unlocked(self, cause: Cause, earned_at: datetime, progress: int | None, scope: str, n: int) -> bytes:
-        spec, user = self._spec, cause.event.subject
+        return self._written(cause.event.subject, cause.data, scope, n, earned_at, progress, cause.evidence)
+
+    def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes:
+        """Of an award that was never revoked."""
+        _, subject, _, earned_at, (scope, progress, data), offset, event_id = told
+        to_offset, to_event, to_end = evidence
+        found = msgspec.Raw(b"".join((to_offset, encode(offset), to_event, encode(event_id), to_end)))
+        return self._written(subject, data, scope, 0, earned_at, progress, found)
+
+    def _written(
+        self,
+        user: str,
+        data: Any,
+        scope: str,
+        n: int,
+        earned_at: datetime,
+        progress: int | None,
+        evidence: Evidence | msgspec.Raw,
+    ) -> bytes:
+        spec, context = self._spec, self._context(data)
         told = finished_id(self._id_start, user, scope, n), user, earned_at
-        context = self._fields.read(cause, spec.context)
         if not spec.metadata:
-            return self._form.filled(*told, scope, n, context, earned_at, progress, cause.evidence)
-        metadata = self._fields.read(cause, spec.metadata)
+            return self._form.filled(*told, scope, n, context, earned_at, progress, evidence)
+        metadata = self._metadata(data)
         texts = filled(spec.description, metadata), filled(spec.message, metadata)
-        return self._form.filled(*told, *texts, scope, n, metadata, context, earned_at, progress, cause.evidence)
+        return self._form.filled(*told, *texts, scope, n, metadata, context, earned_at, progress, evidence)
 
     def revoked(
         self, cause: Cause, earned_at: datetime, n: int, reasons: Sequence[Reason], scope: str = ""
     ) -> bytes:
-        spec, unlocked, user = self._spec, self._example.data, cause.event.subject
-        said = {name: getattr(unlocked, name) for name in SAID_AGAIN}
+        user, (form, start) = cause.event.subject, self._revocation
+        award = finished_id(self._id_start, user, scope, n)
+        told = finished_id(start, user, scope, n), user, cause.at
+        return form.filled(*told, scope, n, award, earned_at, cause.at, reasons, cause.evidence)
+
+    @cached_property
+    def _revocation(self) -> tuple[Form, hashlib._Hash]:
+        """What every revocation says, and how the hash of its id begins. Of most achievements there is none."""
+        spec, unlocked = self._spec, self._example.data
         data = Revoked(
-            **said,
-            scope=scope,
-            n=n,
-            award_id=unlocked_id(unlocked.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n),
-            earned_at=earned_at,
-            revoked_at=cause.at,
-            reasons=list(reasons),
-            evidence=cause.evidence,
+            **{name: getattr(unlocked, name) for name in SAID_AGAIN},
+            award_id="",
+            revoked_at=EPOCH,
+            reasons=[],
             announce=unlocked.announce and spec.revocable == "announced",
         )
-        outcome = RevokedOutcome(
-            id=outcome_id(REVOKED, unlocked.catalog, spec.key, user, tier=spec.tier, scope=scope, n=n),
-            source=self._example.source,
-            subject=user,
-            time=cause.at,
-            data=data,
-        )
-        return encode_outcome(outcome)
+        example = RevokedOutcome(id="", source=self._example.source, subject="", time=EPOCH, data=data)
+        return Form(example, REVOKED_GAPS), id_start(unlocked.catalog, spec.key, spec.tier, REVOKED)
 
 
 SAID_AGAIN = [
-    field
-    for field in Revoked.__struct_fields__
-    if field not in ("scope", "n", "award_id", "earned_at", "revoked_at", "reasons", "evidence", "announce")
+    field for field in Revoked.__struct_fields__ if field not in ("award_id", "revoked_at", "reasons", "announce")
 ]
 """What a revocation says as the unlock did."""
 
 
-class LevelTeller:
-    """The levels of one catalog."""
+class LevelTemplate:
+    """The outcomes of a catalog's levels, each ready but for who, when and why."""
 
     def __init__(self, catalog: CatalogProgram, levels: LevelsSpec, occasion: Occasion = LIVE) -> None:
         self._catalog, self._levels, self._occasion = catalog, levels, occasion
-        self._forms: dict[int, Form] = {}
+        self._id_start = id_start(catalog.catalog, LEVEL_KEY, kind=LEVEL_REACHED)
+        self._ready: dict[int, tuple[bytes, list[bytes]]] = {}  # made when first asked for: most are never
 
-    def reached(self, cause: Cause, level: int, value: int, at: datetime) -> bytes:
-        user = cause.event.subject
-        identity = outcome_id(LEVEL_REACHED, self._catalog.catalog, LEVEL_KEY, user, scope=str(level))
-        if level not in self._forms:
-            self._forms[level] = Form(self._example(level), LEVEL_GAPS)
-        return self._forms[level].filled(identity, user, at, value, at, cause.evidence)
+    def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes:
+        """Hot: as an unlock."""
+        _, subject, _, at, (level, value), offset, event_id = told
+        behind_user, pieces = self._ready.get(level) or self._made_ready(level)
+        start, to_user, to_time, to_value, to_earned_at, to_evidence, end = pieces
+        to_offset, to_event, to_end = evidence
+        user, moment = encode(subject), encode(at)
+        identity = self._id_start.copy()
+        identity.update(user + behind_user)
+        return b"".join((start, QUOTE, uuid_of(identity.digest()), QUOTE, to_user, user, to_time, moment,
+                         to_value, encode(value), to_earned_at, moment, to_evidence,
+                         to_offset, encode(offset), to_event, encode(event_id), to_end, end))  # fmt: skip
+
+    def _made_ready(self, level: int) -> tuple[bytes, list[bytes]]:
+        """How the hash of its id ends, behind the user, and what stands between the gaps."""
+        made = id_end(str(level)), pieces_of(self._example(level), LEVEL_GAPS)
+        self._ready[level] = made
+        return made
 
     def _example(self, level: int) -> LevelOutcome:
         """What is said of a level to everybody."""
@@ -197,6 +250,20 @@ class LevelTeller:
             **self._occasion._asdict(),
         )
         return LevelOutcome(id="", source=SOURCE_PREFIX + catalog.catalog, subject="", time=EPOCH, data=data)
+
+
+def templates_of(catalog: CatalogProgram, board: Board, fields: Fields, occasion: Occasion) -> list[Template]:
+    """What the outcomes of a catalog are written by, by their places on its board: its achievements, its levels."""
+    unlocks = [_unlock_template(catalog, entry.spec, fields, occasion) for entry in board.entries]
+    return unlocks if catalog.levels is None else [*unlocks, LevelTemplate(catalog, catalog.levels, occasion)]
+
+
+def _unlock_template(
+    catalog: CatalogProgram, spec: AchievementSpec, fields: Fields, occasion: Occasion
+) -> Template:
+    if spec.context or (spec.on and spec.scopes is not None):
+        return AwardTeller(catalog, spec, fields, occasion)
+    return UnlockTemplate(catalog, spec, occasion)
 
 
 class ChallengeTeller:

@@ -75,7 +75,7 @@ class Recorder(Books):
         notes, self.notes = self.notes, []
         return notes
 
-    def decide(self, state: State, crossings: Crossings) -> tuple[Won, Crossings]:
+    def decide(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:
         """All is noted with its record."""
         return [], crossings
 

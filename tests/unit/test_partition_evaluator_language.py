@@ -256,6 +256,35 @@ def test_events_and_awards_give_xp_and_levels_are_told_once_in_order() -> None:
     assert unlock(outcomes[:1]).xp == 220
 
 
+def test_a_level_is_told_behind_the_award_that_reached_it_and_is_no_unlock() -> None:
+    fold = Fold(written([DONE, GIFTS], [{"key": "a", "when": "done >= 1", "xp": 60}], LEVELS))
+
+    assert fold.apply("done").unlocked == 1
+    assert told(fold.told()) == ["+a", "level 2"]
+    assert fold.apply("seen", amount=200).unlocked == 0
+    assert told(fold.told()) == ["level 3"]
+
+
+def test_an_award_of_a_scope_gives_xp_that_may_reach_a_level() -> None:
+    fold = Fold(written([GIFTS], [SCOPED | {"xp": 60}], LEVELS))
+
+    assert fold.apply("done", item="m1", amount=90).unlocked == 1
+    assert told(fold.told()) == ["+module m1", "level 2"]
+
+
+def test_what_a_threshold_gives_at_once_and_what_it_is_a_part_of_have_their_own_dates() -> None:
+    both = {"key": "b", "when": {"all": ["done >= 2", "seen >= 1"]}}
+    entries = [{"key": "a", "when": "done >= 2", "xp": 1}, both]
+    fold = Fold(written([DONE, SEEN, xp(Feed(type="seen", of="amount"))], entries, LEVELS))
+    fold.take("done")
+
+    assert told(fold.take("done", at="2026-05-02T10:00:00Z")) == ["+a"]
+    fold.take("done", at="2026-05-03T10:00:00Z")
+    (late,) = fold.take("seen")
+    assert told([late]) == ["+b"]
+    assert f"{unlock([late]).earned_at:%d}" == "02"
+
+
 def test_an_award_for_a_level_gives_xp_that_may_reach_the_next() -> None:
     entries = [
         {"key": "b", "when": "xp >= 300", "xp": 10},

@@ -9,7 +9,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from processor.evaluator.partition import PartitionEvaluator
+from processor.evaluator.partition import Folded, PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
 from schemas.outcomes import AnyOutcome, decode_any_outcome, encode_outcome
 from schemas.program import (
@@ -148,10 +148,10 @@ class Fold:
         self.apply(kind, at, user, **said)
         return self.told()
 
-    def apply(self, kind: str, at: str = "2026-05-01T10:00:00Z", user: str = "ann", **said: Any) -> None:
+    def apply(self, kind: str, at: str = "2026-05-01T10:00:00Z", user: str = "ann", **said: Any) -> Folded:
         """Fold one event, and leave its outcomes to the next cut."""
         attributes = {name: said.pop(name) for name in ("timezone", "id") if name in said}
-        self._apply(TOPIC, {"type": kind, "subject": user, "time": at, "data": said} | attributes)
+        return self._apply(TOPIC, {"type": kind, "subject": user, "time": at, "data": said} | attributes)
 
     def claim(self, appended: str, user: str = "ann", **said: Any) -> list[AnyOutcome]:
         """Fold a claim appended at this time, which is its own time, too."""
@@ -163,12 +163,13 @@ class Fold:
         self._apply(topic, event, appended)
         return self.told()
 
-    def _apply(self, topic: str, event: dict[str, Any], appended: int = APPENDED_MS) -> None:
+    def _apply(self, topic: str, event: dict[str, Any], appended: int = APPENDED_MS) -> Folded:
         self.offset += 1
         whole = {"specversion": "1.0", "id": f"e{self.offset}", "source": "/web"} | event
         record = PlainRecord(self.offset, appended, whole["subject"].encode(), json.dumps(whole).encode())
         folded = self.evaluator.fold(topic, [record])
         assert not folded.refused, folded.refused
+        return folded
 
     def told(self) -> list[AnyOutcome]:
         """The outcomes since the last cut."""

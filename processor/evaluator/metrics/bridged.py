@@ -47,7 +47,8 @@ def make_step(context: FeedContext) -> Step:  # noqa: C901
         return _make_freeze_step(context)
     metric, zone, reached = context.metric, context.zone, context.thresholds.reached
     grace, edges = metric.grace, metric.edges
-    older, first, latest, longest, present = range(metric.slot, metric.slot + FREEZES)
+    older, first, latest, longest, present, freezes = range(metric.slot, metric.slot + FREEZES + 1)
+    used = metric.used
 
     def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
         own_zone, last = event.timezone or zone, state[latest]
@@ -66,7 +67,11 @@ def make_step(context: FeedContext) -> Step:  # noqa: C901
             if edges is not None and state[edges]:
                 return reckon(state, metric, context.thresholds, own_zone)
             if missed > grace:
-                length = length_behind(state, metric, missed - grace, length)
+                in_use = None if used is None else state[used]
+                if in_use is not None and missed - grace > len(state[freezes]) // FREEZE_BYTES - in_use:
+                    length = 1
+                else:
+                    length = length_behind(state, metric, missed - grace, length)
         state[latest], state[present] = day, length
         if length <= state[longest]:
             return None

@@ -42,7 +42,8 @@ def make_step(context: FeedContext) -> Step:
         if at > state[time]:
             state[time] = at
         known = state[hashes]
-        if known.partition(digest)[1] and place_of(known, digest, ID_BYTES) >= 0:
+        parts = known.partition(digest)
+        if parts[1] and (not len(parts[0]) % ID_BYTES or place_of(known, digest, ID_BYTES) >= 0):
             return None
         if len(known) >= HASHES_BYTES_MAX:
             keep_out("distinct values")

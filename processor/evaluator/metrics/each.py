@@ -62,13 +62,15 @@ def make_step(context: FeedContext) -> Step:
             return None
         period, latest = period_of(at, event), state[present]
         if period != latest:
-            if latest is not None and period < latest:
-                return _late(context, state, period, amount, at)
-            _begin(state, slot, period)
+            if latest is not None:
+                if period < latest:
+                    return _late(context, state, period, amount, at)
+                state[slot] = _with_row(state[slot], latest, state[plus], state[minus], state[time])
+            state[present], state[plus], state[minus], state[time] = period, 0, 0, at
+        elif at > state[time]:
+            state[time] = at
         before, total = state[plus] - state[minus], state[moved] + amount
         state[moved] = total if -VALUE_MAX <= total <= VALUE_MAX else saturated(total)
-        if at > state[time]:
-            state[time] = at
         after = state[plus] - state[minus]
         next_one = bisect_right(ordered, before)
         if next_one == len(ordered) or after < ordered[next_one]:
@@ -81,6 +83,7 @@ def make_step(context: FeedContext) -> Step:
 def make_count_step(context: FeedContext) -> Step:
     """As `make_step`, of what moves by one. Hot."""
     slot, rises, reached = context.metric.slot, context.feed.sign > 0, context.thresholds.reached
+    waits = rises and bool(reached)
     present, plus, minus, time = range(slot + 1, slot + 5)
     moved, zone, number = plus if rises else minus, context.zone, _number_of(context)
 
@@ -89,25 +92,26 @@ def make_count_step(context: FeedContext) -> Step:
         day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
         period = day if number is None else number(day)
         if period != latest:
-            if latest is not None and period < latest:
-                return _late(context, state, period, 1, at)
-            _begin(state, slot, period)
-        state[moved] += 1
-        if at > state[time]:
+            if latest is not None:
+                if period < latest:
+                    return _late(context, state, period, 1, at)
+                state[slot] = _with_row(state[slot], latest, state[plus], state[minus], state[time])
+            state[present], state[plus], state[minus], state[time] = period, 0, 0, at
+        elif at > state[time]:
             state[time] = at
+        state[moved] += 1
+        if not waits:
+            return None
         count = state[plus] - state[minus]
-        return [(Instance(reached[count], period, count), state[time])] if rises and count in reached else None
+        return [(Instance(reached[count], period, count), state[time])] if count in reached else None
 
     return step
 
 
-def _begin(state: State, slot: int, period: int) -> None:
-    """A later period is the present one from here on. Hot: with periods of a day few events are of the same."""
-    older, latest, plus, minus, time = state[slot : slot + 5]
-    if latest is not None:
-        rows = older + pack_row(latest, plus, minus, microseconds(time))
-        state[slot] = rows if len(rows) <= SUMS_BYTES_MAX else rows[-SUMS_BYTES_MAX:]
-    state[slot + 1 : slot + 5] = period, 0, 0, EPOCH
+def _with_row(older: bytes, period: int, plus: int, minus: int, at: datetime) -> bytes:
+    """The older periods with one that is over behind them. Hot: of days, few have a second event."""
+    rows = older + pack_row(period, plus, minus, microseconds(at))
+    return rows if len(rows) <= SUMS_BYTES_MAX else rows[-SUMS_BYTES_MAX:]
 
 
 def _late(context: FeedContext, state: State, period: int, amount: int, at: datetime) -> Crossed | None:
