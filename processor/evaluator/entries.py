@@ -53,6 +53,7 @@ class Entry:
 
     __slots__ = (
         "board",
+        "counts_xp",
         "dependants",
         "holds_since",
         "is_award",
@@ -78,7 +79,8 @@ class Entry:
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
         self.lasts = self.simple and _lasts(spec, metrics)
         self.stands_alone = self.simple and _is_told_alike(spec) and not (spec.xp and _waits_for_xp(spec))
-        self.modest = not (spec.on or spec.scopes is not None or (self.simple and _waits_for_xp(spec)))
+        self.modest = not (spec.on or spec.scopes is not None)
+        self.counts_xp = self.simple and _waits_for_xp(spec)
         self.holds_since = _all(
             [*map(_award, (numbers[key] for key in spec.requires)), evaluation(spec.when, metrics)]
         )
@@ -280,12 +282,11 @@ class Board:
             waiting.number = comparison.number
 
 
-class OfEvent(NamedTuple):
-    """An award that says something of its event."""
+class Counted(NamedTuple):
+    """An award with its metric's value, which what it gives changes."""
 
     entry: Entry
-    scope: str
-    data: Any
+    progress: Any
 
     @property
     def is_award(self) -> bool:
@@ -295,8 +296,12 @@ class OfEvent(NamedTuple):
     def place(self) -> int:
         return self.entry.place
 
-    def progress_of(self, state: State, /) -> tuple[str, int | None, Any]:
-        return self.scope, self.entry.progress_of(state), self.data
+    def progress_of(self, _state: State, /) -> Any:
+        return self.progress
+
+
+class OfEvent(Counted):
+    """An award that says something of its event. Shapes: progress is the metric's value, the scope, the data."""
 
 
 class Reached(Protocol):

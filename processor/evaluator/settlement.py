@@ -14,7 +14,7 @@ from heapq import heapify, heappop, heappush
 from typing import Any
 
 from processor.evaluator.claims import Claim, Offer, judge
-from processor.evaluator.entries import Board, Entry, OfEvent, Waiting, Won
+from processor.evaluator.entries import Board, Counted, Entry, OfEvent, Reached, Waiting, Won
 from processor.evaluator.metrics.each import Instance
 from processor.evaluator.outcomes import Template, Told, Unlock, evidence_of
 from processor.evaluator.revocation import Fall
@@ -177,8 +177,10 @@ class Settlement:
 
     def _lost_requirement(self, entry: Entry) -> str | None:
         """The first award it requires that was lost in this record; one never held is a later version's wish."""
-        chains = self._chains.get(entry.board, {})
-        required = self._rules(entry).standing(entry).lost_requirements(self._state) if chains else ()
+        chains = self._chains.get(entry.board)
+        if not chains:
+            return None
+        required = self._rules(entry).standing(entry).lost_requirements(self._state)
         return next((each for each in required if each in chains), None)
 
     def _metric_reason(self, entry: Entry, missing: AtLeast) -> MetricReason:
@@ -329,62 +331,113 @@ class Books:
         """
         crossed, at = crossings[0]
         if len(crossings) > 1:
-            return [], crossings
+            return self._shared(state, crossings, data)
         if type(crossed) is not Waiting:
             return self._award(state, crossings, data) if type(crossed) is DirectAward else ([], crossings)
         entry = crossed.only
         if entry is not None and entry.stands_alone and not entry.was_earned(state[AWARDS]):
             state[AWARDS] += pack_award(entry.number, 0, microseconds(at))
-            return self._with_levels(state, [(entry, at)], self._xp_of(state, entry, at))
+            return self._with_more(state, (entry, at), self._xp_of(state, entry, at), data)
         return self._level(state, crossings) if crossed.only_level else self._shared(state, crossings, data)
 
-    def _shared(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:
-        """As `decide`, of all that waits for a threshold, in its order. Most are held, or lack something else. What
-        needs a settlement gets the crossing once more, and what XP has crossed since."""
-        waiting, at = crossings[0]
-        if waiting.level is not None:
-            return [], crossings
-        if waiting.number is not None:
-            state[AWARDS] = with_award(state[AWARDS], waiting.number, microseconds(at))
+    def _shared(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:  # noqa: C901
+        """As `decide`, of all that waits for these thresholds, in its order. Most is held, or lacks something else.
+
+        What needs a settlement gets the crossings once more, and what XP has crossed since: what was given is held
+        then, and what was remembered is remembered again.
+        """
         won: Won = []
-        further: Crossings = ()
-        for entry in waiting.entries:
-            awards = state[AWARDS]
-            if entry.is_held(awards) or not entry.may_hold(awards):
+        due: list[tuple[Entry, int]] = []
+        told: tuple[Levels, int, datetime] | None = None
+        taken, further = crossings, crossings
+        while True:
+            for waiting, at in further:
+                if type(waiting) is not Waiting:
+                    return won, taken
+                if waiting.level is not None:
+                    levels = self._levels_of(waiting.board)
+                    ahead = waiting.level - levels.told(state)
+                    if ahead > 1 or (ahead == 1 and told is not None):
+                        return won, taken
+                    told = (levels, waiting.level, at) if ahead == 1 else told
+                moment = microseconds(at)
+                if waiting.number is not None:
+                    state[AWARDS] = with_award(state[AWARDS], waiting.number, moment)
+                awards = state[AWARDS]
+                for entry in waiting.entries:
+                    if entry.may_hold(awards) and not entry.is_held(awards):
+                        heappush(due, (entry, moment))
+            if not due:
+                break
+            entry, moment = heappop(due)
+            awards, further = state[AWARDS], ()
+            if entry.is_held(awards):
                 continue
-            if further or entry.dependants or not entry.modest or entry.was_earned(awards):
-                return won, [*crossings, *further]
-            since = microseconds(at) if entry.simple else entry.holds_since(state)
-            if since is not None:
-                state[AWARDS] += pack_award(entry.number, 0, since)
-                earned_at = moment_of(since)
-                won.append((OfEvent(entry, "", data) if entry.spec.context else entry, earned_at))
-                further = self._xp_of(state, entry, earned_at)
-        return self._with_levels(state, won, further)
+            if not entry.modest or entry.was_earned(awards):
+                return won, taken
+            since = self._earned_at(state, entry, moment)
+            if since is None:
+                continue
+            after = awards + pack_award(entry.number, 0, since)
+            if entry.dependants and is_followed(entry, after):
+                return won, taken
+            state[AWARDS] = after
+            earned_at = moment_of(since)
+            won.append((self._reached(state, entry, data), earned_at))
+            further = self._xp_of(state, entry, earned_at)
+            if further:
+                taken = [*taken, *further]
+        if told is not None:
+            levels, level, at = told
+            state[levels.slot] = level
+            won.append((levels, at))
+        return won, ()
+
+    def _earned_at(self, state: State, entry: Entry, crossed_at: int) -> int | None:
+        if not entry.simple:
+            return entry.holds_since(state)
+        return crossed_at if entry.lasts or self.rules[entry.board].standing(entry).holds(state) else None
+
+    def _reached(self, state: State, entry: Entry, data: Any) -> Reached:
+        if entry.spec.context:
+            return OfEvent(entry, (entry.progress_of(state), "", data))
+        return Counted(entry, entry.progress_of(state)) if entry.counts_xp else entry
+
+    def _levels_of(self, board: Board) -> Levels:
+        levels = self.rules[board].levels
+        assert levels is not None
+        return levels
 
     def _award(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:
         """As `decide`, of an event that is an award: of another scope, which nothing depends on."""
         award, at = crossings[0]
         entry, slot = award.entry, award.entry.spec.scopes
         known = entry.kept_in(state[AWARDS])
-        if slot is None or entry.dependants or (known is not None and known.revoked):
+        if slot is None or (known is not None and known.revoked):
             return [], crossings
-        state[slot] = with_scope(state[slot], award.scope)
         if known is None:
-            state[AWARDS] += pack_award(entry.number, 0, microseconds(at))
-        return self._with_levels(state, [(OfEvent(entry, award.scope, data), at)], self._xp_of(state, entry, at))
+            after = state[AWARDS] + pack_award(entry.number, 0, microseconds(at))
+            if entry.dependants and is_followed(entry, after):
+                return [], crossings
+            state[AWARDS] = after
+        state[slot] = with_scope(state[slot], award.scope)
+        reached = OfEvent(entry, (entry.progress_of(state), award.scope, data))
+        return self._with_more(state, (reached, at), self._xp_of(state, entry, at), data)
 
     def _xp_of(self, state: State, entry: Entry, at: datetime) -> Crossings:
         """Give the XP of an award. Returns what is crossed."""
         experience = self.rules[entry.board].experience if entry.spec.xp else None
         return () if experience is None else experience.give(state, entry.spec.xp, at)
 
-    def _with_levels(self, state: State, won: Won, crossings: Crossings) -> tuple[Won, Crossings]:
-        """What was won, with the next level, if it is all that its XP has crossed."""
+    def _with_more(
+        self, state: State, reached: tuple[Reached, datetime], crossings: Crossings, data: Any
+    ) -> tuple[Won, Crossings]:
+        """What was won, and what its XP has crossed."""
         if not crossings:
-            return won, ()
-        reached, more = self._level(state, crossings)
-        return [*won, *reached], more
+            return [reached], ()
+        is_level = crossings[0][0].only_level
+        won, more = self._level(state, crossings) if is_level else self._shared(state, crossings, data)
+        return [reached, *won], more
 
     def _level(self, state: State, crossings: Crossings) -> tuple[Won, Crossings]:
         """As `decide`, where only the next level may have been reached."""
@@ -402,6 +455,14 @@ class Books:
 
     def render(self, unlock: Unlock, cause: Cause) -> bytes:
         return self._templates[unlock[2]].render(unlock, evidence_of(cause.topic, cause.partition))
+
+
+def is_followed(entry: Entry, awards: bytes) -> bool:
+    """Whether something that requires it may be held with these awards. Hot: hardly ever."""
+    for each in entry.dependants:  # noqa: SIM110  # hot: `any` makes a generator first
+        if each.may_hold(awards):
+            return True
+    return False
 
 
 def plain(place: int, cause: Cause, at: datetime, progress: Any) -> Unlock:

@@ -152,7 +152,7 @@ class AwardTeller:
 
     def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes:
         """Of an award that was never revoked."""
-        _, subject, _, earned_at, (scope, progress, data), offset, event_id = told
+        _, subject, _, earned_at, (progress, scope, data), offset, event_id = told
         to_offset, to_event, to_end = evidence
         found = msgspec.Raw(b"".join((to_offset, encode(offset), to_event, encode(event_id), to_end)))
         return self._written(subject, data, scope, 0, earned_at, progress, found)

@@ -46,32 +46,50 @@ def make_step(context: FeedContext) -> Step:  # noqa: C901
     if any(context.feed is freeze for freeze in context.metric.freezes):
         return _make_freeze_step(context)
     metric, zone, reached = context.metric, context.zone, context.thresholds.reached
-    grace, edges = metric.grace, metric.edges
+    grace, edges, used = metric.grace, metric.edges, metric.used
     older, first, latest, longest, present, freezes = range(metric.slot, metric.slot + FREEZES + 1)
-    used = metric.used
+    day_of_freeze = FREEZE.unpack_from
 
-    def step(state: State, data: Data, at: datetime, event: Attributes) -> Crossed | None:
+    def step(  # noqa: C901
+        state: State, data: Data, at: datetime, event: Attributes
+    ) -> Crossed | None:
         own_zone, last = event.timezone or zone, state[latest]
-        day = at.toordinal() - EPOCH_DAY if own_zone == "UTC" else day_of(at, own_zone)
-        near = own_zone != "UTC" and NEAR_THE_DATE_LINE[own_zone]
-        if day == last and not near:
-            return None
-        if near or last is None or day < last:
-            return take_day(state, context, day, at, own_zone)
-        length, missed = state[present] + 1, day - last - 1
-        if missed:
-            if len(state[older]) >= OLDER_BYTES_MAX:
+        if own_zone == "UTC":
+            day = at.toordinal() - EPOCH_DAY
+        else:
+            day = day_of(at, own_zone)
+            if NEAR_THE_DATE_LINE[own_zone]:
                 return take_day(state, context, day, at, own_zone)
-            state[older] += pack_run(state[first], last)
+        if last is None:
+            return take_day(state, context, day, at, own_zone)
+        gap = day - last
+        if gap <= 0:
+            return take_day(state, context, day, at, own_zone) if gap else None
+        length = state[present] + 1
+        if gap > 1:
+            runs = state[older]
+            if len(runs) >= OLDER_BYTES_MAX:
+                return take_day(state, context, day, at, own_zone)
+            state[older] = runs + pack_run(state[first], last)
             state[first] = state[latest] = day
             if edges is not None and state[edges]:
                 return reckon(state, metric, context.thresholds, own_zone)
-            if missed > grace:
-                in_use = None if used is None else state[used]
-                if in_use is not None and missed - grace > len(state[freezes]) // FREEZE_BYTES - in_use:
+            needed = gap - 1 - grace
+            if needed > 0:
+                dated = state[freezes]
+                end = len(dated)
+                in_use = 0 if used is None else state[used]
+                if needed > end // FREEZE_BYTES - (in_use or 0):
                     length = 1
+                elif used is None or in_use is None:
+                    length = _reckon_latest(state, metric)
                 else:
-                    length = length_behind(state, metric, missed - grace, length)
+                    while end and day_of_freeze(dated, end - FREEZE_BYTES)[0] >= day:
+                        end -= FREEZE_BYTES  # of few: almost always all are of days before
+                    if needed > end // FREEZE_BYTES - in_use:
+                        length = 1
+                    else:
+                        state[used] = in_use + needed
         state[latest], state[present] = day, length
         if length <= state[longest]:
             return None
@@ -79,25 +97,6 @@ def make_step(context: FeedContext) -> Step:  # noqa: C901
         return [(reached[length], day_start(day, own_zone))] if length in reached else None
 
     return step
-
-
-def length_behind(state: State, metric: MetricSpec, needed: int, bridged: int) -> int:
-    """The length of the latest chain: `bridged`, if there are freezes enough for the gap before its latest run."""
-    freezes = state[metric.slot + FREEZES]
-    dated_before = len(freezes) // FREEZE_BYTES
-    if needed > dated_before:
-        return 1
-    if metric.used is None or state[metric.used] is None:
-        return _reckon_latest(state, metric)
-    used, gap_end = state[metric.used], state[metric.slot + 1]
-    if needed > dated_before - used:
-        return 1
-    while dated_before and FREEZE.unpack_from(freezes, (dated_before - 1) * FREEZE_BYTES)[0] >= gap_end:
-        dated_before -= 1  # of few: almost always all are
-    if needed > dated_before - used:
-        return 1
-    state[metric.used] = used + needed
-    return bridged
 
 
 def _reckon_latest(state: State, metric: MetricSpec) -> int:

@@ -1,0 +1,83 @@
+"""What a record comes to is decided on the spot where that is easy, and settled where not: with one result."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from bench.language import WHOLE, records_of
+from bench.load import TOPIC, Load
+from processor.evaluator.compile import compile_catalog
+from processor.evaluator.partition import Cut, PartitionEvaluator
+from processor.evaluator.ready import ReadyProgram
+from schemas.catalog import read_catalog
+from schemas.program import Ledger, Program
+from schemas.records import Record
+
+CROWDED = """
+# Many wait for the same few thresholds, and give what makes others wait no longer.
+catalog: bench
+version: 1
+tiers: [bronze, silver]
+categories: [{key: all, title: All}]
+events:
+  song_released: {topic: bench.activity, data: {song_id: string, artist: string, points: integer}}
+  comment_posted: {topic: bench.activity, data: {points: integer}}
+  song_played: {topic: bench.activity, data: {artist: string}}
+metrics:
+  songs: {count: song_released}
+  points: {sum: song_released, of: data.points}
+  surplus: {count: song_released, minus: comment_posted}
+  played: {count: song_played}
+xp: [{on: song_released, amount: 7}, {on: song_played, amount: 1}, {on: awards}]
+levels: {of: xp, curve: [0, 7, 14, 20, 27, 35, 49, 50, 70, 100, 101, 102, 150, 200, 260, 400]}
+achievements:
+  - {key: one, name: One, category: all, when: songs >= 1, xp: 7}
+  - {key: one_too, name: One too, category: all, when: songs >= 1, context: {song: data.song_id}, xp: 13}
+  - {key: ten, name: Ten, category: all, when: points >= 10, requires: [one]}
+  - {key: rich, name: Rich, category: all, when: xp >= 50, xp: 20}
+  - {key: richer, name: Richer, category: all, when: xp >= 70, context: {song: data.song_id}, xp: 40}
+  - {key: fourth, name: Fourth, category: all, when: level >= 4, xp: 1}
+  - {key: eighth, name: Eighth, category: all, when: level >= 8, requires: [rich]}
+  - {key: ahead, name: Ahead, category: all, when: surplus >= 1, revocable: true, xp: 5}
+  - {key: both, name: Both, category: all, when: {all: [songs >= 2, points >= 20]}, xp: 30}
+  - {key: either, name: Either, category: all, when: {any: [songs >= 3, played >= 2]}}
+  - {key: follows, name: Follows, category: all, requires: [both, either], when: songs >= 1}
+  - key: topper
+    name: Topper
+    category: all
+    on: song_released
+    where: {data.points: {gte: 15}}
+    scope: data.artist
+    xp: 3
+  - {key: month, name: Month, category: all, when: played >= 2, window: {every: month}, xp: 2}
+  - {key: whole, name: Whole, category: all, all_of: {category: all}, xp: 9}
+  - key: maker
+    name: Maker
+    category: all
+    conditions: {songs: songs, points: points}
+    tiers: [{tier: bronze, at: {songs: 1, points: 5}, xp: 6}, {tier: silver, at: {songs: 3, points: 30}, xp: 50}]
+"""
+
+
+@pytest.mark.parametrize("text", [WHOLE.read_text(), CROWDED], ids=["language", "crowded"])
+def test_what_is_decided_on_the_spot_is_what_a_settlement_would_have_come_to(text: str) -> None:
+    records = records_of(Load(6_000, users=60))
+
+    decided, settled = folded(text, records, on_the_spot=True), folded(text, records, on_the_spot=False)
+
+    assert len(decided.outcomes) > 300
+    assert [*decided.outcomes] == [*settled.outcomes]
+    assert decided.states == settled.states
+
+
+def folded(text: str, records: Sequence[Record], *, on_the_spot: bool) -> Cut:
+    compiled, ledger = compile_catalog(read_catalog(text, "bench"), Ledger())
+    ready = ReadyProgram(Program(catalogs=[compiled], ledger=ledger, derived="derived", commands="commands"))
+    assert ready.books is not None
+    if not on_the_spot:
+        ready.books.decide = lambda state, crossings, data: ([], crossings)  # type: ignore[method-assign]
+    evaluator = PartitionEvaluator(ready, 0, 1)
+    evaluator.fold(TOPIC, records)
+    return evaluator.cut()
