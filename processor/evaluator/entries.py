@@ -48,7 +48,7 @@ class Entry:
     """An achievement at run time. Entries are compared by their place in the program.
 
     Shapes: one that stands alone has a single threshold, and is told alike to everybody, whatever else the record
-    comes to; one that is modest can be given before others that wait for the same threshold.
+    comes to.
     """
 
     __slots__ = (
@@ -59,7 +59,6 @@ class Entry:
         "is_award",
         "lasts",
         "low",
-        "modest",
         "needs",
         "number",
         "place",
@@ -79,7 +78,6 @@ class Entry:
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
         self.lasts = self.simple and _lasts(spec, metrics)
         self.stands_alone = self.simple and _is_told_alike(spec) and not (spec.xp and _waits_for_xp(spec))
-        self.modest = not (spec.on or spec.scopes is not None)
         self.counts_xp = self.simple and _waits_for_xp(spec)
         self.holds_since = _all(
             [*map(_award, (numbers[key] for key in spec.requires)), evaluation(spec.when, metrics)]

@@ -159,7 +159,7 @@ class Settlement:
         self._wins = [each for each in self._wins if each[4] or not each[3].simple or self._holds(each[3])]
         heapify(self._wins)
         for board, reached in self._levels.items():
-            held = self._levels_of(board).level(self._state)
+            held = self._books.levels_of(board).level(self._state)
             self._levels[board] = {level: at for level, at in reached.items() if level <= held}
 
     def _reasons(self, entry: Entry, chains: dict[str, list[Reason]]) -> list[Reason]:
@@ -200,11 +200,7 @@ class Settlement:
 
     def _earned_at(self, entry: Entry, crossed_at: int) -> int | None:
         state = self._state
-        if entry.is_held(state[AWARDS]):
-            return None
-        if not entry.simple:
-            return entry.holds_since(state)
-        return crossed_at if entry.lasts or self._holds(entry) else None
+        return None if entry.is_held(state[AWARDS]) else self._books.earned_at(state, entry, crossed_at)
 
     def _period(self, entry: Entry, instance: Instance) -> str:
         window = entry.spec.window
@@ -262,34 +258,25 @@ class Settlement:
                 heappush(self._wins, (dependant.place, at, None, dependant, None))
 
     def _give_xp(self, board: Board, amount: int, at: datetime) -> None:
-        if not amount:
-            return
-        experience = self._books.rules[board].experience
-        if experience is not None:
-            for waiting, crossed_at in experience.give(self._state, amount, at):
-                self._take_threshold(waiting, crossed_at)
+        for waiting, crossed_at in self._books.give_xp(self._state, board, amount, at):
+            self._take_threshold(waiting, crossed_at)
 
     # --- levels ---
 
     def _note_level(self, board: Board, level: int, at: datetime) -> None:
         """When a level was reached that nobody was told of, and all below it."""
-        levels = self._levels_of(board)
+        levels = self._books.levels_of(board)
         reached = self._levels.setdefault(board, {})
         for each in range(levels.told(self._state) + 1, level + 1):
             reached.setdefault(each, at)
 
     def _tell_levels(self) -> None:
         for board, reached in self._levels.items():
-            levels = self._levels_of(board)
+            levels = self._books.levels_of(board)
             value = levels.value(self._state)
             for level in sorted(reached):
                 self.told.append(plain(levels.place, self._cause, reached[level], (level, value)))
                 self._state[levels.slot] = level
-
-    def _levels_of(self, board: Board) -> Levels:
-        levels = self._books.rules[board].levels
-        assert levels is not None
-        return levels
 
     def _holds(self, entry: Entry) -> bool:
         return self._rules(entry).standing(entry).holds(self._state)
@@ -337,7 +324,7 @@ class Books:
         entry = crossed.only
         if entry is not None and entry.stands_alone and not entry.was_earned(state[AWARDS]):
             state[AWARDS] += pack_award(entry.number, 0, microseconds(at))
-            return self._with_more(state, (entry, at), self._xp_of(state, entry, at), data)
+            return self._with_more(state, (entry, at), self.give_xp(state, entry.board, entry.spec.xp, at), data)
         return self._level(state, crossings) if crossed.only_level else self._shared(state, crossings, data)
 
     def _shared(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:  # noqa: C901
@@ -355,7 +342,7 @@ class Books:
                 if type(waiting) is not Waiting:
                     return won, taken
                 if waiting.level is not None:
-                    levels = self._levels_of(waiting.board)
+                    levels = self.levels_of(waiting.board)
                     ahead = waiting.level - levels.told(state)
                     if ahead > 1 or (ahead == 1 and told is not None):
                         return won, taken
@@ -373,9 +360,9 @@ class Books:
             awards, further = state[AWARDS], ()
             if entry.is_held(awards):
                 continue
-            if not entry.modest or entry.was_earned(awards):
+            if entry.was_earned(awards):
                 return won, taken
-            since = self._earned_at(state, entry, moment)
+            since = self.earned_at(state, entry, moment)
             if since is None:
                 continue
             after = awards + pack_award(entry.number, 0, since)
@@ -384,7 +371,7 @@ class Books:
             state[AWARDS] = after
             earned_at = moment_of(since)
             won.append((self._reached(state, entry, data), earned_at))
-            further = self._xp_of(state, entry, earned_at)
+            further = self.give_xp(state, entry.board, entry.spec.xp, earned_at)
             if further:
                 taken = [*taken, *further]
         if told is not None:
@@ -393,7 +380,7 @@ class Books:
             won.append((levels, at))
         return won, ()
 
-    def _earned_at(self, state: State, entry: Entry, crossed_at: int) -> int | None:
+    def earned_at(self, state: State, entry: Entry, crossed_at: int) -> int | None:
         if not entry.simple:
             return entry.holds_since(state)
         return crossed_at if entry.lasts or self.rules[entry.board].standing(entry).holds(state) else None
@@ -403,7 +390,7 @@ class Books:
             return OfEvent(entry, (entry.progress_of(state), "", data))
         return Counted(entry, entry.progress_of(state)) if entry.counts_xp else entry
 
-    def _levels_of(self, board: Board) -> Levels:
+    def levels_of(self, board: Board) -> Levels:
         levels = self.rules[board].levels
         assert levels is not None
         return levels
@@ -422,12 +409,12 @@ class Books:
             state[AWARDS] = after
         state[slot] = with_scope(state[slot], award.scope)
         reached = OfEvent(entry, (entry.progress_of(state), award.scope, data))
-        return self._with_more(state, (reached, at), self._xp_of(state, entry, at), data)
+        return self._with_more(state, (reached, at), self.give_xp(state, entry.board, entry.spec.xp, at), data)
 
-    def _xp_of(self, state: State, entry: Entry, at: datetime) -> Crossings:
-        """Give the XP of an award. Returns what is crossed."""
-        experience = self.rules[entry.board].experience if entry.spec.xp else None
-        return () if experience is None else experience.give(state, entry.spec.xp, at)
+    def give_xp(self, state: State, board: Board, amount: int, at: datetime) -> Crossings:
+        """Give XP, where the catalog has any. Returns what is crossed."""
+        experience = self.rules[board].experience if amount else None
+        return () if experience is None else experience.give(state, amount, at)
 
     def _with_more(
         self, state: State, reached: tuple[Reached, datetime], crossings: Crossings, data: Any
@@ -442,8 +429,8 @@ class Books:
     def _level(self, state: State, crossings: Crossings) -> tuple[Won, Crossings]:
         """As `decide`, where only the next level may have been reached."""
         waiting, at = crossings[0]
-        levels = self.rules[waiting.board].levels
-        if len(crossings) > 1 or levels is None or waiting.only_level != levels.told(state) + 1:
+        levels = self.levels_of(waiting.board)
+        if len(crossings) > 1 or waiting.only_level != levels.told(state) + 1:
             return [], crossings
         state[levels.slot] = waiting.only_level
         return [(levels, at)], ()
