@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
+from broker.allocator import set_thresholds
 
-# Source: mallopt(3)
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX = -1, -3, -8
 TRIM_BYTES = 8 * 1024 * 1024
 MMAP_BYTES = 2 * 1024 * 1024
 
@@ -19,7 +16,4 @@ def return_large_blocks() -> None:
     heap all the same: mapped anew each time, they would cost the kernel a twentieth of the worker's CPU. One arena
     for all threads, of which only one runs Python at a time, keeps 30 MB less than one for each.
     """
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
-        library.mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
-        library.mallopt(M_ARENA_MAX, 1)
+    set_thresholds(trim_bytes=TRIM_BYTES, mmap_bytes=MMAP_BYTES, arenas_max=1)

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
+from broker.allocator import set_thresholds
 
-# Source: mallopt(3)
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 TRIM_BYTES = 128 * 1024 * 1024
 MMAP_BYTES = 32 * 1024 * 1024
 
@@ -17,6 +14,4 @@ def keep_blocks() -> None:
     Left alone, glibc gives memory back and asks for it again at every batch: clearing its pages anew took a tenth
     of the projector's CPU. It holds some 5 MB more at its peak.
     """
-    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(M_MMAP_THRESHOLD, MMAP_BYTES)
-        library.mallopt(M_TRIM_THRESHOLD, TRIM_BYTES)
+    set_thresholds(trim_bytes=TRIM_BYTES, mmap_bytes=MMAP_BYTES)
