@@ -69,7 +69,7 @@ AWARD = struct.Struct(">IIq")  # award or condition number, times revoked, micro
 AWARD_NUMBER = struct.Struct(">I")
 AWARD_BYTES = AWARD.size
 AWARD_TIME = AWARD_BYTES - 8
-pack_award = AWARD.pack
+pack_award, unpack_award = AWARD.pack, AWARD.unpack_from
 pack_award_time = struct.Struct(">q").pack
 LOW_BYTES = slice(AWARD_NUMBER.size - 1, None, AWARD_BYTES)  # of all numbers in awards
 LOST = -(2**63)  # stands for the time of an award that was revoked
@@ -163,11 +163,8 @@ def decode_state(row: bytes, fresh: State) -> State:
 
 def awarded_at(awards: bytes, number: int) -> int | None:
     """When an award that is held was earned or a condition last crossed: microseconds since 1970, None if never."""
-    place = _place_of(awards, number)
-    if place is None:
-        return None
-    at: int = AWARD.unpack_from(awards, place)[2]
-    return None if at == LOST else at
+    found = _found(awards, number)
+    return None if found is None or found[2] == LOST else found[2]
 
 
 class AwardEntry(NamedTuple):
@@ -179,8 +176,8 @@ class AwardEntry(NamedTuple):
 
 def award_of(awards: bytes, number: int) -> AwardEntry | None:
     """An award that was ever earned."""
-    place = _place_of(awards, number)
-    return None if place is None else AwardEntry(*AWARD.unpack_from(awards, place)[1:])
+    found = _found(awards, number)
+    return None if found is None else AwardEntry(found[1], found[2])
 
 
 def award_entry(number: int, at: int) -> bytes:
@@ -190,36 +187,41 @@ def award_entry(number: int, at: int) -> bytes:
 
 def with_award(awards: bytes, number: int, at: int) -> bytes:
     """The awards with this one added, or with its time replaced."""
-    place = _place_of(awards, number)
-    if place is None:
+    found = _found(awards, number)
+    if found is None:
         return awards + award_entry(number, at)
+    place = found[0]
     return awards[: place + AWARD_TIME] + pack_award_time(at) + awards[place + AWARD_BYTES :]
 
 
 def without_award(awards: bytes, number: int) -> bytes:
     """The awards with this one lost, and counted as revoked once more."""
-    place = _place_of(awards, number)
-    assert place is not None, "only what is held can be lost"
-    revoked = AWARD.unpack_from(awards, place)[1]
+    found = _found(awards, number)
+    assert found is not None, "only what is held can be lost"
+    place, revoked, _ = found
     return awards[:place] + AWARD.pack(number, revoked + 1, LOST) + awards[place + AWARD.size :]
 
 
 def with_loss(awards: bytes, number: int) -> bytes:
     """The awards with this one counted as revoked once more, though it is still held: in another scope."""
-    place = _place_of(awards, number)
-    assert place is not None, "only what is held can be lost in part"
-    _, revoked, at = AWARD.unpack_from(awards, place)
+    found = _found(awards, number)
+    assert found is not None, "only what is held can be lost in part"
+    place, revoked, at = found
     return awards[:place] + AWARD.pack(number, revoked + 1, at) + awards[place + AWARD.size :]
 
 
-def _place_of(awards: bytes, number: int) -> int | None:
-    """Hot. By the low bytes: whole numbers, mostly zeros, are looked for slowly, and found where none begins."""
+def _found(awards: bytes, number: int) -> tuple[int, int, int] | None:
+    """The place of an award, how often it was revoked, and its time. Hot.
+
+    By the low bytes: whole numbers, mostly zeros, are looked for slowly, and found where none begins.
+    """
     lows, low = awards[LOW_BYTES], number & 0xFF
     index = lows.find(low)
     while index >= 0:
         place = index * AWARD_BYTES
-        if AWARD_NUMBER.unpack_from(awards, place)[0] == number:
-            return place
+        found, revoked, at = unpack_award(awards, place)
+        if found == number:
+            return place, revoked, at
         index = lows.find(low, index + 1)
     return None
 

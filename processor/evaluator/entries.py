@@ -57,6 +57,7 @@ class Entry:
         "dependants",
         "holds_since",
         "is_award",
+        "is_told_alike",
         "lasts",
         "low",
         "needs",
@@ -77,10 +78,11 @@ class Entry:
         self.low = low_byte(spec.number)
         self.simple = isinstance(spec.when, AtLeast) and not spec.requires
         self.lasts = self.simple and _lasts(spec, metrics)
-        self.stands_alone = self.simple and _is_told_alike(spec) and not (spec.xp and _waits_for_xp(spec))
-        self.counts_xp = self.simple and _waits_for_xp(spec)
+        self.is_told_alike = not (spec.on or spec.context or spec.scopes is not None)
+        self.counts_xp = _waits_for_xp(spec)
+        self.stands_alone = self.simple and self.is_told_alike and not (spec.xp and self.counts_xp)
         self.holds_since = _all(
-            [*map(_award, (numbers[key] for key in spec.requires)), evaluation(spec.when, metrics)]
+            [*map(_award, (numbers[key] for key in spec.requires)), *_parts(spec.when, metrics)]
         )
         self.needs = [low_byte(numbers[key]) for key in spec.requires] + _needs(spec.when)
         self.progress_of = _progress(spec.when, metrics)
@@ -118,10 +120,6 @@ def _lasts(spec: AchievementSpec, metrics: dict[str, MetricSpec]) -> bool:
     return spec.revocable == "no" and isinstance(when, AtLeast) and metrics[when.metric].only_grows
 
 
-def _is_told_alike(spec: AchievementSpec) -> bool:
-    return not (spec.on or spec.context or spec.scopes is not None)
-
-
 def _waits_for_xp(spec: AchievementSpec) -> bool:
     return any(each.metric == XP for each in comparisons(spec.when))
 
@@ -139,8 +137,16 @@ def evaluation(condition: Condition, metrics: dict[str, MetricSpec]) -> Since:
     """When a condition came to hold: all at its latest part, any at the earliest that holds."""
     if isinstance(condition, AtLeast):
         return _comparison(condition, metrics[condition.metric])
-    parts = [evaluation(part, metrics) for part in condition.of]
-    return _all(parts) if isinstance(condition, All) else _any(parts)
+    if isinstance(condition, All):
+        return _all(_parts(condition, metrics))
+    return _any([evaluation(part, metrics) for part in condition.of])
+
+
+def _parts(condition: Condition, metrics: dict[str, MetricSpec]) -> list[Since]:
+    """What all must hold, one beside the other."""
+    if isinstance(condition, All):
+        return [since for part in condition.of for since in _parts(part, metrics)]
+    return [evaluation(condition, metrics)]
 
 
 def _comparison(condition: AtLeast, metric: MetricSpec) -> Since:
@@ -162,13 +168,16 @@ def _award(number: int) -> Since:
 
 
 def _all(parts: list[Since]) -> Since:
+    """Hot."""
+
     def since(state: State) -> int | None:
         latest = 0
         for part in parts:
             moment = part(state)
             if moment is None:
                 return None
-            latest = max(latest, moment)
+            if moment > latest:
+                latest = moment
         return latest
 
     return since
@@ -195,7 +204,7 @@ def _progress(condition: Condition, metrics: dict[str, MetricSpec]) -> Callable[
 class Waiting:
     """What waits for one threshold of one metric."""
 
-    __slots__ = ("board", "entries", "level", "number", "only", "only_level")
+    __slots__ = ("board", "entries", "level", "number", "only")
 
     def __init__(self, board: Board) -> None:
         self.board = board
@@ -203,12 +212,9 @@ class Waiting:
         self.level: int | None = None  # which begins here
         self.entries: list[Entry] = []
         self.only: Entry | None = None
-        self.only_level: int | None = None
 
     def settle(self) -> None:
-        """Most thresholds have one plain achievement that nothing depends on: `only`, decided on the spot. Many
-        others are where a level begins, and no more."""
-        self.only_level = None if self.entries else self.level
+        """Most thresholds have one plain achievement that nothing depends on: `only`, decided on the spot."""
         if len(self.entries) == 1 and self.level is None:
             (entry,) = self.entries
             self.only = entry if entry.simple and not entry.dependants else None
@@ -280,26 +286,16 @@ class Board:
             waiting.number = comparison.number
 
 
-class Counted(NamedTuple):
-    """An award with its metric's value, which what it gives changes."""
+class Ready(NamedTuple):
+    """What is told, with what is said of it: what it gives may change its metric's value. Shapes: progress as in
+    `Unlock`."""
 
-    entry: Entry
+    place: int
     progress: Any
-
-    @property
-    def is_award(self) -> bool:
-        return True
-
-    @property
-    def place(self) -> int:
-        return self.entry.place
+    is_award: bool = True
 
     def progress_of(self, _state: State, /) -> Any:
         return self.progress
-
-
-class OfEvent(Counted):
-    """An award that says something of its event. Shapes: progress is the metric's value, the scope, the data."""
 
 
 class Reached(Protocol):

@@ -25,7 +25,8 @@ encode: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
 Unlock = tuple[bytes, str, int, datetime, Any, int, str]
 """Key, subject, place of the template, earned at, progress, offset, event id. Progress is the metric's value; of a
-level, the level and the value; of an award that says something of its event, the scope, the value and the data."""
+level, the level and the value; of an award that was lost before, `Again`; of one that says something of its event,
+`Said`."""
 Read = Callable[[Any], Any]
 Later = Callable[[], bytes]
 """What writes an outcome when it is read."""
@@ -42,6 +43,23 @@ def id_end(scope: str, n: int = 0) -> bytes:
 
 
 ID_END = id_end("")
+NEVER_LOST = encode(0)
+
+
+class Again(NamedTuple):
+    """What is told of an award that was lost n times: its metric's value."""
+
+    progress: int | None
+    n: int
+
+
+class Said(NamedTuple):
+    """What is told of an award with scope or context. Shapes: data is its event's."""
+
+    progress: int | None
+    scope: str
+    n: int
+    data: Any
 
 
 class Occasion(NamedTuple):
@@ -55,7 +73,7 @@ class Occasion(NamedTuple):
 
 LIVE = Occasion("live", None, True)
 NOWHERE = Evidence(topic="", partition=0, offset=0, event_id="")
-GAPS = ("id", "subject", "time", "data.earned_at", "data.progress_at_unlock", "data.evidence")
+GAPS = ("id", "subject", "time", "data.n", "data.earned_at", "data.progress_at_unlock", "data.evidence")
 
 
 class Template(Protocol):
@@ -77,13 +95,16 @@ class UnlockTemplate:
     def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes:
         """Hot: one join of bytes, since text with an emoji in it takes four bytes a character."""
         _, subject, _, earned_at, progress, offset, event_id = told
-        start, to_user, to_time, to_earned_at, to_progress, to_evidence, end = self._pieces
+        start, to_user, to_time, to_n, to_earned_at, to_progress, to_evidence, end = self._pieces
         to_offset, to_event, to_end = evidence
-        user, moment = encode(subject), encode(earned_at)
+        user, moment, lost, behind_user = encode(subject), encode(earned_at), NEVER_LOST, ID_END
+        if type(progress) is Again:
+            progress, n = progress
+            lost, behind_user = encode(n), id_end("", n)
         identity = self._id_start.copy()
-        identity.update(user + ID_END)
+        identity.update(user + behind_user)
         return b"".join((start, QUOTE, uuid_of(identity.digest()), QUOTE, to_user, user, to_time, moment,
-                         to_earned_at, moment, to_progress, encode(progress), to_evidence,
+                         to_n, lost, to_earned_at, moment, to_progress, encode(progress), to_evidence,
                          to_offset, encode(offset), to_event, encode(event_id), to_end, end))  # fmt: skip
 
 

@@ -61,19 +61,14 @@ class Experience:
 
     def __init__(self, metric: MetricSpec, board: Board, filling: Filling | None) -> None:
         self._slot, self._filling = metric.slot, filling
-        self._thresholds = Thresholds(board.waiting[XP])
+        self._give = xp.giver(metric.slot, Thresholds(board.waiting[XP]))
         self._hanging: list[Falling] = falling(board.entries).get(XP, [])
 
     def give(self, state: State, amount: int, at: datetime) -> Sequence[tuple[Waiting, datetime]]:
-        """Returns what is crossed. Hot: seldom anything."""
+        """Returns what is crossed."""
         if self._filling is not None:
             self._filling.begin(state)
-        before, after = xp.given(state, self._slot, amount, at)
-        ordered = self._thresholds.ordered
-        next_one = bisect_right(ordered, before)
-        if next_one == len(ordered) or after < ordered[next_one]:
-            return ()
-        return self._thresholds.between(before, after, state[self._slot + 2]) or ()
+        return self._give(state, amount, at) or ()
 
     def take_back(self, state: State, amount: int, at: datetime) -> list[Entry]:
         """Returns what may be lost."""
@@ -86,8 +81,6 @@ class Experience:
 
 class Levels:
     """The levels of a catalog's users. Shapes: place is that of their template."""
-
-    is_award = False
 
     def __init__(self, catalog: CatalogProgram, metrics: dict[str, MetricSpec], place: int) -> None:
         assert catalog.levels is not None
@@ -105,7 +98,3 @@ class Levels:
     def told(self, state: State) -> int:
         """The highest that the user was told of; level 1 never is."""
         return state[self.slot] or 1
-
-    def progress_of(self, state: State, /) -> tuple[int, int]:
-        """The level that was told last, and the value of now."""
-        return self.told(state), self.value(state)

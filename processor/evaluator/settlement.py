@@ -7,16 +7,16 @@ in the program comes first. Everything is a function of the state and the record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date, datetime
 from functools import partial
 from heapq import heapify, heappop, heappush
 from typing import Any
 
 from processor.evaluator.claims import Claim, Offer, judge
-from processor.evaluator.entries import Board, Counted, Entry, OfEvent, Reached, Waiting, Won
+from processor.evaluator.entries import Board, Entry, Reached, Ready, Waiting, Won
 from processor.evaluator.metrics.each import Instance
-from processor.evaluator.outcomes import Template, Told, Unlock, evidence_of
+from processor.evaluator.outcomes import Again, Said, Template, Told, Unlock, evidence_of
 from processor.evaluator.revocation import Fall
 from processor.evaluator.rules import Levels, Rules
 from processor.evaluator.scoped import DirectAward, is_free, scopes_slot, with_scope
@@ -39,6 +39,11 @@ from schemas.state import (
 from schemas.zones import EPOCH_DAY, microseconds, moment_of
 
 Crossings = Sequence[tuple[Any, datetime]]
+Due = list[tuple[Entry, int]]
+"""A heap of what may be won, each with when it was crossed."""
+Scoped = tuple[Entry, str, int | None]
+"""An award, its scope, the value that its metric came to in that period."""
+LevelsReached = dict[Board, dict[int, datetime]]
 
 
 class Settlement:
@@ -50,7 +55,7 @@ class Settlement:
         self._books, self._state, self._cause = books, state, cause
         self._wins: list[tuple[int, int, int | None, Entry, Instance | None]] = []
         self._falls: list[tuple[int, Entry]] = []
-        self._levels: dict[Board, dict[int, datetime]] = {}
+        self._levels: LevelsReached = {}
         self._chains: dict[Board, dict[str, list[Reason]]] = {}
         self.told: list[Told] = []
         self.unlocked = 0
@@ -97,9 +102,7 @@ class Settlement:
         self._state[AWARDS] = with_award(self._state[AWARDS], number, moment)
 
     def _take_instance(self, instance: Instance, at: datetime) -> None:
-        waiting = instance.waiting
-        assert isinstance(waiting, Waiting)
-        for entry in waiting.entries:
+        for entry in entries_of(instance):
             heappush(self._wins, (entry.place, microseconds(at), instance.period, entry, instance))
 
     def _take_award(self, award: DirectAward, at: datetime) -> None:
@@ -194,19 +197,13 @@ class Settlement:
         while self._wins:
             _, at, _, entry, instance = heappop(self._wins)
             if instance is not None:
-                self._win_scope(entry, self._period(entry, instance), at, instance.value)
+                self._win_scope(entry, period_of(entry, instance), at, instance.value)
             elif (earned_at := self._earned_at(entry, at)) is not None:
                 self._win(entry, earned_at)
 
     def _earned_at(self, entry: Entry, crossed_at: int) -> int | None:
         state = self._state
         return None if entry.is_held(state[AWARDS]) else self._books.earned_at(state, entry, crossed_at)
-
-    def _period(self, entry: Entry, instance: Instance) -> str:
-        window = entry.spec.window
-        assert window is not None
-        assert window.every is not None
-        return period_name(instance.period, window.every)
 
     def _win_scope(self, entry: Entry, scope: str, at: int, value: int | None) -> None:
         """Give an award of a scope; the first also stands for the award itself."""
@@ -231,7 +228,7 @@ class Settlement:
 
     def _win(self, entry: Entry, at: int) -> None:
         """Hot: it is most of what settlements do."""
-        state, spec = self._state, entry.spec
+        state = self._state
         ended = entry.kept_in(state[AWARDS])
         n = 0 if ended is None else ended.revoked
         if ended is None:
@@ -239,11 +236,11 @@ class Settlement:
         else:
             state[AWARDS] = with_award(state[AWARDS], entry.number, at)
         earned_at, progress = moment_of(at), self._progress(entry)
-        if n or spec.on or spec.context:
+        if entry.is_told_alike:
+            self.told.append(plain(entry.place, self._cause, earned_at, Again(progress, n) if n else progress))
+        else:
             unlocked = self._rules(entry).teller(entry).unlocked
             self.told.append(partial(unlocked, self._cause, earned_at, progress, "", n))
-        else:
-            self.told.append(plain(entry.place, self._cause, earned_at, progress))
         self.unlocked += 1
         self._follow(entry, at, earned_at, True)
 
@@ -264,19 +261,11 @@ class Settlement:
     # --- levels ---
 
     def _note_level(self, board: Board, level: int, at: datetime) -> None:
-        """When a level was reached that nobody was told of, and all below it."""
-        levels = self._books.levels_of(board)
-        reached = self._levels.setdefault(board, {})
-        for each in range(levels.told(self._state) + 1, level + 1):
-            reached.setdefault(each, at)
+        self._books.note_level(self._state, board, level, at, self._levels)
 
     def _tell_levels(self) -> None:
-        for board, reached in self._levels.items():
-            levels = self._books.levels_of(board)
-            value = levels.value(self._state)
-            for level in sorted(reached):
-                self.told.append(plain(levels.place, self._cause, reached[level], (level, value)))
-                self._state[levels.slot] = level
+        for (place, progress), at in self._books.levels_told(self._state, self._levels):
+            self.told.append(plain(place, self._cause, at, progress))
 
     def _holds(self, entry: Entry) -> bool:
         return self._rules(entry).standing(entry).holds(self._state)
@@ -288,6 +277,29 @@ class Settlement:
 def is_for_good(entry: Entry) -> bool:
     """Whether nothing can end it: it happened, in some scope."""
     return bool(entry.spec.on) or entry.spec.scopes is not None
+
+
+def entries_of(instance: Instance) -> list[Entry]:
+    assert isinstance(instance.waiting, Waiting)
+    return instance.waiting.entries
+
+
+def scoped_award(crossed: Any) -> Scoped | None:
+    """The award of a scope that an event is, or the only one that was reached in a period."""
+    if type(crossed) is DirectAward:
+        return None if crossed.entry.spec.scopes is None else (crossed.entry, crossed.scope, None)
+    if type(crossed) is not Instance or len(entries_of(crossed)) > 1:
+        return None
+    (entry,) = entries_of(crossed)
+    return entry, period_of(entry, crossed), crossed.value
+
+
+def period_of(entry: Entry, instance: Instance) -> str:
+    """The scope of an award that is given in every period."""
+    window = entry.spec.window
+    assert window is not None
+    assert window.every is not None
+    return period_name(instance.period, window.every)
 
 
 def award_reason(reference: str) -> AwardReason:
@@ -317,123 +329,124 @@ class Books:
         the next level begins; or it is an award.
         """
         crossed, at = crossings[0]
-        if len(crossings) > 1:
-            return self._shared(state, crossings, data)
-        if type(crossed) is not Waiting:
-            return self._award(state, crossings, data) if type(crossed) is DirectAward else ([], crossings)
+        if len(crossings) > 1 or type(crossed) is not Waiting:
+            return self._mixed(state, crossings, data)
         entry = crossed.only
-        if entry is not None and entry.stands_alone and not entry.was_earned(state[AWARDS]):
+        if entry is None or not entry.stands_alone:
+            return self._decided(state, crossings, data, [], [], {})
+        ended = entry.kept_in(state[AWARDS])
+        reached: Reached = entry
+        if ended is None:
             state[AWARDS] += pack_award(entry.number, 0, microseconds(at))
-            return self._with_more(state, (entry, at), self.give_xp(state, entry.board, entry.spec.xp, at), data)
-        return self._level(state, crossings) if crossed.only_level else self._shared(state, crossings, data)
+        elif ended.at == LOST:
+            state[AWARDS] = with_award(state[AWARDS], entry.number, microseconds(at))
+            reached = Ready(entry.place, Again(entry.progress_of(state), ended.revoked))
+        else:
+            return [], ()
+        further = self.give_xp(state, entry.board, entry.spec.xp, at)
+        return self._decided(state, further, data, [(reached, at)], [], {}) if further else ([(reached, at)], ())
 
-    def _shared(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:  # noqa: C901
-        """As `decide`, of all that waits for these thresholds, in its order. Most is held, or lacks something else.
+    def _mixed(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:
+        """As `decide`, of more than one threshold. What an event is comes last, and is told first."""
+        *thresholds, (crossed, at) = crossings
+        if any(type(each) is not Waiting for each, _ in thresholds):
+            return [], crossings
+        if type(crossed) is Waiting:
+            return self._decided(state, crossings, data, [], [], {})
+        award = None if thresholds and type(crossed) is Instance else scoped_award(crossed)
+        return ([], crossings) if award is None else self._scoped(state, thresholds, award, at, data)
 
-        What needs a settlement gets the crossings once more, and what XP has crossed since: what was given is held
-        then, and what was remembered is remembered again.
-        """
-        won: Won = []
-        due: list[tuple[Entry, int]] = []
-        told: tuple[Levels, int, datetime] | None = None
-        taken, further = crossings, crossings
-        while True:
-            for waiting, at in further:
-                if type(waiting) is not Waiting:
-                    return won, taken
-                if waiting.level is not None:
-                    levels = self.levels_of(waiting.board)
-                    ahead = waiting.level - levels.told(state)
-                    if ahead > 1 or (ahead == 1 and told is not None):
-                        return won, taken
-                    told = (levels, waiting.level, at) if ahead == 1 else told
-                moment = microseconds(at)
-                if waiting.number is not None:
-                    state[AWARDS] = with_award(state[AWARDS], waiting.number, moment)
-                awards = state[AWARDS]
-                for entry in waiting.entries:
-                    if entry.may_hold(awards) and not entry.is_held(awards):
-                        heappush(due, (entry, moment))
-            if not due:
-                break
-            entry, moment = heappop(due)
-            awards, further = state[AWARDS], ()
-            if entry.is_held(awards):
-                continue
-            if entry.was_earned(awards):
-                return won, taken
-            since = self.earned_at(state, entry, moment)
-            if since is None:
-                continue
-            after = awards + pack_award(entry.number, 0, since)
-            if entry.dependants and is_followed(entry, after):
-                return won, taken
-            state[AWARDS] = after
-            earned_at = moment_of(since)
-            won.append((self._reached(state, entry, data), earned_at))
-            further = self.give_xp(state, entry.board, entry.spec.xp, earned_at)
-            if further:
-                taken = [*taken, *further]
-        if told is not None:
-            levels, level, at = told
-            state[levels.slot] = level
-            won.append((levels, at))
+    def _scoped(
+        self, state: State, thresholds: Crossings, award: Scoped, at: datetime, data: Any
+    ) -> tuple[Won, Crossings]:
+        """As `decide`, of an award of a scope and of thresholds."""
+        entry, scope, value = award
+        due: Due = []
+        reached: LevelsReached = {}
+        self._take(state, thresholds, due, reached)
+        if not is_free(state[scopes_slot(entry)], scope):
+            return self._decided(state, (), data, [], due, reached)
+        said = Said(value, scope, self._win_scope(state, entry, scope, microseconds(at), due), data)
+        further = self.give_xp(state, entry.board, entry.spec.xp, at)
+        return self._decided(state, further, data, [(Ready(entry.place, said), at)], due, reached)
+
+    def _win_scope(self, state: State, entry: Entry, scope: str, at: int, due: Due) -> int:
+        """Give an award of a scope. Returns how often it was lost before."""
+        slot, known = scopes_slot(entry), entry.kept_in(state[AWARDS])
+        state[slot] = with_scope(state[slot], scope)
+        if known is None or known.at == LOST:
+            state[AWARDS] = with_award(state[AWARDS], entry.number, at)
+            let_follow(state, entry, at, due)
+        return 0 if known is None else known.revoked
+
+    def _decided(
+        self, state: State, crossings: Crossings, data: Any, won: Won, due: Due, reached: LevelsReached
+    ) -> tuple[Won, Crossings]:
+        """In the order of the program, until nothing more follows."""
+        while crossings or due:
+            self._take(state, crossings, due, reached)
+            crossings = self._win(state, data, won, due) if due else ()
+        if reached:
+            won += [(Ready(*told, False), at) for told, at in self.levels_told(state, reached)]
         return won, ()
+
+    def _take(self, state: State, crossings: Crossings, due: Due, reached: LevelsReached) -> None:
+        """What waits for these thresholds is due: most is held, or lacks something else. Hot."""
+        for waiting, at in crossings:
+            moment = microseconds(at)
+            if waiting.level is not None:
+                self.note_level(state, waiting.board, waiting.level, at, reached)
+            if waiting.number is not None:
+                state[AWARDS] = with_award(state[AWARDS], waiting.number, moment)
+            awards = state[AWARDS]
+            for entry in waiting.entries:
+                if entry.may_hold(awards) and not entry.is_held(awards):
+                    heappush(due, (entry, moment))
+
+    def _win(self, state: State, data: Any, won: Won, due: Due) -> Crossings:
+        """Give the first award that is due, unless it lacks something. Returns what its XP has crossed."""
+        entry, crossed_at = heappop(due)
+        ended = entry.kept_in(state[AWARDS])
+        if ended is not None and ended.at != LOST:
+            return ()
+        at = self.earned_at(state, entry, crossed_at)
+        if at is None:
+            return ()
+        state[AWARDS] = with_award(state[AWARDS], entry.number, at)
+        earned_at = moment_of(at)
+        won.append((reached_by(state, entry, 0 if ended is None else ended.revoked, data), earned_at))
+        let_follow(state, entry, at, due)
+        return self.give_xp(state, entry.board, entry.spec.xp, earned_at)
 
     def earned_at(self, state: State, entry: Entry, crossed_at: int) -> int | None:
         if not entry.simple:
             return entry.holds_since(state)
         return crossed_at if entry.lasts or self.rules[entry.board].standing(entry).holds(state) else None
 
-    def _reached(self, state: State, entry: Entry, data: Any) -> Reached:
-        if entry.spec.context:
-            return OfEvent(entry, (entry.progress_of(state), "", data))
-        return Counted(entry, entry.progress_of(state)) if entry.counts_xp else entry
+    def give_xp(self, state: State, board: Board, amount: int, at: datetime) -> Crossings:
+        """Give XP, where the catalog has any. Returns what is crossed."""
+        experience = self.rules[board].experience if amount else None
+        return () if experience is None else experience.give(state, amount, at)
 
     def levels_of(self, board: Board) -> Levels:
         levels = self.rules[board].levels
         assert levels is not None
         return levels
 
-    def _award(self, state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:
-        """As `decide`, of an event that is an award: of another scope, which nothing depends on."""
-        award, at = crossings[0]
-        entry, slot = award.entry, award.entry.spec.scopes
-        known = entry.kept_in(state[AWARDS])
-        if slot is None or (known is not None and known.revoked):
-            return [], crossings
-        if known is None:
-            after = state[AWARDS] + pack_award(entry.number, 0, microseconds(at))
-            if entry.dependants and is_followed(entry, after):
-                return [], crossings
-            state[AWARDS] = after
-        state[slot] = with_scope(state[slot], award.scope)
-        reached = OfEvent(entry, (entry.progress_of(state), award.scope, data))
-        return self._with_more(state, (reached, at), self.give_xp(state, entry.board, entry.spec.xp, at), data)
+    def note_level(self, state: State, board: Board, level: int, at: datetime, reached: LevelsReached) -> None:
+        """When a level was reached that nobody was told of, and all below it."""
+        levels = reached.setdefault(board, {})
+        for each in range(self.levels_of(board).told(state) + 1, level + 1):
+            levels.setdefault(each, at)
 
-    def give_xp(self, state: State, board: Board, amount: int, at: datetime) -> Crossings:
-        """Give XP, where the catalog has any. Returns what is crossed."""
-        experience = self.rules[board].experience if amount else None
-        return () if experience is None else experience.give(state, amount, at)
-
-    def _with_more(
-        self, state: State, reached: tuple[Reached, datetime], crossings: Crossings, data: Any
-    ) -> tuple[Won, Crossings]:
-        """What was won, and what its XP has crossed."""
-        if not crossings:
-            return [reached], ()
-        is_level = crossings[0][0].only_level
-        won, more = self._level(state, crossings) if is_level else self._shared(state, crossings, data)
-        return [reached, *won], more
-
-    def _level(self, state: State, crossings: Crossings) -> tuple[Won, Crossings]:
-        """As `decide`, where only the next level may have been reached."""
-        waiting, at = crossings[0]
-        levels = self.levels_of(waiting.board)
-        if len(crossings) > 1 or waiting.only_level != levels.told(state) + 1:
-            return [], crossings
-        state[levels.slot] = waiting.only_level
-        return [(levels, at)], ()
+    def levels_told(self, state: State, reached: LevelsReached) -> Iterator[tuple[tuple[int, Any], datetime]]:
+        """Tell of these levels: their place and what their template tells, and when each was reached."""
+        for board, found in reached.items():
+            levels = self.levels_of(board)
+            value = levels.value(state)
+            for level in sorted(found):
+                state[levels.slot] = level
+                yield (levels.place, (level, value)), found[level]
 
     def settle(self, state: State, crossings: Crossings, cause: Cause) -> Settlement:
         settlement = Settlement(self, state, cause)
@@ -444,12 +457,21 @@ class Books:
         return self._templates[unlock[2]].render(unlock, evidence_of(cause.topic, cause.partition))
 
 
-def is_followed(entry: Entry, awards: bytes) -> bool:
-    """Whether something that requires it may be held with these awards. Hot: hardly ever."""
-    for each in entry.dependants:  # noqa: SIM110  # hot: `any` makes a generator first
-        if each.may_hold(awards):
-            return True
-    return False
+def reached_by(state: State, entry: Entry, n: int, data: Any) -> Reached:
+    """An award that was lost n times, as it is told."""
+    if not entry.is_told_alike:
+        return Ready(entry.place, Said(entry.progress_of(state), "", n, data))
+    if n:
+        return Ready(entry.place, Again(entry.progress_of(state), n))
+    return Ready(entry.place, entry.progress_of(state)) if entry.counts_xp else entry
+
+
+def let_follow(state: State, entry: Entry, at: int, due: Due) -> None:
+    """What requires this award is due, unless it plainly lacks something else. Hot: hardly ever anything is."""
+    awards = state[AWARDS]
+    for dependant in entry.dependants:
+        if dependant.may_hold(awards):
+            heappush(due, (dependant, at))
 
 
 def plain(place: int, cause: Cause, at: datetime, progress: Any) -> Unlock:

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from processor.evaluator.entries import Board
+from processor.evaluator.entries import Board, Entry
 from processor.evaluator.outcomes import (
     LIVE,
     NOWHERE,
@@ -151,11 +151,10 @@ class AwardTeller:
         return self._written(cause.event.subject, cause.data, scope, n, earned_at, progress, cause.evidence)
 
     def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes:
-        """Of an award that was never revoked."""
-        _, subject, _, earned_at, (progress, scope, data), offset, event_id = told
+        _, subject, _, earned_at, (progress, scope, n, data), offset, event_id = told
         to_offset, to_event, to_end = evidence
         found = msgspec.Raw(b"".join((to_offset, encode(offset), to_event, encode(event_id), to_end)))
-        return self._written(subject, data, scope, 0, earned_at, progress, found)
+        return self._written(subject, data, scope, n, earned_at, progress, found)
 
     def _written(
         self,
@@ -254,16 +253,14 @@ class LevelTemplate:
 
 def templates_of(catalog: CatalogProgram, board: Board, fields: Fields, occasion: Occasion) -> list[Template]:
     """What the outcomes of a catalog are written by, by their places on its board: its achievements, its levels."""
-    unlocks = [_unlock_template(catalog, entry.spec, fields, occasion) for entry in board.entries]
+    unlocks = [_unlock_template(catalog, entry, fields, occasion) for entry in board.entries]
     return unlocks if catalog.levels is None else [*unlocks, LevelTemplate(catalog, catalog.levels, occasion)]
 
 
-def _unlock_template(
-    catalog: CatalogProgram, spec: AchievementSpec, fields: Fields, occasion: Occasion
-) -> Template:
-    if spec.context or (spec.on and spec.scopes is not None):
-        return AwardTeller(catalog, spec, fields, occasion)
-    return UnlockTemplate(catalog, spec, occasion)
+def _unlock_template(catalog: CatalogProgram, entry: Entry, fields: Fields, occasion: Occasion) -> Template:
+    if entry.is_told_alike:
+        return UnlockTemplate(catalog, entry.spec, occasion)
+    return AwardTeller(catalog, entry.spec, fields, occasion)
 
 
 class ChallengeTeller:

@@ -1,4 +1,4 @@
-"""What a record comes to is decided on the spot where that is easy, and settled where not: with one result."""
+"""Decided where that is easy, settled where not, and behind other users' records: a record comes to the same."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bench.language import WHOLE, records_of
+from bench.language import PLAIN, WHOLE, records_of
 from bench.load import TOPIC, Load
 from processor.evaluator.compile import compile_catalog
 from processor.evaluator.partition import Cut, PartitionEvaluator
@@ -20,7 +20,7 @@ CROWDED = """
 catalog: bench
 version: 1
 tiers: [bronze, silver]
-categories: [{key: all, title: All}]
+categories: [{key: all, title: All}, {key: apart, title: Apart}]
 events:
   song_released: {topic: bench.activity, data: {song_id: string, artist: string, points: integer}}
   comment_posted: {topic: bench.activity, data: {points: integer}}
@@ -30,6 +30,7 @@ metrics:
   points: {sum: song_released, of: data.points}
   surplus: {count: song_released, minus: comment_posted}
   played: {count: song_played}
+  latest: {latest: comment_posted, of: data.points}
 xp: [{on: song_released, amount: 7}, {on: song_played, amount: 1}, {on: awards}]
 levels: {of: xp, curve: [0, 7, 14, 20, 27, 35, 49, 50, 70, 100, 101, 102, 150, 200, 260, 400]}
 achievements:
@@ -53,6 +54,15 @@ achievements:
     xp: 3
   - {key: month, name: Month, category: all, when: played >= 2, window: {every: month}, xp: 2}
   - {key: whole, name: Whole, category: all, all_of: {category: all}, xp: 9}
+  - {key: back, name: Back, category: apart, when: surplus >= 1, revocable: true, xp: 11}
+  - {key: back_too, name: Back, category: apart, when: surplus >= 2, revocable: true, context: {s: data.song_id}}
+  - {key: high, name: High, category: apart, when: latest >= 9, revocable: announced}
+  - {key: higher, name: Higher, category: apart, when: {any: [latest >= 12, played >= 30]}, revocable: true, xp: 2}
+  - {key: highest, name: Highest, category: apart, when: latest >= 15}
+  - {key: after_high, name: After high, category: apart, when: latest >= 12, requires: [high, back]}
+  - {key: after_topper, name: After topper, category: apart, when: songs >= 2, requires: [topper], xp: 21}
+  - {key: week, name: Week, category: apart, when: songs >= 1, window: {every: week}}
+  - {key: loud, name: Loud, category: apart, on: comment_posted, where: {data.points: {gte: 18}}, xp: 4}
   - key: maker
     name: Maker
     category: all
@@ -65,19 +75,42 @@ achievements:
 def test_what_is_decided_on_the_spot_is_what_a_settlement_would_have_come_to(text: str) -> None:
     records = records_of(Load(6_000, users=60))
 
-    decided, settled = folded(text, records, on_the_spot=True), folded(text, records, on_the_spot=False)
+    decided, settled = folded(made_ready(text), [records]), folded(all_settled(made_ready(text)), [records])
 
     assert len(decided.outcomes) > 300
-    assert [*decided.outcomes] == [*settled.outcomes]
-    assert decided.states == settled.states
+    assert_equal(decided, settled)
 
 
-def folded(text: str, records: Sequence[Record], *, on_the_spot: bool) -> Cut:
+@pytest.mark.parametrize(
+    "text", [PLAIN.read_text(), WHOLE.read_text(), CROWDED], ids=["full", "language", "crowded"]
+)
+def test_what_is_decided_behind_other_users_records_is_what_it_came_to_at_its_own(text: str) -> None:
+    records = records_of(Load(6_000, users=60))
+
+    in_chunks, one_by_one = (folded(made_ready(text), each) for each in ([records], [[each] for each in records]))
+
+    assert len(in_chunks.outcomes) > 300
+    assert_equal(in_chunks, one_by_one)
+
+
+def assert_equal(cut: Cut, other: Cut) -> None:
+    assert [*cut.outcomes] == [*other.outcomes]
+    assert cut.states == other.states
+
+
+def made_ready(text: str) -> ReadyProgram:
     compiled, ledger = compile_catalog(read_catalog(text, "bench"), Ledger())
-    ready = ReadyProgram(Program(catalogs=[compiled], ledger=ledger, derived="derived", commands="commands"))
+    return ReadyProgram(Program(catalogs=[compiled], ledger=ledger, derived="derived", commands="commands"))
+
+
+def all_settled(ready: ReadyProgram) -> ReadyProgram:
     assert ready.books is not None
-    if not on_the_spot:
-        ready.books.decide = lambda state, crossings, data: ([], crossings)  # type: ignore[method-assign]
+    ready.books.decide = lambda state, crossings, data: ([], crossings)  # type: ignore[method-assign]
+    return ready
+
+
+def folded(ready: ReadyProgram, chunks: Sequence[Sequence[Record]]) -> Cut:
     evaluator = PartitionEvaluator(ready, 0, 1)
-    evaluator.fold(TOPIC, records)
+    for records in chunks:
+        evaluator.fold(TOPIC, records)
     return evaluator.cut()

@@ -37,11 +37,12 @@ class Thresholds:
 
     def between(self, before: int, after: int, at: datetime) -> Crossed | None:
         """What waits for the thresholds in (before, after], each crossed at this time. Hot: there is seldom any."""
-        ordered = self.ordered
+        ordered, reached = self.ordered, self.reached
         low = bisect_right(ordered, before)
-        if low == len(ordered) or ordered[low] > after:
-            return None
-        return [(self.reached[value], at) for value in self.values_between(before, after)]
+        high = bisect_right(ordered, after, low)
+        if high == low + 1:
+            return [(reached[ordered[low]], at)]
+        return [(reached[value], at) for value in ordered[low:high]] or None
 
 
 class FeedContext(NamedTuple):
