@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 
-THRESHOLDS = (200_000, 50, 1_000)
+THRESHOLDS = (50_000, 200, 1_000)
 
 
 def collect_rarely() -> None:

@@ -13,7 +13,7 @@ from broker.topics import places_of
 from processor.replay.ports import Load
 from schemas.topics import Names
 
-FLOW_S = 0.5  # what comes in so long is on its way through the checkpoints of processors that keep up
+FLOW_S = 0.25  # what comes in so long is on its way through the checkpoints of processors that keep up
 NICE = 10
 
 

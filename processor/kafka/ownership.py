@@ -18,6 +18,7 @@ from processor.kafka.fetch import Chunk
 from processor.kafka.following import in_lane
 from processor.kafka.log import Log
 from processor.kafka.pace import (
+    SLICE_ORDERS,
     SLICE_RECORDS_MIN,
     Pace,
     fitting_slice,
@@ -272,7 +273,8 @@ class Ownership:
             await asyncio.sleep(0)
 
     async def _fold_slices(self, partition: OwnedPartition, chunk: Chunk) -> None:
-        for records, end in slices(chunk, self._slice_records):
+        is_of_orders = chunk.topic == self._names.replay_assignments
+        for records, end in slices(chunk, SLICE_ORDERS if is_of_orders else self._slice_records):
             if not partition.is_open:
                 return
             self._fold_slice(partition, chunk.topic, records, end)

@@ -13,11 +13,12 @@ from processor.kafka.partition import OwnedPartition
 
 SLICE_S = 0.012  # a longer slice starves the event loop, and with it the transactions
 SLICE_RECORDS_MIN, SLICE_RECORDS_MAX = 64, 4_096
+SLICE_ORDERS = 16  # of replays, beside which live transactions go on
 HELD_MAX = 4  # checkpoints' worth of records, in all partitions together
 COMMITTING_SHARE = 0.3  # of the time; a busy machine gets fewer transactions, not a queue of them
 STRETCH_MAX = 2  # beyond it people would notice
 DURATION_WEIGHT = 0.1  # of the latest checkpoint, in the mean of all
-HEAD_LAG = 1_000  # records; a partition that is no further behind is at the head of its log
+HEAD_LAG = 2_000  # records; a partition that is no further behind is at the head of its log
 ORDERS_AT_ONCE = 400  # of replays
 ORDERS_BESIDE_LIVE = 100  # live records wait for them
 
@@ -119,7 +120,7 @@ def is_due(partition: OwnedPartition, pace: Pace, now: float) -> bool:
     """
     if partition.moved_at is None:
         return False
-    waits = not is_at_head(partition) and partition.pending < sum(partition.lags.values())
+    waits = not is_at_head(partition) and partition.pending < partition.live_lag
     return not waits or now - partition.moved_at >= pace.backlog_s
 
 

@@ -24,6 +24,7 @@ from processor.replay.ports import Addressed, Ports, Report, Status, Stretch
 from processor.replay.revocations import Ended, Revocations
 from processor.replay.spool import Spool, Told
 from processor.replay.wanted import Wanted
+from processor.replay.watch import GOING_ON, LOOK_S, Turned, Watch
 from processor.replay.winners import winners_of
 from schemas.errors import LaurelError
 from schemas.program import Program
@@ -44,17 +45,10 @@ from schemas.replays import (
     ReplayOrder,
 )
 
-LOOK_S = 0.2
 REPORT_EVERY_S = 1.0
-WATCH_EVERY_S = 0.5
-LAG_MAX = 2_000
-FLOWS_FROM = 500.0  # records a second
-WORK_S, REST_S, LONG_REST_S = 0.5, 0.5, 2.0
 PARTITIONS_AT_ONCE = 2
-ORDERS_AT_ONCE = 1_000
 FACTS_BYTES_MAX = 256 * 1024
 NEWEST_BYTES_MAX = 16 * 1024 * 1024
-GOING_ON: tuple[Status, ...] = ("running", "paused")
 
 
 class Task(NamedTuple):
@@ -109,10 +103,6 @@ class Aside(NamedTuple):
     found: Spool
     positions: dict[str, int]
     only: set[bytes] | None
-
-
-class Turned(Exception):  # noqa: N818 - what happened
-    """The registry's row says something else than what is being done."""
 
 
 async def run(task: Task, ports: Ports) -> Status:
@@ -187,12 +177,24 @@ class Job:
         await self._ports.registry.end("done")
 
     async def _award_in(self, partition: int, note: ReplayNote) -> None:
-        """From here to its facts what live events cross in it waits: so it is told when it is its turn."""
+        """From activate to its facts what live events cross in it waits: so it is told when it is its turn, when
+        little of its history is left and live keeps up; and behind that nobody rests."""
         if note.phase == "ready":
-            await self._tell([Activate(replay=self._task.replay)], [partition])
-            note = (await self._until({"active", "done"}, [partition]))[partition]
-        if note.phase == "active":
-            await (self._send_facts if self._task.dates == "exact" else self._send_values)(partition, note)
+            await self._fold_ahead(partition)
+            await self._watch.keep_clear()
+        with self._watch.in_haste():
+            if note.phase == "ready":
+                await self._tell([Activate(replay=self._task.replay)], [partition])
+                note = (await self._until({"active", "done"}, [partition]))[partition]
+            if note.phase == "active":
+                await (self._send_facts if self._task.dates == "exact" else self._send_values)(partition, note)
+
+    async def _fold_ahead(self, partition: int) -> None:
+        """To where live was when its partition was certainly not active. A sweep reads the states when it is."""
+        control = (await self._ports.notes.controls())[partition]
+        is_ready = control.replays[self._task.replay].phase == "ready"
+        if is_ready and self._winners is None and self._task.dates == "exact":
+            await self._fold(await self._aside(partition), control.positions, "active")
 
     async def _send_facts(self, partition: int, note: ReplayNote) -> None:
         task, aside = self._task, await self._aside(partition)
@@ -358,10 +360,11 @@ class Job:
 
     async def _send(self, partition: int, orders: Iterable[Addressed]) -> int:
         """Returns how many."""
-        sent = 0
-        for some in _in_batches(orders):
+        sent, coming = 0, iter(orders)
+        while some := [*islice(coming, self._watch.orders_at_once)]:
             await self._ports.orders.send(partition, some)
             await self._watch.go_on()
+            await self._watch.keep_pace(len(some))
             sent += len(some)
         return sent
 
@@ -414,51 +417,6 @@ class Job:
             raise errors.exceptions[0] from None
 
 
-class Watch:
-    """Between two pieces of work: whether to go on, and how much the live processors need the machine.
-
-    Once live events flow they have it first. While they are behind, it rests between short pieces of work, and
-    longer while they fall behind further. It never stands still: under a load that is always somewhat behind, a
-    replay is slow, and ends.
-    """
-
-    def __init__(self, ports: Ports) -> None:
-        self.expected: tuple[Status, ...] = GOING_ON
-        self._ports = ports
-        self._due = self._rest_until = 0.0
-        self._lag = 0
-        self.gave_way = False
-
-    async def go_on(self) -> None:
-        """Called often. Raises: Turned."""
-        now = asyncio.get_running_loop().time()
-        if now >= self._due:
-            self._due = now + WATCH_EVERY_S
-            await self.look()
-            await self._heed_traffic()
-        await asyncio.sleep(max(0.0, self._rest_until - now))
-
-    async def look(self) -> None:
-        """Wait while it is paused. Raises: Turned when the row says something else than what is being done."""
-        status = await self._ports.registry.status()
-        if status not in self.expected:
-            raise Turned(status)
-        if status == "paused":
-            await asyncio.sleep(LOOK_S)
-            await self.look()
-
-    async def _heed_traffic(self) -> None:
-        traffic = self._ports.traffic
-        before, (self._lag, per_s) = self._lag, await traffic.load()
-        if per_s >= FLOWS_FROM:
-            self.gave_way = True
-            traffic.give_way()
-        if self._lag > LAG_MAX:
-            rest = LONG_REST_S if self._lag > before else REST_S
-            self._rest_until = asyncio.get_running_loop().time() + rest
-            self._due = self._rest_until + WORK_S
-
-
 class Meter:
     """Tells the registry, now and then, how far a partition is."""
 
@@ -505,12 +463,6 @@ def _refuse_count(partition: int, users: int, expected: int) -> None:
             "others: another version runs there, which counts otherwise; cancel it, and start a replay of the "
             "version that runs, under another --id"
         )
-
-
-def _in_batches(orders: Iterable[Addressed]) -> Iterator[list[Addressed]]:
-    coming = iter(orders)
-    while some := list(islice(coming, ORDERS_AT_ONCE)):
-        yield some
 
 
 def _fitting(facts: Iterable[Fact]) -> Iterator[list[Fact]]:

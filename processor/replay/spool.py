@@ -14,6 +14,7 @@ import msgspec
 from schemas.replays import Fact, Named, judged_by
 
 MEMORY_BYTES = 4 * 1024 * 1024
+TOGETHER_BYTES = 16 * 1024 * 1024  # packed
 LENGTH = Struct(">Q")
 
 Told = tuple[bytes, Fact]
@@ -56,7 +57,17 @@ class Spool(_Lists):
     """Of what users crossed; read when all is in it."""
 
     def __iter__(self) -> Iterator[list[Told]]:
-        return map(decode_told, self.packed())
+        """Several lists in one, so that what a user crossed is together."""
+        together: list[Told] = []
+        size = 0
+        for packed in self.packed():
+            if size and size + len(packed) > TOGETHER_BYTES:
+                yield together
+                together, size = [], 0
+            together += decode_told(packed)
+            size += len(packed)
+        if together:
+            yield together
 
     def known(self) -> Known:
         """By a pass over it: kept beside it, this would be in memory for all partitions at once."""

@@ -314,8 +314,16 @@ def test_a_partition_that_is_not_ours_yet_is_left_to_the_fold_to_refuse() -> Non
 
 
 def test_a_partition_that_has_nearly_caught_up_waits_no_longer() -> None:
-    assert is_due(owned(0, behind=2_000, folded=2_000), PACE, now=0.1)
-    assert not is_due(owned(0, behind=2_000, folded=1_999), PACE, now=0.1)
+    assert is_due(owned(0, behind=HEAD_LAG + 1, folded=HEAD_LAG + 1), PACE, now=0.1)
+    assert not is_due(owned(0, behind=HEAD_LAG + 1, folded=HEAD_LAG), PACE, now=0.1)
+
+
+def test_a_partition_that_has_nearly_caught_up_does_not_wait_for_the_orders_of_a_replay() -> None:
+    partition = owned(0, behind=HEAD_LAG + 1, folded=HEAD_LAG + 1)
+    orders = partition.replays.topic
+    partition.positions[orders], partition.stable_ends[orders] = 0, 50_000
+
+    assert is_due(partition, PACE, now=0.1)
 
 
 def test_a_partition_that_holds_enough_is_committed_before_its_time() -> None:

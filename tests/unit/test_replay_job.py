@@ -14,12 +14,13 @@ from msgspec import UNSET
 
 from processor.replay.approximation import why_not
 from processor.replay.excerpt import Aim
-from processor.replay.job import FLOWS_FROM, LAG_MAX, PARTITIONS_AT_ONCE, Task, run
-from processor.replay.ports import Addressed, Part, Ports, StateRow, Stretch
+from processor.replay.job import PARTITIONS_AT_ONCE, Task, run
+from processor.replay.ports import Addressed, Part, Ports, StateRow, Status, Stretch
 from processor.replay.wanted import Wanted
+from processor.replay.watch import FLOWS_FROM, LAG_MAX, REST_S
 from schemas.errors import LaurelError
 from schemas.outcomes import Outcome, RevokedOutcome
-from schemas.replays import End, Named
+from schemas.replays import Activate, Done, End, Named
 from schemas.state import Control, decode_control
 from schemas.topics import partition_of
 from simulation.loop import virtual_loop
@@ -134,6 +135,7 @@ def test_a_new_metric_has_its_past_and_its_awards() -> None:
     assert [(each.phase, each.position, each.of, each.users) for each in stage.world.reports] == [
         ("filling", 3, 3, 1),
         ("active", 0, 0, 1),
+        ("active", 0, 0, 1),
     ]
 
 
@@ -195,6 +197,65 @@ def test_a_job_rests_while_live_is_behind_and_still_ends() -> None:
     quick = virtual_loop().run(taken(LAG_MAX))
     stage = Stage(with_texts(), alphas(40))
     assert virtual_loop().run(taken(LAG_MAX + 1)) > quick + 1
+
+
+def test_what_live_has_folded_since_the_cut_is_read_before_anybody_waits_for_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    stage = Stage(with_texts(), alphas(3))
+    read: list[tuple[int, int, bool]] = []
+    decide, scan = stage.world.decide, stage.world.scan
+
+    async def decide_late() -> Status:
+        for said in alphas(2, first=3):
+            stage.partition.say(said)
+        stage.partition.obey()
+        return await decide()
+
+    def noted(stretch: Stretch, wanted: Wanted) -> AsyncGenerator[Part, None]:
+        is_active = any(isinstance(order, Activate) for _, order in stage.world.sent)
+        read.append((stretch.start, stretch.cut, is_active))
+        return scan(stretch, wanted)
+
+    monkeypatch.setattr(stage.world, "decide", decide_late)
+    monkeypatch.setattr(stage.world, "scan", noted)
+
+    assert stage.play() == "done"
+    assert read == [(0, 3, False), (3, 5, False)]
+
+
+def test_a_job_never_rests_between_activate_and_its_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(with_texts(), alphas(40))
+    stage.world.behind, stage.world.per_s = LAG_MAX + 1, FLOWS_FROM
+    sent_at: dict[type, float] = {}
+    send = stage.world.send
+
+    async def timed(partition: int, orders: Sequence[Addressed]) -> None:
+        sent_at.update((type(order), asyncio.get_running_loop().time()) for _, order in orders)
+        await send(partition, orders)
+
+    monkeypatch.setattr(stage.world, "send", timed)
+
+    assert stage.play() == "done"
+    assert sent_at[Activate] - sent_at[End] > REST_S
+    assert sent_at[Done] - sent_at[Activate] < REST_S
+
+
+def test_beside_live_events_orders_come_evenly_and_fewer_while_live_falls_behind() -> None:
+    log = [said for number in range(300) for said in alphas(1, f"user{number}")]
+
+    def taken(per_s: float, behind: int) -> float:
+        stage = Stage(with_texts(), log)
+        stage.world.per_s, stage.world.behind = per_s, behind
+
+        async def job() -> float:
+            await run(stage.task, stage.world.ports())
+            return asyncio.get_running_loop().time()
+
+        return virtual_loop().run(job())
+
+    alone, beside, behind = taken(0, 0), taken(FLOWS_FROM, 0), taken(FLOWS_FROM, 1)
+    assert alone < beside < behind
 
 
 @pytest.mark.parametrize(("per_s", "gives_way"), [(FLOWS_FROM - 1, False), (FLOWS_FROM, True)])

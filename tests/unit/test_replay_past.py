@@ -6,11 +6,14 @@ from collections.abc import AsyncGenerator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
+from processor.replay import spool as spools
 from processor.replay.excerpt import Aim
 from processor.replay.interleaving import interleaved
 from processor.replay.past import Past
 from processor.replay.ports import Part
-from processor.replay.spool import MEMORY_BYTES, Spool
+from processor.replay.spool import MEMORY_BYTES, TOGETHER_BYTES, Spool
 from schemas.program import Program
 from schemas.records import PlainRecord
 from schemas.replays import ByEvent, Fact, InPeriod, Named, Threshold
@@ -204,11 +207,14 @@ def test_a_past_that_rests_has_no_state_in_memory_and_goes_on_where_it_was() -> 
     ]
 
 
-def test_a_spool_tells_in_how_many_lists_a_user_is_and_what_the_facts_give_by_themselves() -> None:
+def test_a_spool_tells_in_how_many_lists_a_user_is_and_what_the_facts_give_by_themselves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def fact(*awards: str) -> Fact:
         crossings = [ByEvent(catalog="songs", achievement=each, scope="", crossed_at=1) for each in awards]
         return Fact(topic="music", partition=0, offset=7, timestamp=8, value=b"x", crossings=[*crossings])
 
+    monkeypatch.setattr(spools, "TOGETHER_BYTES", 1)
     spool = Spool()
     spool.append([(b"ann", fact()), (b"ann", fact("two"))])
     spool.append([(b"ann", fact("few")), (b"bob", fact())])
@@ -225,4 +231,16 @@ def test_a_spool_gives_back_what_went_in_also_when_it_is_more_than_memory_may_ho
         spool.append([(b"ann", fact), (b"bob", fact)] if number % 2 else [])
 
     for _ in range(2):
-        assert list(spool) == [[(b"ann", fact), (b"bob", fact)]] * 3
+        assert [told for found in spool for told in found] == [(b"ann", fact), (b"bob", fact)] * 3
+
+
+def test_what_a_user_crossed_comes_together_as_far_as_memory_allows() -> None:
+    small, large = (
+        Fact(topic="music", partition=0, offset=7, timestamp=8, value=b"x" * size, crossings=[])
+        for size in (10, TOGETHER_BYTES)
+    )
+    spool = Spool()
+    for fact in (small, small, large, small):
+        spool.append([(b"ann", fact)])
+
+    assert [len(found) for found in spool] == [2, 1, 1]
