@@ -22,7 +22,7 @@ WORK_S, REST_S, LONG_REST_S = 0.5, 0.5, 2.0
 CLEAR_RESTS_MAX = 20
 ORDERS_AT_ONCE, ORDERS_AT_ONCE_BESIDE_LIVE = 1_000, 200
 ORDERS_PER_S, ORDERS_PER_S_MAX = 3_000.0, 20_000.0  # beside live, to begin with and at most
-ORDERS_PER_S_MIN, ORDERS_PER_S_IN_HASTE = 1_000.0, 4_000.0
+ORDERS_PER_S_MIN, ORDERS_PER_S_IN_HASTE = 1_000.0, 2_500.0
 QUICKER, SLOWER = 1.05, 0.5  # at each look, by whether live is behind
 GOING_ON: tuple[Status, ...] = ("running", "paused")
 
