@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -152,8 +152,7 @@ class AwardTeller:
 
     def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes:
         _, subject, _, earned_at, (progress, scope, n, data), offset, event_id = told
-        to_offset, to_event, to_end = evidence
-        found = msgspec.Raw(b"".join((to_offset, encode(offset), to_event, encode(event_id), to_end)))
+        found = joined(evidence, offset, event_id)
         return self._written(subject, data, scope, n, earned_at, progress, found)
 
     def _written(
@@ -177,10 +176,22 @@ class AwardTeller:
     def revoked(
         self, cause: Cause, earned_at: datetime, n: int, reasons: Sequence[Reason], scope: str = ""
     ) -> bytes:
-        user, (form, start) = cause.event.subject, self._revocation
+        return self.revoked_by(cause.evidence, cause.event.subject, cause.at, earned_at, n, reasons, scope)
+
+    def revoked_by(
+        self,
+        evidence: Evidence | msgspec.Raw,
+        user: str,
+        at: datetime,
+        earned_at: datetime,
+        n: int,
+        reasons: Sequence[Reason],
+        scope: str = "",
+    ) -> bytes:
+        form, start = self._revocation
         award = finished_id(self._id_start, user, scope, n)
-        told = finished_id(start, user, scope, n), user, cause.at
-        return form.filled(*told, scope, n, award, earned_at, cause.at, reasons, cause.evidence)
+        told = finished_id(start, user, scope, n), user, at
+        return form.filled(*told, scope, n, award, earned_at, at, reasons, evidence)
 
     @cached_property
     def _revocation(self) -> tuple[Form, hashlib._Hash]:
@@ -201,6 +212,31 @@ SAID_AGAIN = [
     field for field in Revoked.__struct_fields__ if field not in ("award_id", "revoked_at", "reasons", "announce")
 ]
 """What a revocation says as the unlock did."""
+
+
+def joined(evidence: Sequence[bytes], offset: int, event_id: str) -> msgspec.Raw:
+    to_offset, to_event, to_end = evidence
+    return msgspec.Raw(b"".join((to_offset, encode(offset), to_event, encode(event_id), to_end)))
+
+
+class Lost(NamedTuple):
+    """What is told of an award that was lost, and n times before."""
+
+    teller: AwardTeller
+    at: datetime
+    n: int
+    reasons: list[Reason]
+
+
+class LossTemplate:
+    """The revocations of a catalog."""
+
+    def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes:
+        _, subject, _, earned_at, lost, offset, event_id = told
+        teller, at, n, reasons = lost
+        found = joined(evidence, offset, event_id)
+        written: bytes = teller.revoked_by(found, subject, at, earned_at, n, reasons)
+        return written
 
 
 class LevelTemplate:
@@ -252,9 +288,11 @@ class LevelTemplate:
 
 
 def templates_of(catalog: CatalogProgram, board: Board, fields: Fields, occasion: Occasion) -> list[Template]:
-    """What the outcomes of a catalog are written by, by their places on its board: its achievements, its levels."""
+    """What the outcomes of a catalog are written by, by their places on its board: its achievements, its levels,
+    what is lost."""
     unlocks = [_unlock_template(catalog, entry, fields, occasion) for entry in board.entries]
-    return unlocks if catalog.levels is None else [*unlocks, LevelTemplate(catalog, catalog.levels, occasion)]
+    levels = [] if catalog.levels is None else [LevelTemplate(catalog, catalog.levels, occasion)]
+    return [*unlocks, *levels, LossTemplate()]
 
 
 def _unlock_template(catalog: CatalogProgram, entry: Entry, fields: Fields, occasion: Occasion) -> Template:
