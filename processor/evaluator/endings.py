@@ -12,7 +12,7 @@ from xxhash import xxh3_64_digest
 
 from processor.evaluator.entries import Entry
 from processor.evaluator.facts import FactBooks
-from processor.evaluator.settlement import award_reason
+from processor.evaluator.revocation import award_reason
 from processor.evaluator.telling import AwardTeller, Cause
 from schemas.outcomes import CatalogReason, Outcome, Reason, decode_any_outcome
 from schemas.replays import Promote

@@ -223,7 +223,8 @@ class Waiting:
 class Board:
     """The achievements of one catalog, by what they wait for. Those that replays mute are left out.
 
-    Shapes: each has a place in the program, and behind them the levels have one; the next board begins at `end`.
+    Shapes: each has a place in the program, and behind them the levels have one, and what is lost; the next board
+    begins at `end`.
     """
 
     def __init__(self, catalog: CatalogProgram, first_place: int, withheld: Withheld = NOTHING) -> None:
@@ -236,7 +237,8 @@ class Board:
         active = [spec for spec in catalog.achievements if spec.is_active and not self._is_muted(spec, muted)]
         self.entries = [Entry(first_place + index, spec, metrics, numbers) for index, spec in enumerate(active)]
         self.place_of_levels = first_place + len(active)
-        self.end = self.place_of_levels + (catalog.levels is not None)
+        self.place_of_losses = self.place_of_levels + (catalog.levels is not None)
+        self.end = self.place_of_losses + 1
         self.waiting: dict[str, dict[int, Waiting]] = {key: {} for key in metrics}
         by_key = {entry.spec.reference: entry for entry in self.entries}
         self._earnable, self._held = by_key, dict(by_key)

@@ -77,7 +77,7 @@ class FactSettlement(DeferringSettlement):
     def end(self, entry: Entry, version: int) -> None:
         """Take an award back, because a newer version ended it; unless it was earned by that one since."""
         if self._is_held(entry) and not self._is_earned_anew(entry):
-            self._revoke(entry, [CatalogReason(catalog_version=version)])
+            self._losses.revoke(entry, [CatalogReason(catalog_version=version)])
             self._conclude()
 
     def end_scopes(self, entry: Entry, version: int, scopes: Iterable[LostScope]) -> None:
@@ -90,7 +90,7 @@ class FactSettlement(DeferringSettlement):
             told = self._rules(entry).teller(entry)
             earned_at = moment_of(each.earned_at)
             self.told.append(told.revoked(self._cause, earned_at, each.n, reasons, each.scope))
-            self._let_hang(self._take_xp_back(entry))
+            self._losses.take_xp_back(entry)
         if lost:
             self._count_loss(entry, reasons)
             self._conclude()
@@ -100,9 +100,9 @@ class FactSettlement(DeferringSettlement):
         if state[scopes_slot(entry)]:
             state[AWARDS] = with_loss(state[AWARDS], number)
             return
-        self._chains.setdefault(entry.board, {})[entry.spec.reference] = reasons
+        self._losses.note(entry, reasons)
         state[AWARDS] = without_award(state[AWARDS], number)
-        self._let_hang(entry.dependants)
+        self._losses.let_hang(entry.dependants)
 
     def _is_held(self, entry: Entry) -> bool:
         return awarded_at(self._state[AWARDS], entry.spec.number) is not None

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from processor.evaluator.entries import Entry
 from processor.evaluator.metrics import Crossed, Step
 from schemas.events import Attributes
+from schemas.outcomes import AwardReason, MetricReason, Reason
 from schemas.program import All, AtLeast, Condition, Feed, MetricSpec, comparisons
 from schemas.state import AWARDS, State, award_of, awarded_at, storage_of, value_reader
 
-Held = Callable[[State], bool]
+Shortfall = Callable[[State], MetricReason | None]
+Chains = Mapping[str, list[Reason]]
+"""Why awards were lost in a record, by their references."""
 MetricsByKey = dict[str, MetricSpec]
 
 
@@ -81,40 +84,61 @@ def _watched_from(lowest: int, step: Step, watch: Step, slot: int) -> Step:
 class Standing:
     """Whether an award still stands on what it was given for.
 
-    Shapes: `holds` judges its condition alone, by the values of now.
+    Shapes: `below` judges its condition alone, by the values of now: the first comparison that does not hold.
     """
 
     def __init__(self, entry: Entry, metrics: MetricsByKey, numbers: dict[str, int]) -> None:
-        self._required = [(reference, numbers[reference]) for reference in entry.spec.requires]
-        self._when, self._metrics = entry.spec.when, metrics
-        self.holds = holding(entry.spec.when, metrics)
+        self._required = [(each, numbers[each], award_reason(each)) for each in entry.spec.requires]
+        self.below = shortfall(entry.spec.when, metrics)
+
+    def holds(self, state: State) -> bool:
+        return self.below(state) is None
 
     def lost_requirements(self, state: State) -> list[str]:
         awards = state[AWARDS]
-        return [reference for reference, number in self._required if awarded_at(awards, number) is None]
+        return [reference for reference, number, _ in self._required if awarded_at(awards, number) is None]
+
+    def broken_chain(self, state: State, chains: Chains) -> list[Reason] | None:
+        """Of the first award it requires that was lost in this record; one never held is a later version's wish."""
+        for reference, number, reason in self._required:
+            if reference in chains and awarded_at(state[AWARDS], number) is None:
+                return [*chains[reference], reason]
+        return None
 
     def never_earned(self, state: State) -> bool:
         """Whether something it requires was not, so that it cannot have been given."""
-        return any(award_of(state[AWARDS], number) is None for _, number in self._required)
-
-    def missing(self, state: State) -> AtLeast:
-        """The first comparison that does not hold."""
-        return _missing(self._when, self._metrics, state)
+        return any(award_of(state[AWARDS], number) is None for _, number, _ in self._required)
 
 
-def holding(condition: Condition, metrics: MetricsByKey) -> Held:
+def shortfall(condition: Condition, metrics: MetricsByKey) -> Shortfall:
     if isinstance(condition, AtLeast):
-        metric, wanted = metrics[condition.metric], condition.at
-        read, slot = value_reader(metric), metric.slot
-        return lambda state: (read(state, slot) or 0) >= wanted
-    parts = [holding(part, metrics) for part in condition.of]
-    if isinstance(condition, All):
-        return lambda state: all(part(state) for part in parts)
-    return lambda state: any(part(state) for part in parts)
+        return _comparison(condition, metrics[condition.metric])
+    parts = [shortfall(part, metrics) for part in condition.of]
+    return _first(parts) if isinstance(condition, All) else _unless_any_holds(parts)
 
 
-def _missing(condition: Condition, metrics: MetricsByKey, state: State) -> AtLeast:
-    if isinstance(condition, AtLeast):
-        return condition
-    broken_part = next(part for part in condition.of if not holding(part, metrics)(state))
-    return _missing(broken_part, metrics, state)
+def _comparison(condition: AtLeast, metric: MetricSpec) -> Shortfall:
+    read, slot, key, needed = value_reader(metric), metric.slot, condition.metric, condition.at
+
+    def below(state: State) -> MetricReason | None:
+        value = read(state, slot) or 0
+        return None if value >= needed else MetricReason(metric=key, value=value, needed=needed)
+
+    return below
+
+
+def _first(parts: list[Shortfall]) -> Shortfall:
+    return lambda state: next((below for part in parts if (below := part(state)) is not None), None)
+
+
+def _unless_any_holds(parts: list[Shortfall]) -> Shortfall:
+    def below(state: State) -> MetricReason | None:
+        found = [part(state) for part in parts]
+        return None if None in found else found[0]
+
+    return below
+
+
+def award_reason(reference: str) -> AwardReason:
+    key, _, tier = reference.partition("/")
+    return AwardReason(achievement=key, tier=tier or None)

@@ -7,7 +7,7 @@ in the program comes first. Everything is a function of the state and the record
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date, datetime
 from functools import partial
 from heapq import heapify, heappop, heappush
@@ -15,6 +15,7 @@ from typing import Any
 
 from processor.evaluator.claims import Claim, Offer, judge
 from processor.evaluator.entries import Board, Entry, Reached, Ready, Waiting, Won
+from processor.evaluator.losses import Losses
 from processor.evaluator.metrics.each import Instance
 from processor.evaluator.outcomes import Again, Said, Template, Told, Unlock, evidence_of
 from processor.evaluator.revocation import Fall
@@ -22,9 +23,9 @@ from processor.evaluator.rules import Levels, Rules
 from processor.evaluator.scoped import DirectAward, is_free, scopes_slot, with_scope
 from processor.evaluator.telling import Cause, answered
 from schemas.challenges import CLAIM
-from schemas.outcomes import AwardReason, CommandAnswered, MetricReason, Reason
+from schemas.outcomes import CommandAnswered
 from schemas.periods import period_name
-from schemas.program import XP, AtLeast, ChallengeSpec
+from schemas.program import ChallengeSpec
 from schemas.state import (
     AWARDS,
     LOST,
@@ -32,9 +33,7 @@ from schemas.state import (
     award_entry,
     award_of,
     pack_award,
-    value_reader,
     with_award,
-    without_award,
 )
 from schemas.zones import EPOCH_DAY, microseconds, moment_of
 
@@ -49,14 +48,13 @@ LevelsReached = dict[Board, dict[int, datetime]]
 class Settlement:
     """One record's."""
 
-    __slots__ = ("_books", "_cause", "_chains", "_falls", "_levels", "_state", "_wins", "told", "unlocked")
+    __slots__ = ("_books", "_cause", "_levels", "_losses", "_state", "_wins", "told", "unlocked")
 
     def __init__(self, books: Books, state: State, cause: Cause) -> None:
         self._books, self._state, self._cause = books, state, cause
         self._wins: list[tuple[int, int, int | None, Entry, Instance | None]] = []
-        self._falls: list[tuple[int, Entry]] = []
+        self._losses = Losses(books.rules, state, cause.at)
         self._levels: LevelsReached = {}
-        self._chains: dict[Board, dict[str, list[Reason]]] = {}
         self.told: list[Told] = []
         self.unlocked = 0
 
@@ -76,9 +74,8 @@ class Settlement:
         self._conclude()
 
     def _conclude(self) -> None:
-        if self._falls:
-            self._let_fall()
-        if self._chains:
+        self._let_fall()
+        if self._losses.chains:
             self._forget_what_was_lost()
         if self._wins:
             self._let_win()
@@ -123,39 +120,15 @@ class Settlement:
         self._give_xp(offer.board, challenge.xp, self._cause.at)
 
     def _take_fall(self, fall: Fall, at: datetime) -> None:
-        for entry in fall.entries:
-            heappush(self._falls, (entry.place, entry))
+        self._losses.let_hang(fall.entries)
 
     # --- what is lost ---
 
     def _let_fall(self) -> None:
-        while self._falls:
-            _, entry = heappop(self._falls)
-            if not entry.is_held(self._state[AWARDS]):
-                continue
-            if not is_for_good(entry) and (self._lost_requirement(entry) or not self._holds(entry)):
-                self._revoke(entry, self._reasons(entry, self._chains.get(entry.board, {})))
-
-    def _revoke(self, entry: Entry, reasons: list[Reason]) -> None:
-        state, spec, rules = self._state, entry.spec, self._rules(entry)
-        self._chains.setdefault(entry.board, {})[spec.reference] = reasons
-        ended = award_of(state[AWARDS], spec.number)
-        assert ended is not None
-        state[AWARDS] = without_award(state[AWARDS], spec.number)
-        told = rules.teller(entry).revoked
-        self.told.append(partial(told, self._cause, moment_of(ended.at), ended.revoked, reasons))
-        self._let_hang([*entry.dependants, *self._take_xp_back(entry)])
-
-    def _take_xp_back(self, entry: Entry) -> list[Entry]:
-        """Returns what may be lost by it."""
-        experience = self._rules(entry).experience
-        if not entry.spec.xp or experience is None:
-            return []
-        return experience.take_back(self._state, entry.spec.xp, self._cause.at)
-
-    def _let_hang(self, entries: Iterable[Entry]) -> None:
-        for each in entries:
-            heappush(self._falls, (each.place, each))
+        self._losses.let_fall()
+        self.told += [
+            plain(lost.place, self._cause, at, lost.progress_of(self._state)) for lost, at in self._losses.told
+        ]
 
     def _forget_what_was_lost(self) -> None:
         """What was reached in this record and is not any more is reached anew when it is."""
@@ -164,32 +137,6 @@ class Settlement:
         for board, reached in self._levels.items():
             held = self._books.levels_of(board).level(self._state)
             self._levels[board] = {level: at for level, at in reached.items() if level <= held}
-
-    def _reasons(self, entry: Entry, chains: dict[str, list[Reason]]) -> list[Reason]:
-        """The chain that ends this award, from the outermost cause."""
-        standing = self._rules(entry).standing(entry)
-        lost = self._lost_requirement(entry)
-        if lost is not None:
-            return [*chains[lost], award_reason(lost)]
-        missing = standing.missing(self._state)
-        below = self._metric_reason(entry, missing)
-        if missing.metric == XP and chains:
-            latest = next(reversed(chains))
-            return [*chains[latest], award_reason(latest), below]
-        return [below]
-
-    def _lost_requirement(self, entry: Entry) -> str | None:
-        """The first award it requires that was lost in this record; one never held is a later version's wish."""
-        chains = self._chains.get(entry.board)
-        if not chains:
-            return None
-        required = self._rules(entry).standing(entry).lost_requirements(self._state)
-        return next((each for each in required if each in chains), None)
-
-    def _metric_reason(self, entry: Entry, missing: AtLeast) -> MetricReason:
-        metric = self._rules(entry).metrics[missing.metric]
-        value = value_reader(metric)(self._state, metric.slot) or 0
-        return MetricReason(metric=missing.metric, value=value, needed=missing.at)
 
     # --- what is won ---
 
@@ -274,11 +221,6 @@ class Settlement:
         return self._books.rules[entry.board]
 
 
-def is_for_good(entry: Entry) -> bool:
-    """Whether nothing can end it: it happened, in some scope."""
-    return bool(entry.spec.on) or entry.spec.scopes is not None
-
-
 def entries_of(instance: Instance) -> list[Entry]:
     assert isinstance(instance.waiting, Waiting)
     return instance.waiting.entries
@@ -300,11 +242,6 @@ def period_of(entry: Entry, instance: Instance) -> str:
     assert window is not None
     assert window.every is not None
     return period_name(instance.period, window.every)
-
-
-def award_reason(reference: str) -> AwardReason:
-    key, _, tier = reference.partition("/")
-    return AwardReason(achievement=key, tier=tier or None)
 
 
 TAKEN: dict[type, Callable[[Settlement, Any, datetime], None]] = {
@@ -353,8 +290,16 @@ class Books:
             return [], crossings
         if type(crossed) is Waiting:
             return self._decided(state, crossings, data, [], [], {})
+        if type(crossed) is Fall and not thresholds:
+            return self._lost(state, crossed, at)
         award = None if thresholds and type(crossed) is Instance else scoped_award(crossed)
         return ([], crossings) if award is None else self._scoped(state, thresholds, award, at, data)
+
+    def _lost(self, state: State, fall: Fall, at: datetime) -> tuple[Won, Crossings]:
+        losses = Losses(self.rules, state, at)
+        losses.let_hang(fall.entries)
+        losses.let_fall()
+        return losses.told, ()
 
     def _scoped(
         self, state: State, thresholds: Crossings, award: Scoped, at: datetime, data: Any

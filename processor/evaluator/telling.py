@@ -6,8 +6,8 @@ import hashlib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import date, datetime
-from functools import cached_property
-from typing import Any
+from functools import cached_property, lru_cache
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -19,6 +19,7 @@ from processor.evaluator.outcomes import (
     Form,
     Occasion,
     Read,
+    Said,
     Template,
     Unlock,
     UnlockTemplate,
@@ -68,6 +69,7 @@ REVOKED_GAPS = (
 )
 LEVEL_GAPS = ("id", "subject", "time", "data.value", "data.earned_at", "data.evidence")
 PLACEHOLDER = re.compile(r"\{(\w+)\}")
+TEXTS_CACHED = 1_024
 
 
 class Cause(msgspec.Struct, frozen=True, gc=False):
@@ -121,17 +123,28 @@ def filled(text: str, values: Mapping[str, Any]) -> str:
     """The text with `{name}` replaced where there is such a value; braces in values stay as they are."""
     if not values or "{" not in text:
         return text
-    return PLACEHOLDER.sub(lambda gap: _said(values[gap[1]]) if gap[1] in values else gap[0], text)
+    parts = _cut(text)[:]
+    parts[1::2] = [_said(values[name]) if name in values else f"{{{name}}}" for name in parts[1::2]]
+    return "".join(parts)
+
+
+@lru_cache(maxsize=TEXTS_CACHED)
+def _cut(text: str) -> list[str]:
+    """Every other part is the name of a placeholder."""
+    return PLACEHOLDER.split(text)
 
 
 def _said(value: Any) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, list):
-        return ", ".join(value)
-    return bytes(value).decode() if isinstance(value, msgspec.Raw) else str(value)
+    kind = type(value)
+    return value if kind is str else TEXT_OF.get(kind, str)(value)
+
+
+TEXT_OF: dict[type, Callable[[Any], str]] = {
+    type(None): lambda nothing: "",
+    bool: lambda value: "true" if value else "false",
+    list: ", ".join,
+    msgspec.Raw: lambda value: bytes(value).decode(),
+}
 
 
 class AwardTeller:
@@ -148,39 +161,46 @@ class AwardTeller:
         self._id_start = id_start(catalog.catalog, spec.key, spec.tier)
 
     def unlocked(self, cause: Cause, earned_at: datetime, progress: int | None, scope: str, n: int) -> bytes:
-        return self._written(cause.event.subject, cause.data, scope, n, earned_at, progress, cause.evidence)
+        said = Said(progress, scope, n, cause.data)
+        return self._written(cause.event.subject, earned_at, said, encode(cause.evidence))
 
     def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes:
-        _, subject, _, earned_at, (progress, scope, n, data), offset, event_id = told
-        to_offset, to_event, to_end = evidence
-        found = msgspec.Raw(b"".join((to_offset, encode(offset), to_event, encode(event_id), to_end)))
-        return self._written(subject, data, scope, n, earned_at, progress, found)
+        _, subject, _, earned_at, said, offset, event_id = told
+        return self._written(subject, earned_at, said, joined(evidence, offset, event_id))
 
-    def _written(
-        self,
-        user: str,
-        data: Any,
-        scope: str,
-        n: int,
-        earned_at: datetime,
-        progress: int | None,
-        evidence: Evidence | msgspec.Raw,
-    ) -> bytes:
-        spec, context = self._spec, self._context(data)
-        told = finished_id(self._id_start, user, scope, n), user, earned_at
+    def _written(self, subject: str, earned_at: datetime, said: Said, evidence: bytes) -> bytes:
+        """Hot: as an unlock."""
+        progress, scope, n, data = said
+        spec, user, moment, where, lost = self._spec, encode(subject), encode(earned_at), encode(scope), encode(n)
+        identity = self._id_start.copy()
+        identity.update(b"%b,%b,%b]" % (user, where, lost))
+        told = b'"%b"' % uuid_of(identity.digest()), user, moment
+        behind = encode(self._context(data)), moment, encode(progress), evidence
         if not spec.metadata:
-            return self._form.filled(*told, scope, n, context, earned_at, progress, evidence)
+            return self._form.joined((*told, where, lost, *behind))
         metadata = self._metadata(data)
-        texts = filled(spec.description, metadata), filled(spec.message, metadata)
-        return self._form.filled(*told, *texts, scope, n, metadata, context, earned_at, progress, evidence)
+        texts = encode(filled(spec.description, metadata)), encode(filled(spec.message, metadata))
+        return self._form.joined((*told, *texts, where, lost, encode(metadata), *behind))
 
     def revoked(
         self, cause: Cause, earned_at: datetime, n: int, reasons: Sequence[Reason], scope: str = ""
     ) -> bytes:
-        user, (form, start) = cause.event.subject, self._revocation
+        return self.revoked_by(encode(cause.evidence), cause.event.subject, cause.at, earned_at, n, reasons, scope)
+
+    def revoked_by(
+        self,
+        evidence: bytes,
+        user: str,
+        at: datetime,
+        earned_at: datetime,
+        n: int,
+        reasons: Sequence[Reason],
+        scope: str = "",
+    ) -> bytes:
+        form, start = self._revocation
         award = finished_id(self._id_start, user, scope, n)
-        told = finished_id(start, user, scope, n), user, cause.at
-        return form.filled(*told, scope, n, award, earned_at, cause.at, reasons, cause.evidence)
+        told = finished_id(start, user, scope, n), user, at, scope, n, award, earned_at, at, reasons
+        return form.joined((*map(encode, told), evidence))
 
     @cached_property
     def _revocation(self) -> tuple[Form, hashlib._Hash]:
@@ -201,6 +221,31 @@ SAID_AGAIN = [
     field for field in Revoked.__struct_fields__ if field not in ("award_id", "revoked_at", "reasons", "announce")
 ]
 """What a revocation says as the unlock did."""
+
+
+def joined(evidence: Sequence[bytes], offset: int, event_id: str) -> bytes:
+    to_offset, to_event, to_end = evidence
+    return b"".join((to_offset, encode(offset), to_event, encode(event_id), to_end))
+
+
+class Lost(NamedTuple):
+    """What is told of an award that was lost, and n times before."""
+
+    teller: AwardTeller
+    at: datetime
+    n: int
+    reasons: list[Reason]
+
+
+class LossTemplate:
+    """The revocations of a catalog."""
+
+    def render(self, told: Unlock, evidence: Sequence[bytes]) -> bytes:
+        _, subject, _, earned_at, lost, offset, event_id = told
+        teller, at, n, reasons = lost
+        found = joined(evidence, offset, event_id)
+        written: bytes = teller.revoked_by(found, subject, at, earned_at, n, reasons)
+        return written
 
 
 class LevelTemplate:
@@ -252,9 +297,11 @@ class LevelTemplate:
 
 
 def templates_of(catalog: CatalogProgram, board: Board, fields: Fields, occasion: Occasion) -> list[Template]:
-    """What the outcomes of a catalog are written by, by their places on its board: its achievements, its levels."""
+    """What the outcomes of a catalog are written by, by their places on its board: its achievements, its levels,
+    what is lost."""
     unlocks = [_unlock_template(catalog, entry, fields, occasion) for entry in board.entries]
-    return unlocks if catalog.levels is None else [*unlocks, LevelTemplate(catalog, catalog.levels, occasion)]
+    levels = [] if catalog.levels is None else [LevelTemplate(catalog, catalog.levels, occasion)]
+    return [*unlocks, *levels, LossTemplate()]
 
 
 def _unlock_template(catalog: CatalogProgram, entry: Entry, fields: Fields, occasion: Occasion) -> Template:

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from bench.language import PLAIN, WHOLE, records_of
 from bench.load import TOPIC, Load
 from processor.evaluator.compile import compile_catalog
+from processor.evaluator.entries import Won
 from processor.evaluator.partition import Cut, PartitionEvaluator
 from processor.evaluator.ready import ReadyProgram
+from processor.evaluator.revocation import Fall
+from processor.evaluator.settlement import Crossings
 from schemas.catalog import read_catalog
 from schemas.program import Ledger, Program
 from schemas.records import Record
+from schemas.state import State
 
 CROWDED = """
 # Many wait for the same few thresholds, and give what makes others wait no longer.
@@ -79,6 +84,26 @@ def test_what_is_decided_on_the_spot_is_what_a_settlement_would_have_come_to(tex
 
     assert len(decided.outcomes) > 300
     assert_equal(decided, settled)
+
+
+@pytest.mark.parametrize("text", [WHOLE.read_text(), CROWDED], ids=["language", "crowded"])
+def test_what_one_metric_takes_away_by_going_back_is_decided_with_all_that_hangs_on_it(text: str) -> None:
+    ready, left, hanging = made_ready(text), [], []
+    assert ready.books is not None
+    decide = ready.books.decide
+
+    def watched(state: State, crossings: Crossings, data: Any) -> tuple[Won, Crossings]:
+        won, more = decide(state, crossings, data)
+        if [type(crossed) for crossed, _ in crossings] == [Fall]:
+            left.extend(more)
+            hanging.extend(won[1:])
+        return won, more
+
+    ready.books.decide = watched  # type: ignore[method-assign]
+    folded(ready, [records_of(Load(6_000, users=60))])
+
+    assert left == []
+    assert len(hanging) > 10
 
 
 @pytest.mark.parametrize(
