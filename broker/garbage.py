@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import gc
 
-THRESHOLDS = (50_000, 200, 1_000)
+THRESHOLDS = (200_000, 50, 1_000)
+FEW = 20_000
 
 
 def collect_rarely() -> None:
@@ -16,3 +17,12 @@ def collect_rarely() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*THRESHOLDS)
+
+
+def collect_early() -> None:
+    """Where people wait, and no batch is in memory: look through young objects before they are many.
+
+    It takes the same time in all, in pauses of a tenth.
+    """
+    if gc.get_count()[0] >= FEW:
+        gc.collect(0)

@@ -9,6 +9,7 @@ from typing import NoReturn, Protocol
 
 import structlog
 
+from broker import garbage
 from processor.evaluator.orders import order_of
 from processor.evaluator.programs import Programs
 from processor.evaluator.replays import Replays
@@ -24,6 +25,7 @@ from processor.kafka.pace import (
     fitting_slice,
     full_ones,
     interval_of,
+    is_at_head,
     is_due,
     mean_with,
     until_next,
@@ -313,6 +315,8 @@ class Ownership:
             self._leave(f"the checkpoint of partition {partition.number} failed: {error!r}")
         self._checkpoint_s = mean_with(self._checkpoint_s, clock() - started)
         self.progress += 1
+        if is_at_head(partition):
+            garbage.collect_early()
 
 
 def _refuse_what_is_newer(number: int, control: Control) -> None:
