@@ -30,7 +30,6 @@ from schemas.state import (
     AWARDS,
     LOST,
     State,
-    award_entry,
     award_of,
     pack_award,
     with_award,
@@ -174,14 +173,10 @@ class Settlement:
         self._follow(entry, at, earned_at, first)
 
     def _win(self, entry: Entry, at: int) -> None:
-        """Hot: it is most of what settlements do."""
         state = self._state
         ended = entry.kept_in(state[AWARDS])
         n = 0 if ended is None else ended.revoked
-        if ended is None:
-            state[AWARDS] += award_entry(entry.number, at)
-        else:
-            state[AWARDS] = with_award(state[AWARDS], entry.number, at)
+        state[AWARDS] = with_award(state[AWARDS], entry.number, at)
         earned_at, progress = moment_of(at), self._progress(entry)
         if entry.is_told_alike:
             self.told.append(plain(entry.place, self._cause, earned_at, Again(progress, n) if n else progress))
