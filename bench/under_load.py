@@ -7,13 +7,14 @@ projector, publisher, job and this process, which watches, share two cores.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sys
 import time
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from itertools import islice
 from typing import Any, NamedTuple
 
@@ -135,7 +136,8 @@ def measure(plan: Plan, say: Say) -> dict[str, Any]:
         _publish_history(deployment, plan, say)
         watched = Watched([], [])
         watching = loop.begin(_watch(pipeline.settings, watched))
-        moments, job, told = _replay_under_load(deployment, plan, say)
+        with _without_pauses():
+            moments, job, told = _replay_under_load(deployment, plan, say)
         watching.cancel()
         say("comparing with the oracle")
         lines = expected_of_first(JOB, plan.load, told.events)
@@ -182,6 +184,16 @@ def _replay_under_load(deployment: Deployment, plan: Plan, say: Say) -> tuple[Mo
     told = _stop(publisher, pace)
     asyncio.run(wait_until_visible(deployment.settings, told.ends, lambda **_: None, STILL_S_MAX))
     return moments, ended, told
+
+
+@contextmanager
+def _without_pauses() -> Iterator[None]:
+    """A pass of the collector over all that was noted would be a wait of every unlock that comes meanwhile."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _publisher(deployment: Deployment, pace: Pace) -> Child:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from broker.connections import consumer
 from broker.positions import as_partitions
-from broker.reading import read_to_end
+from broker.reading import Reader, read_to_end
 from processor.replay.ports import Part, StateRow, Stretch
 from processor.replay.scan import Progress, read
 from processor.replay.wanted import Everything, Wanted
 from schemas.state import CONTROL_KEY
 from schemas.topics import Names
+
+GATHER_S = 0.05  # of a topic that is followed, so that records that come one by one cost few fetches
 
 
 class SourceLog:
@@ -27,6 +30,14 @@ class SourceLog:
     async def scan(self, stretch: Stretch, wanted: Wanted) -> AsyncGenerator[Part, None]:
         async for batch in read(self._bootstrap, stretch, wanted, _unseen):
             yield Part(batch.end, batch.records)
+
+    async def follow(self, topic: str, partition: int, start: int, wanted: Wanted) -> AsyncGenerator[Part, None]:
+        async with consumer(self._bootstrap) as client:
+            reader = Reader(client, {(topic, partition): start})
+            while True:
+                for batch in await reader.poll():
+                    yield Part(batch.end, wanted.among(batch.records))
+                await asyncio.sleep(GATHER_S)
 
     async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         """Batch by batch as they are in the log: a third of what a consumer's own parsing costs."""

@@ -13,7 +13,7 @@ from broker.topics import places_of
 from processor.replay.ports import Load
 from schemas.topics import Names
 
-FLOW_S = 0.25  # what comes in so long is on its way through the checkpoints of processors that keep up
+FLOW_S = 0.2  # what comes in so long is on its way through the checkpoints of processors that keep up
 NICE = 10
 
 
@@ -37,7 +37,10 @@ class LiveTraffic:
         return Load(max(0, behind - round(FLOW_S * per_s)), per_s)
 
     def give_way(self) -> None:
+        """For good: without privileges nobody gets back what was given."""
         os.setpriority(os.PRIO_PROCESS, 0, _niceness() + nicer_by())
+        if hasattr(os, "SCHED_IDLE"):  # whoever else wakes up has the core at once, and not when its turn comes
+            os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
     async def _looked(self) -> tuple[int, int]:
         """What is not folded, and the sum of the ends."""

@@ -35,6 +35,7 @@ from simulation.registry import Registry
 
 LOOK_S = 1.0
 SCAN_RECORDS = 40  # small, so that it takes several
+FOLLOW_S = 0.05
 STATES = 5
 ANSWER_TIMEOUT_S = 30.0
 
@@ -74,6 +75,14 @@ class MemoryHistory:
             chunk = await self._read((stretch.topic, stretch.partition), position, SCAN_RECORDS)
             position = min(chunk.end, stretch.cut)
             yield Part(position, wanted.among(each for each in chunk.records if each.offset < stretch.cut))
+
+    async def follow(self, topic: str, partition: int, start: int, wanted: Wanted) -> AsyncGenerator[Part, None]:
+        position = start
+        while True:
+            chunk = await self._read((topic, partition), position, SCAN_RECORDS)
+            position = chunk.end
+            yield Part(position, wanted.among(chunk.records))
+            await asyncio.sleep(FOLLOW_S)
 
     async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         place, position = (self._names.changelog, partition), 0

@@ -8,10 +8,9 @@ before it is decided, so that little is left between that and the facts: what li
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing
-from itertools import islice
+from itertools import chain, islice
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -22,7 +21,8 @@ from processor.replay.interleaving import interleaved
 from processor.replay.past import Past
 from processor.replay.ports import Addressed, Ports, Report, Status, Stretch
 from processor.replay.revocations import Ended, Revocations
-from processor.replay.spool import Spool, Told
+from processor.replay.spool import Letters, Spool
+from processor.replay.turns import Ahead, Turns
 from processor.replay.wanted import Wanted
 from processor.replay.watch import GOING_ON, LOOK_S, Turned, Watch
 from processor.replay.winners import winners_of
@@ -43,6 +43,7 @@ from schemas.replays import (
     Prepare,
     ReplayNote,
     ReplayOrder,
+    judged_by,
 )
 
 REPORT_EVERY_S = 1.0
@@ -95,12 +96,14 @@ class Task(NamedTuple):
 class Aside(NamedTuple):
     """A partition as far as it is folded.
 
-    Shapes: found is what was crossed; positions, where to go on; only, whose past is read, None for everybody's.
+    Shapes: found is what was crossed; letters, what of it is put together by user; positions, where to go on; only,
+    whose past is read, None for everybody's.
     """
 
     partition: int
     past: Past
     found: Spool
+    letters: Letters
     positions: dict[str, int]
     only: set[bytes] | None
 
@@ -194,18 +197,22 @@ class Job:
         control = (await self._ports.notes.controls())[partition]
         is_ready = control.replays[self._task.replay].phase == "ready"
         if is_ready and self._winners is None and self._task.dates == "exact":
-            await self._fold(await self._aside(partition), control.positions, "active")
+            await self._fold_further(await self._aside(partition), control.positions)
+
+    async def _fold_further(self, aside: Aside, cut: Mapping[str, int]) -> None:
+        await self._fold(aside, cut, "active")
+        aside.letters.add(aside.found)
+        aside.found.clear()
 
     async def _send_facts(self, partition: int, note: ReplayNote) -> None:
-        task, aside = self._task, await self._aside(partition)
-        await self._fold(aside, note.active_at, "active")
-        lists_left, judged = aside.found.known()
-        for found in aside.found:
-            await self._send(partition, self._facts(aside.past.outlasting(found), lists_left, judged))
-        unsaid = (user for user, _ in aside.past.bases() if user not in lists_left)
-        await self._send(partition, (Addressed(user, Facts(replay=task.replay, last=True)) for user in unsaid))
+        aside = await self._aside(partition)
+        await self._fold_further(aside, note.active_at)
+        turns = Turns(chain(aside.letters, (user for user, _ in aside.past.bases())))
+        ahead = Ahead(self._ports.history, aside.past, partition, aside.positions, aside.only)
+        async with ahead.hurrying(turns):
+            await self._send(partition, (order for user in turns for order in self._facts(aside, user)))
         await self._revoke(aside)
-        await self._send(partition, [Addressed(None, Done(replay=task.replay))])
+        await self._send(partition, [Addressed(None, Done(replay=self._task.replay))])
         del self._folds[partition]
 
     async def _send_values(self, partition: int, note: ReplayNote) -> None:
@@ -217,23 +224,16 @@ class Job:
                 await self._send(partition, approximation.of_all(rows))
         if task.revoked:
             past = Past(task.program, self._aim, partition, task.partitions)
-            await self._revoke(Aside(partition, past, Spool(), {}, only=set()))
+            await self._revoke(Aside(partition, past, Spool(), Letters(), {}, only=set()))
         await self._send(partition, [Addressed(None, Done(replay=task.replay))])
 
-    def _facts(
-        self, found: Iterable[Told], lists_left: Counter[bytes], judged: Mapping[bytes, Iterable[Named]]
-    ) -> Iterable[Addressed]:
-        """Shapes: lists_left, of each user the lists that are not sent yet, this one among them."""
-        by_user: dict[bytes, list[Fact]] = {}
-        for user, fact in found:
-            by_user.setdefault(user, []).append(fact)
-        lists_left.subtract(by_user.keys())
-        for user, facts in by_user.items():
-            *before, last = _fitting(facts)
-            known = Facts(replay=self._task.replay, judged=sorted(judged.get(user, ())))
-            for some in before:
-                yield Addressed(user, replace(known, facts=some))
-            yield Addressed(user, replace(known, facts=last, last=not lists_left[user]))
+    def _facts(self, aside: Aside, user: bytes) -> Iterator[Addressed]:
+        found = aside.letters.of(user)
+        *before, last = _fitting(aside.past.outlasting(user, found))
+        known = Facts(replay=self._task.replay, judged=sorted(judged_by(found)))
+        for some in before:
+            yield Addressed(user, replace(known, facts=some))
+        yield Addressed(user, replace(known, facts=last, last=True))
 
     async def _revoke(self, aside: Aside) -> None:
         """By the states as they are now: the owner takes what is held still. Where the log has lost its beginning
@@ -301,7 +301,7 @@ class Job:
         else:
             only = await self._users(partition)
             past = Past(self._task.program, self._aim, partition, self._task.partitions)
-            self._folds[partition] = Aside(partition, past, Spool(), {}, only)
+            self._folds[partition] = Aside(partition, past, Spool(), Letters(), {}, only)
         return self._folds[partition]
 
     async def _users(self, partition: int) -> set[bytes] | None:

@@ -7,6 +7,7 @@ crossed, a recorder looks over its shoulder. What comes out is a function of wha
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
 from functools import partial
 from typing import Any
 
@@ -74,14 +75,22 @@ class Past:
             self._aside.load(rows)
         self._shelf = Shelf()
 
+    def fork(self) -> Past:
+        """Another one, which goes on from here by itself."""
+        self._aside.cut()
+        other = copy(self)
+        other._aside, other._facts = self._begin(), []
+        other._aside.load((user, self._aside.get(user)) for user in self._aside.users())
+        return other
+
     def facts(self) -> list[Told]:
         """What was crossed since this was last asked, in the order of the log."""
         told, self._facts = self._facts, []
         return told
 
-    def outlasting(self, found: Iterable[Told]) -> list[Told]:
+    def outlasting(self, user: bytes, facts: Iterable[Fact]) -> list[Fact]:
         """These, less the awards that were lost since, as far as the past is folded; the last of them as a loss."""
-        return [(user, self._as_it_stands(user, fact)) for user, fact in found]
+        return [self._as_it_stands(user, fact) for fact in facts]
 
     def _as_it_stands(self, user: bytes, fact: Fact) -> Fact:
         state = self._aside.state(user) if any(isinstance(each, ByEvent) for each in fact.crossings) else None

@@ -66,6 +66,10 @@ class History(Protocol):
         """The wanted records; the last part ends at the cut. Raises: Precondition when it is not held."""
         ...
 
+    def follow(self, topic: str, partition: int, start: int, wanted: Wanted) -> AsyncGenerator[Part, None]:
+        """The wanted records from there on, as they come, without an end."""
+        ...
+
     def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         """The changelog up to its present end, without the control record; the last row of a user is the state."""
         ...

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from io import SEEK_END
 from struct import Struct
 from tempfile import SpooledTemporaryFile
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
-from schemas.replays import Fact, Named, judged_by
+from schemas.replays import Fact
 
 MEMORY_BYTES = 4 * 1024 * 1024
 TOGETHER_BYTES = 16 * 1024 * 1024  # packed
@@ -25,14 +24,7 @@ Row = tuple[bytes, bytes]
 encode = msgspec.msgpack.Encoder().encode
 decode_told = msgspec.msgpack.Decoder(list[Told]).decode
 decode_rows = msgspec.msgpack.Decoder(list[Row]).decode
-
-
-class Known(NamedTuple):
-    """Of the users in a spool. Shapes: lists, in how many each is; judged, what of a user's facts gives awards by
-    itself."""
-
-    lists: Counter[bytes]
-    judged: Mapping[bytes, frozenset[Named]]
+decode_facts = msgspec.msgpack.Decoder(list[Fact]).decode
 
 
 class _Lists:
@@ -43,14 +35,26 @@ class _Lists:
 
     def append(self, found: Sequence[Any]) -> None:
         if found:
-            packed = encode(found)
-            self._file.seek(0, SEEK_END)
-            self._file.write(LENGTH.pack(len(packed)) + packed)
+            self._write(found)
+
+    def _write(self, found: Sequence[Any]) -> int:
+        """Returns where it is."""
+        packed, place = encode(found), self._file.seek(0, SEEK_END)
+        self._file.write(LENGTH.pack(len(packed)) + packed)
+        return place
+
+    def clear(self) -> None:
+        self._file.seek(0)
+        self._file.truncate()
 
     def packed(self) -> Iterator[bytes]:
         self._file.seek(0)
         while head := self._file.read(LENGTH.size):
             yield self._file.read(LENGTH.unpack(head)[0])
+
+    def _packed_at(self, place: int) -> bytes:
+        self._file.seek(place)
+        return self._file.read(*LENGTH.unpack(self._file.read(LENGTH.size)))
 
 
 class Spool(_Lists):
@@ -69,17 +73,29 @@ class Spool(_Lists):
         if together:
             yield together
 
-    def known(self) -> Known:
-        """By a pass over it: kept beside it, this would be in memory for all partitions at once."""
-        lists, judged = Counter[bytes](), dict[bytes, frozenset[Named]]()
-        alike: dict[frozenset[Named], frozenset[Named]] = {}  # many users have the same
-        for found in self:
-            lists.update({user for user, _ in found})
-            for user, fact in found:
-                if awards := judged_by([fact]):
-                    known = judged.get(user, frozenset()) | awards
-                    judged[user] = alike.setdefault(known, known)
-        return Known(lists, judged)
+
+class Letters(_Lists):
+    """Of what each user crossed, which is taken out by the user. In memory is where it is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._places: dict[bytes, tuple[int, ...]] = {}
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The users."""
+        return iter(self._places)
+
+    def add(self, found: Spool) -> None:
+        for together in found:
+            by_user: dict[bytes, list[Fact]] = {}
+            for user, fact in together:
+                by_user.setdefault(user, []).append(fact)
+            for user, facts in by_user.items():
+                self._places[user] = (*self._places.get(user, ()), self._write(facts))
+
+    def of(self, user: bytes) -> list[Fact]:
+        """In the order of the log, as far as it was added so; of somebody unknown, nothing."""
+        return [fact for place in self._places.get(user, ()) for fact in decode_facts(self._packed_at(place))]
 
 
 class Shelf(_Lists):

@@ -20,10 +20,9 @@ FLOWS_FROM = 500.0  # records a second
 LAG_MAX = 2_000  # beyond it the job rests
 WORK_S, REST_S, LONG_REST_S = 0.5, 0.5, 2.0
 CLEAR_RESTS_MAX = 20
-ORDERS_AT_ONCE, ORDERS_AT_ONCE_BESIDE_LIVE = 1_000, 200
-ORDERS_PER_S, ORDERS_PER_S_MAX = 3_000.0, 20_000.0  # beside live, to begin with and at most
-ORDERS_PER_S_MIN, ORDERS_PER_S_IN_HASTE = 1_000.0, 2_500.0
-QUICKER, SLOWER = 1.05, 0.5  # at each look, by whether live is behind
+ORDERS_AT_ONCE, ORDERS_AT_ONCE_BESIDE_LIVE = 1_000, 50
+ORDERS_PER_S, ORDERS_PER_S_MIN, ORDERS_PER_S_MAX = 1_000.0, 500.0, 20_000.0  # beside live; the first to begin with
+QUICKER, SLOWER = 1.03, 0.5  # at each look, by whether live is behind
 GOING_ON: tuple[Status, ...] = ("running", "paused")
 
 
@@ -49,8 +48,7 @@ class Watch:
     async def keep_pace(self, orders: int) -> None:
         """Once live events flow, their owners get orders as evenly as they take them without falling behind."""
         if self.gave_way:
-            least = ORDERS_PER_S_IN_HASTE if self._hurrying else ORDERS_PER_S_MIN
-            await asyncio.sleep(orders / max(least, self._orders_per_s))
+            await asyncio.sleep(orders / self._orders_per_s)
 
     @contextmanager
     def in_haste(self) -> Iterator[None]:

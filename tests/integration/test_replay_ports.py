@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from contextlib import aclosing
+from operator import itemgetter
 from pathlib import Path
 
 import pytest
@@ -141,3 +144,22 @@ async def test_the_log_is_read_from_its_first_record_to_the_cut_and_so_are_the_s
 
     assert len(found) == 200
     assert users == {record.key for record in found}
+
+
+async def test_a_log_that_is_followed_gives_what_is_there_and_then_what_comes(
+    servers: Servers, namespace: str
+) -> None:
+    stage = await set_up(servers.kafka, namespace)
+    await play(stage, some_events(40))
+    places = await places_of(servers.kafka, [stage.source])
+    (topic, partition), end = max((await last_stable_offsets(servers.kafka, places)).items(), key=itemgetter(1))
+    log, found = SourceLog(servers.kafka, stage.names), list[int]()
+
+    async with asyncio.timeout(30), aclosing(log.follow(topic, partition, 1, Wanted(["played"]))) as parts:
+        while not found or found[-1] < end - 1:
+            found += [record.offset for record in (await anext(parts)).records]
+        await play(stage, some_events(40))
+        while found[-1] < 2 * end - 1:
+            found += [record.offset for record in (await anext(parts)).records]
+
+    assert found == list(range(1, 2 * end))

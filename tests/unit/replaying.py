@@ -42,6 +42,7 @@ from tests.unit.random_logs import Said, topic_of
 ASSIGNMENTS = "x.replay-assignments"
 DEATHS = 5  # of a job's processes: who always dies never ends
 PARTS = 3  # records of a topic that a scan gives at once
+FOLLOW_S = 0.05
 
 
 class Versions:
@@ -205,6 +206,14 @@ class World:
         for start in range(stretch.start, stretch.cut, PARTS):
             end = min(start + PARTS, stretch.cut)
             yield Part(end, wanted.among(of_topic[start:end]))
+
+    async def follow(self, topic: str, partition: int, start: int, wanted: Wanted) -> AsyncGenerator[Part, None]:
+        while True:
+            end = sum(each.topic == topic for each in self.partition.log)
+            async for part in self.scan(Stretch(topic, partition, start, end), wanted):
+                yield part
+            start = end
+            await asyncio.sleep(FOLLOW_S)
 
     async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         yield self.partition.states

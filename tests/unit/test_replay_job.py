@@ -17,10 +17,10 @@ from processor.replay.excerpt import Aim
 from processor.replay.job import PARTITIONS_AT_ONCE, Task, run
 from processor.replay.ports import Addressed, Part, Ports, StateRow, Status, Stretch
 from processor.replay.wanted import Wanted
-from processor.replay.watch import FLOWS_FROM, LAG_MAX, REST_S
+from processor.replay.watch import FLOWS_FROM, LAG_MAX, ORDERS_AT_ONCE_BESIDE_LIVE, REST_S
 from schemas.errors import LaurelError
 from schemas.outcomes import Outcome, RevokedOutcome
-from schemas.replays import Activate, Done, End, Named
+from schemas.replays import Activate, Done, End, Facts, Named
 from schemas.state import Control, decode_control
 from schemas.topics import partition_of
 from simulation.loop import virtual_loop
@@ -241,6 +241,31 @@ def test_a_job_never_rests_between_activate_and_its_facts(monkeypatch: pytest.Mo
     assert sent_at[Done] - sent_at[Activate] < REST_S
 
 
+def test_whoever_crosses_something_while_facts_are_sent_gets_them_before_those_who_do_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of 600 users the last one waits."""
+    users = [f"user{number}" for number in range(600)]
+    stage = Stage(with_texts(), [said for user in users for said in alphas(1, user)])
+    stage.world.per_s = FLOWS_FROM
+    send = stage.world.send
+
+    async def with_live(partition: int, orders: Sequence[Addressed]) -> None:
+        if any(isinstance(order, Facts) for _, order in orders) and stage.world.coming:
+            stage.partition.say(stage.world.coming.pop())
+        await send(partition, orders)
+
+    stage.world.go_on = stage.partition.obey  # type: ignore[method-assign]
+    stage.world.coming = alphas(1, users[-1], first=1)
+    monkeypatch.setattr(stage.world, "send", with_live)
+
+    assert stage.play() == "done"
+    told = [user for user, order in stage.world.sent if isinstance(order, Facts)]
+    assert len(told) == 600
+    assert told.index(users[-1].encode()) < 3 * ORDERS_AT_ONCE_BESIDE_LIVE
+    assert stage.unlocked() == [(users[-1], "texts", NOON + timedelta(hours=1), "live")]
+
+
 def test_beside_live_events_orders_come_evenly_and_fewer_while_live_falls_behind() -> None:
     log = [said for number in range(300) for said in alphas(1, f"user{number}")]
 
@@ -399,6 +424,9 @@ class Beside:
 
     def scan(self, stretch: Stretch, wanted: Wanted) -> AsyncGenerator[Part, None]:
         return self._worlds[stretch.partition].scan(stretch, wanted)
+
+    def follow(self, topic: str, partition: int, start: int, wanted: Wanted) -> AsyncGenerator[Part, None]:
+        return self._worlds[partition].follow(topic, partition, start, wanted)
 
     def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         return self._worlds[partition].states(partition)

@@ -13,7 +13,7 @@ from processor.replay.excerpt import Aim
 from processor.replay.interleaving import interleaved
 from processor.replay.past import Past
 from processor.replay.ports import Part
-from processor.replay.spool import MEMORY_BYTES, TOGETHER_BYTES, Spool
+from processor.replay.spool import MEMORY_BYTES, TOGETHER_BYTES, Letters, Spool
 from schemas.program import Program
 from schemas.records import PlainRecord
 from schemas.replays import ByEvent, Fact, InPeriod, Named, Threshold
@@ -207,21 +207,20 @@ def test_a_past_that_rests_has_no_state_in_memory_and_goes_on_where_it_was() -> 
     ]
 
 
-def test_a_spool_tells_in_how_many_lists_a_user_is_and_what_the_facts_give_by_themselves(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def fact(*awards: str) -> Fact:
-        crossings = [ByEvent(catalog="songs", achievement=each, scope="", crossed_at=1) for each in awards]
-        return Fact(topic="music", partition=0, offset=7, timestamp=8, value=b"x", crossings=[*crossings])
+def test_of_a_fork_and_what_it_came_from_each_goes_on_by_itself() -> None:
+    aim = Aim([("songs", "releases")], songs("two", "daily"), ())
+    records = [event(number, "released", user=f"user{number % 3}", artist=f"a{number}") for number in range(9)]
+    whole, past = past_of(aim, records), past_of(aim, records[:4])
+    told, before = past.facts(), dict(past.bases())
 
-    monkeypatch.setattr(spools, "TOGETHER_BYTES", 1)
-    spool = Spool()
-    spool.append([(b"ann", fact()), (b"ann", fact("two"))])
-    spool.append([(b"ann", fact("few")), (b"bob", fact())])
+    fork = past.fork()
+    fork.fold("music", records[4:])
+    assert told + fork.facts() == whole.facts() != told
+    assert dict(fork.bases()) == dict(whole.bases())
+    assert (past.facts(), dict(past.bases())) == ([], before)
 
-    lists, judged = spool.known()
-    assert lists == {b"ann": 2, b"bob": 1}
-    assert judged == {b"ann": {("songs", "two"), ("songs", "few")}}
+    past.fold("music", records[4:])
+    assert dict(past.bases()) == dict(whole.bases())
 
 
 def test_a_spool_gives_back_what_went_in_also_when_it_is_more_than_memory_may_hold() -> None:
@@ -232,6 +231,36 @@ def test_a_spool_gives_back_what_went_in_also_when_it_is_more_than_memory_may_ho
 
     for _ in range(2):
         assert [told for found in spool for told in found] == [(b"ann", fact), (b"bob", fact)] * 3
+
+
+@pytest.mark.parametrize("together", [1, TOGETHER_BYTES])
+def test_letters_have_all_that_a_user_crossed_in_its_order(monkeypatch: pytest.MonkeyPatch, together: int) -> None:
+    monkeypatch.setattr(spools, "TOGETHER_BYTES", together)
+    facts = [
+        Fact(topic="music", partition=0, offset=number, timestamp=8, value=b"x", crossings=[])
+        for number in range(5)
+    ]
+    letters = Letters()
+    for some in ([(b"ann", facts[0]), (b"bob", facts[1]), (b"ann", facts[2])], [(b"ann", facts[3])], []):
+        found = Spool()
+        found.append(some)
+        found.append([(user, facts[4]) for user, _ in some[:1]])
+        letters.add(found)
+
+    assert list(letters) == [b"ann", b"bob"]
+    assert [each.offset for each in letters.of(b"ann")] == [0, 2, 4, 3, 4]
+    assert [each.offset for each in letters.of(b"bob")] == [1]
+    assert letters.of(b"eve") == []
+
+
+def test_a_spool_that_was_cleared_has_nothing_and_takes_more() -> None:
+    fact = Fact(topic="music", partition=0, offset=7, timestamp=8, value=b"x", crossings=[])
+    spool = Spool()
+    spool.append([(b"ann", fact), (b"ann", fact)])
+    spool.clear()
+    spool.append([(b"bob", fact)])
+
+    assert list(spool) == [[(b"bob", fact)]]
 
 
 def test_what_a_user_crossed_comes_together_as_far_as_memory_allows() -> None:

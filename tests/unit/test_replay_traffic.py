@@ -12,6 +12,7 @@ from replays.traffic import FLOW_S, NICE, LiveTraffic
 
 PLACE: Place = ("songs", 0)
 QUICK = 5_000
+IDLE = 5
 
 
 class Group:
@@ -36,6 +37,15 @@ def priorities(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 @pytest.fixture
+def policies(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    told: list[int] = []
+    monkeypatch.setattr(traffic.os, "SCHED_IDLE", IDLE, raising=False)
+    monkeypatch.setattr(traffic.os, "sched_param", int, raising=False)
+    monkeypatch.setattr(traffic.os, "sched_setscheduler", lambda _, policy, __: told.append(policy), raising=False)
+    return told
+
+
+@pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     now = [100.0]
     monkeypatch.setattr(traffic.time, "monotonic", lambda: now[0])
@@ -55,7 +65,9 @@ async def test_what_flows_in_half_a_second_is_on_its_way_and_not_behind(clock: l
     assert await live.behind() == group.left
 
 
-async def test_who_gives_way_is_nice_and_so_are_the_processes_that_it_starts(priorities: list[int]) -> None:
+async def test_who_gives_way_is_nice_and_so_are_the_processes_that_it_starts(
+    priorities: list[int], policies: list[int]
+) -> None:
     group: Any = Group()
     live = LiveTraffic(group, [PLACE])
     live.give_way()
@@ -63,3 +75,14 @@ async def test_who_gives_way_is_nice_and_so_are_the_processes_that_it_starts(pri
 
     assert set(priorities) == {NICE}
     assert traffic.nicer_by() == 0
+    assert set(policies) == {IDLE}
+
+
+def test_a_system_that_has_no_such_policy_is_given_way_on_by_being_nice(
+    priorities: list[int], policies: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(traffic.os, "SCHED_IDLE")
+    group: Any = Group()
+    LiveTraffic(group, [PLACE]).give_way()
+
+    assert (priorities, policies) == ([NICE], [])
