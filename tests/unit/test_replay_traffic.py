@@ -52,7 +52,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-async def test_what_flows_in_half_a_second_is_on_its_way_and_not_behind(clock: list[float]) -> None:
+async def test_what_comes_in_while_a_checkpoint_is_under_way_is_not_behind(clock: list[float]) -> None:
     group: Any = Group()
     live = LiveTraffic(group, [PLACE])
     group.left = 700
