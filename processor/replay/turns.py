@@ -61,7 +61,12 @@ class Ahead:
                 await following
 
     async def _follow(self, turns: Turns) -> None:
-        await asyncio.gather(*(self._follow_topic(topic, turns) for topic in self._positions))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for topic in self._positions:
+                    group.create_task(self._follow_topic(topic, turns))
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None
 
     async def _follow_topic(self, topic: str, turns: Turns) -> None:
         wanted = Wanted(self._past.excerpt.types[topic], self._only)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
@@ -48,15 +49,19 @@ class Live:
     def __init__(self, users: list[str], failure: Exception | None = None) -> None:
         self._users, self._failure = users, failure
         self.begun: list[tuple[str, int, int]] = []
+        self.ended: list[str] = []
 
     async def follow(self, topic: str, partition: int, start: int, wanted: Wanted) -> AsyncGenerator[Part, None]:
         self.begun.append((topic, partition, start))
-        for number, user in enumerate(self._users, start):
-            await asyncio.sleep(TICK_S)
-            yield Part(number + 1, wanted.among([event(number, "released", user=user, artist="x")]))
-        if self._failure is not None:
-            raise self._failure
-        await asyncio.Event().wait()
+        try:
+            for number, user in enumerate(self._users, start):
+                await asyncio.sleep(TICK_S)
+                yield Part(number + 1, wanted.among([event(number, "released", user=user, artist="x")]))
+            if self._failure is not None and topic == "music":
+                raise self._failure
+            await asyncio.Event().wait()
+        finally:
+            self.ended.append(topic)
 
 
 AIM = Aim([("songs", "releases")], songs("two"), ())
@@ -102,6 +107,18 @@ def test_of_whom_the_past_was_not_read_nothing_is_known_and_nobody_is_hurried() 
     assert told_by(Live(["user3"]), users, only={b"user0"}) == users
 
 
-def test_what_reading_on_came_to_is_raised_when_all_are_told() -> None:
-    with pytest.raises(LaurelError, match="gone"):
-        told_by(Live([], LaurelError("gone")), [b"ann", b"bob"])
+@pytest.mark.parametrize("failure", [None, LaurelError("gone")])
+def test_when_all_are_told_no_topic_is_followed_any_more_and_what_that_came_to_is_raised(
+    failure: Exception | None,
+) -> None:
+    live: Any = Live([], failure)
+    past = past_of(Aim([("songs", "releases"), ("songs", "logins")], songs("two"), ()), [])
+    ahead = Ahead(live, past, 0, {"music": 0, "web": 0}, None)
+
+    async def tell() -> None:
+        with nullcontext() if failure is None else pytest.raises(LaurelError, match="gone"):
+            async with ahead.hurrying(Turns([])):
+                await asyncio.sleep(TICK_S)
+        assert (sorted(live.ended), asyncio.all_tasks()) == (["music", "web"], {asyncio.current_task()})
+
+    virtual_loop().run(tell())
