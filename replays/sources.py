@@ -12,6 +12,7 @@ from broker.reading import Reader, read_to_end
 from processor.replay.ports import Part, StateRow, Stretch
 from processor.replay.scan import Progress, read
 from processor.replay.wanted import Everything, Wanted
+from schemas.records import Record
 from schemas.state import CONTROL_KEY
 from schemas.topics import Names
 
@@ -33,10 +34,12 @@ class SourceLog:
 
     async def follow(self, topic: str, partition: int, start: int, wanted: Wanted) -> AsyncGenerator[Part, None]:
         async with consumer(self._bootstrap) as client:
-            reader = Reader(client, {(topic, partition): start})
+            reader, position = Reader(client, {(topic, partition): start}), start
             while True:
+                records: Sequence[Record] = ()
                 for batch in await reader.poll():
-                    yield Part(batch.end, wanted.among(batch.records))
+                    position, records = batch.end, wanted.among(batch.records)
+                yield Part(position, records)
                 await asyncio.sleep(GATHER_S)
 
     async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:

@@ -67,7 +67,7 @@ class History(Protocol):
         ...
 
     def follow(self, topic: str, partition: int, start: int, wanted: Wanted) -> AsyncGenerator[Part, None]:
-        """The wanted records from there on, as they come, without an end."""
+        """The wanted records from there on, as they come, without an end; while none come, parts without any."""
         ...
 
     def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 
 from processor.replay.past import Past
 from processor.replay.ports import History
@@ -48,30 +48,36 @@ class Ahead:
     ) -> None:
         self._history, self._past, self._partition = history, past.fork(), partition
         self._positions, self._only = positions, only
+        self._is_over = False
 
     @asynccontextmanager
     async def hurrying(self, turns: Turns) -> AsyncIterator[None]:
-        """Meanwhile whoever crosses something comes next. Raises: what reading on has come to, at the end."""
+        """Meanwhile whoever crosses something comes next. Raises: what reading on has come to, at the end.
+
+        It is asked to end, not cancelled: a Kafka client may swallow that, and would be waited for for ever.
+        """
         following = asyncio.create_task(self._follow(turns))
         try:
             yield
         finally:
-            following.cancel()
-            with suppress(asyncio.CancelledError):
-                await following
+            self._is_over = True
+            await following
 
     async def _follow(self, turns: Turns) -> None:
-        try:
-            async with asyncio.TaskGroup() as group:
-                for topic in self._positions:
-                    group.create_task(self._follow_topic(topic, turns))
-        except ExceptionGroup as errors:
-            raise errors.exceptions[0] from None
+        topics = (self._follow_topic(topic, turns) for topic in self._positions)
+        for failure in await asyncio.gather(*topics, return_exceptions=True):
+            if failure is not None:
+                raise failure
 
     async def _follow_topic(self, topic: str, turns: Turns) -> None:
         wanted = Wanted(self._past.excerpt.types[topic], self._only)
         parts = self._history.follow(topic, self._partition, self._positions[topic], wanted)
-        async with aclosing(parts):
-            async for part in parts:
-                self._past.fold(topic, part.records)
-                turns.hurry(user for user, _ in self._past.facts())
+        try:
+            async with aclosing(parts):
+                async for part in parts:
+                    self._past.fold(topic, part.records)
+                    turns.hurry(user for user, _ in self._past.facts())
+                    if self._is_over:
+                        return
+        finally:
+            self._is_over = True

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Mapping, Sequence
 from random import Random
 from typing import Any, Literal, NamedTuple
 
@@ -202,18 +202,23 @@ class World:
         return self.lost
 
     async def scan(self, stretch: Stretch, wanted: Wanted) -> AsyncGenerator[Part, None]:
-        of_topic = [each.record for each in self.partition.log if each.topic == stretch.topic]
-        for start in range(stretch.start, stretch.cut, PARTS):
-            end = min(start + PARTS, stretch.cut)
-            yield Part(end, wanted.among(of_topic[start:end]))
+        for part in self._parts(stretch, wanted):
+            yield part
 
     async def follow(self, topic: str, partition: int, start: int, wanted: Wanted) -> AsyncGenerator[Part, None]:
         while True:
             end = sum(each.topic == topic for each in self.partition.log)
-            async for part in self.scan(Stretch(topic, partition, start, end), wanted):
+            for part in self._parts(Stretch(topic, partition, start, end), wanted):
                 yield part
             start = end
+            yield Part(end, ())
             await asyncio.sleep(FOLLOW_S)
+
+    def _parts(self, stretch: Stretch, wanted: Wanted) -> Iterator[Part]:
+        of_topic = [each.record for each in self.partition.log if each.topic == stretch.topic]
+        for start in range(stretch.start, stretch.cut, PARTS):
+            end = min(start + PARTS, stretch.cut)
+            yield Part(end, wanted.among(of_topic[start:end]))
 
     async def states(self, partition: int) -> AsyncGenerator[Sequence[StateRow], None]:
         yield self.partition.states

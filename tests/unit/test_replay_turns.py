@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from typing import Any
 
 import pytest
@@ -17,7 +17,7 @@ from schemas.errors import LaurelError
 from simulation.loop import virtual_loop
 from tests.unit.test_replay_past import event, past_of, songs
 
-TICK_S = 0.05
+TICK_S, DEADLINE_S = 0.05, 60.0
 
 
 def test_users_come_in_their_order_once() -> None:
@@ -43,6 +43,14 @@ def test_who_is_hurried_and_was_not_named_comes_too_as_long_as_somebody_is_to_co
     assert list(coming) == [b"newer", b"ann"]
 
 
+async def uncancelled(seconds: float) -> None:
+    """As a Kafka client waits that is told to give up at the wrong moment."""
+    waiting = asyncio.ensure_future(asyncio.sleep(seconds))
+    while not waiting.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.shield(waiting)
+
+
 class Live:
     """A topic that live events come to: at each tick one, of the next user."""
 
@@ -59,7 +67,9 @@ class Live:
                 yield Part(number + 1, wanted.among([event(number, "released", user=user, artist="x")]))
             if self._failure is not None and topic == "music":
                 raise self._failure
-            await asyncio.Event().wait()
+            while True:
+                await uncancelled(TICK_S)
+                yield Part(start + len(self._users), ())
         finally:
             self.ended.append(topic)
 
@@ -81,7 +91,7 @@ def told_by(live: Any, users: list[bytes], only: set[bytes] | None = None) -> li
                 told.append(user)
                 await asyncio.sleep(TICK_S)
 
-    virtual_loop().run(tell())
+    virtual_loop().run(asyncio.wait_for(tell(), DEADLINE_S))
     assert past.facts() == [], "the past itself is where it was"
     return told
 
@@ -122,3 +132,22 @@ def test_when_all_are_told_no_topic_is_followed_any_more_and_what_that_came_to_i
         assert (sorted(live.ended), asyncio.all_tasks()) == (["music", "web"], {asyncio.current_task()})
 
     virtual_loop().run(tell())
+
+
+def test_a_job_that_is_cancelled_follows_nothing_any_more() -> None:
+    live: Any = Live([])
+    ahead = Ahead(live, past_of(AIM, []), 0, {"music": 0}, None)
+
+    async def tell() -> None:
+        async with ahead.hurrying(Turns([])):
+            await asyncio.Event().wait()
+
+    async def cancelled() -> None:
+        telling = asyncio.create_task(tell())
+        await asyncio.sleep(TICK_S)
+        telling.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await telling
+        assert live.ended == ["music"]
+
+    virtual_loop().run(cancelled())
