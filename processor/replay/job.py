@@ -223,8 +223,7 @@ class Job:
             async for rows in states:
                 await self._send(partition, approximation.of_all(rows))
         if task.revoked:
-            past = Past(task.program, self._aim, partition, task.partitions)
-            await self._revoke(Aside(partition, past, Spool(), Letters(), {}, only=set()))
+            await self._revoke(self._begun(partition, only=set()))
         await self._send(partition, [Addressed(None, Done(replay=task.replay))])
 
     def _facts(self, aside: Aside, user: bytes) -> Iterator[Addressed]:
@@ -299,10 +298,12 @@ class Job:
         if partition in self._folds:
             self._folds[partition].past.wake()
         else:
-            only = await self._users(partition)
-            past = Past(self._task.program, self._aim, partition, self._task.partitions)
-            self._folds[partition] = Aside(partition, past, Spool(), Letters(), {}, only)
+            self._folds[partition] = self._begun(partition, await self._users(partition))
         return self._folds[partition]
+
+    def _begun(self, partition: int, only: set[bytes] | None) -> Aside:
+        past = Past(self._task.program, self._aim, partition, self._task.partitions)
+        return Aside(partition, past, Spool(), Letters(), {}, only)
 
     async def _users(self, partition: int) -> set[bytes] | None:
         """Whose past is to be read, by the states as they are after the decision; None for everybody's."""

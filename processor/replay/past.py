@@ -73,13 +73,13 @@ class Past:
         """Go on from where it rested, if it did."""
         for rows in self._shelf:
             self._aside.load(rows)
-        self._shelf = Shelf()
+        self._shelf.clear()
 
     def fork(self) -> Past:
         """Another one, which goes on from here by itself."""
         self._aside.cut()
         other = copy(self)
-        other._aside, other._facts = self._begin(), []
+        other._aside, other._shelf, other._facts = self._begin(), Shelf(), []
         other._aside.load((user, self._aside.get(user)) for user in self._aside.users())
         return other
 

@@ -87,7 +87,9 @@ def test_what_is_decided_on_the_spot_is_what_a_settlement_would_have_come_to(tex
 
 
 @pytest.mark.parametrize("text", [WHOLE.read_text(), CROWDED], ids=["language", "crowded"])
-def test_what_one_metric_takes_away_by_going_back_is_decided_with_all_that_hangs_on_it(text: str) -> None:
+def test_what_one_metric_takes_away_by_going_back_is_decided_with_all_that_hangs_on_it(
+    text: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ready, left, hanging = made_ready(text), [], []
     assert ready.books is not None
     decide = ready.books.decide
@@ -99,7 +101,7 @@ def test_what_one_metric_takes_away_by_going_back_is_decided_with_all_that_hangs
             hanging.extend(won[1:])
         return won, more
 
-    ready.books.decide = watched  # type: ignore[method-assign]
+    monkeypatch.setattr(ready.books, "decide", watched)
     folded(ready, [records_of(Load(6_000, users=60))])
 
     assert left == []

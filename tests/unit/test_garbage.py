@@ -33,7 +33,7 @@ def test_young_objects_are_looked_through_early_where_they_are_more_than_a_few(
     only_when_asked: None, young: int, is_freed: bool
 ) -> None:
     knot = weakref.ref(Knot())
-    kept = [[] for _ in range(young)]  # type: ignore[var-annotated]
+    kept: list[list[int]] = [[] for _ in range(young)]
 
     garbage.collect_early()
 

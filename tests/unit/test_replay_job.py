@@ -255,8 +255,8 @@ def test_whoever_crosses_something_while_facts_are_sent_gets_them_before_those_w
             stage.partition.say(stage.world.coming.pop())
         await send(partition, orders)
 
-    stage.world.go_on = stage.partition.obey  # type: ignore[method-assign]
     stage.world.coming = alphas(1, users[-1], first=1)
+    monkeypatch.setattr(stage.world, "go_on", stage.partition.obey)
     monkeypatch.setattr(stage.world, "send", with_live)
 
     assert stage.play() == "done"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator
 from contextlib import nullcontext, suppress
 from typing import Any
 
@@ -82,12 +82,9 @@ def told_by(live: Any, users: list[bytes], only: set[bytes] | None = None) -> li
     past = past_of(AIM, [event(number, "released", user=user.decode()) for number, user in enumerate(users)])
     turns, told = Turns(users), []
 
-    def coming() -> Iterator[bytes]:
-        yield from turns
-
     async def tell() -> None:
         async with Ahead(live, past, 0, {"music": len(users)}, only).hurrying(turns):
-            for user in coming():
+            for user in turns:
                 told.append(user)
                 await asyncio.sleep(TICK_S)
 
